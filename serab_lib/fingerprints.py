@@ -1,0 +1,85 @@
+"""Content hashes of files, remembered by size and time of change so that nothing is read twice."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from serab_lib.errors import SerabError
+from serab_lib.storage import replaced
+
+logger = logging.getLogger(__name__)
+
+
+def hash_files(paths: Sequence[str | Path], *, cache: Path) -> list[str]:
+    """Hash files by content.
+
+    Parameters
+    ----------
+    paths : sequence of str or Path
+    cache : Path
+        Folder of caches; hashes are remembered in `fingerprints/` there, by path, size and time of change.
+
+    Returns
+    -------
+    list of str
+        One SHA-256 per file, hexadecimal.
+
+    Raises
+    ------
+    SerabError
+        If a file cannot be read.
+    """
+    if not paths:
+        return []
+    paths = [os.path.abspath(path) for path in paths]
+    folder = os.path.commonpath([os.path.dirname(path) for path in paths])
+    memory_path = cache / "fingerprints" / f"{digest([folder])[:16]}.json"
+    memory = _read_memory(memory_path)
+    try:
+        keys = [_key(path) for path in paths]
+        unknown = [i for i, key in enumerate(keys) if key not in memory]
+        with ThreadPoolExecutor() as pool:
+            hashes = pool.map(_hash_file, [paths[i] for i in unknown])
+            fresh = {keys[i]: value for i, value in zip(unknown, hashes, strict=True)}
+    except OSError as error:
+        raise SerabError(f"{error.filename} cannot be read ({error.strerror}): check its permissions") from error
+    if fresh:
+        memory |= fresh
+        with replaced(memory_path) as temporary:
+            temporary.write_text(json.dumps(memory))
+    return [memory[key] for key in keys]
+
+
+def digest(texts: Iterable[str]) -> str:
+    """SHA-256 of some texts in their order, hexadecimal."""
+    result = hashlib.sha256()
+    for text in texts:
+        result.update(f"{len(text)}:{text}".encode(errors="surrogateescape"))
+    return result.hexdigest()
+
+
+def _key(path: str) -> str:
+    status = os.stat(path)
+    return f"{path}|{status.st_size}|{status.st_mtime_ns}"
+
+
+def _hash_file(path: str) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _read_memory(path: Path) -> dict[str, str]:
+    try:
+        memory = json.loads(path.read_text())
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError):
+        logger.warning("%s is damaged and is made anew", path)
+        return {}
+    return memory if isinstance(memory, dict) else {}
