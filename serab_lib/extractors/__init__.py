@@ -1,0 +1,1 @@
+"""Frozen feature extractors: one file a family, and a registry of names."""

@@ -1,0 +1,26 @@
+"""Mean and standard deviation of each mel band: a floor that needs no weights and that the paper lacks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from serab_lib.audio import log_mel
+from serab_lib.extractors.base import Extractor
+
+
+class LogMelStats(Extractor):
+    """Mean and standard deviation over time of the 64 log-mel bands."""
+
+    embedding_size = 128
+
+    def prepare(self, waveform: torch.Tensor) -> torch.Tensor:
+        """Statistics of one utterance, shape (128, 1)."""
+        spectrogram = log_mel(waveform)
+        std, mean = torch.std_mean(spectrogram, dim=1, correction=0)
+        return torch.cat([mean, std])[:, None]
+
+    def encode(self, prepared: Sequence[torch.Tensor]) -> torch.Tensor:
+        """Stack the statistics of a batch, shape (len(prepared), 128)."""
+        return torch.stack([tensor[:, 0] for tensor in prepared])

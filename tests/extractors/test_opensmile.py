@@ -1,0 +1,24 @@
+from __future__ import annotations
+
+import torch
+
+from serab_lib.extractors.opensmile import OpenSmile
+
+
+def test_full_scale_does_not_click() -> None:
+    """The wrapper's conversion would turn a sample of 1.0 into the most negative one."""
+    time = torch.arange(16_000) / 16_000
+    wave = torch.sin(2 * torch.pi * 200 * time).clamp(-0.9999, 0.9999)
+    touched = wave.clone()
+    touched[wave.argmax()] = 1.0
+    first, second = OpenSmile().embed([wave, touched])
+    assert ((first - second).abs() <= 0.05 * first.abs() + 1.0).float().mean() > 0.99
+
+
+def test_names_and_order_are_those_of_compare_2016() -> None:
+    import opensmile
+
+    smile = opensmile.Smile(opensmile.FeatureSet.ComParE_2016, opensmile.FeatureLevel.Functionals)
+    noise = 0.1 * torch.randn(16_000, generator=torch.Generator().manual_seed(0))
+    expected = torch.from_numpy(smile.process_signal(noise.numpy(), 16_000).to_numpy()[0].copy())
+    torch.testing.assert_close(OpenSmile().embed([noise])[0], expected, rtol=0, atol=0, equal_nan=True)

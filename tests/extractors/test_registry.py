@@ -1,0 +1,105 @@
+"""What every extractor promises, over the registry."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+
+import pytest
+import torch
+from making import make_byol_state
+
+from serab_lib.checkpoints import CHECKPOINTS
+from serab_lib.errors import UnknownNameError
+from serab_lib.extractors.base import Extractor
+from serab_lib.extractors.registry import EXTRACTORS, Entry, get_entry, load_extractor
+from serab_lib.paper import read_accuracies
+
+ENTRIES = list(EXTRACTORS.values())
+
+
+def build(entry: Entry, folder: Path) -> Extractor:
+    """The extractor with random weights in place of a checkpoint."""
+    options = dict(entry.options)
+    if entry.needs_weights:
+        path = folder / f"{entry.name}.pth"
+        torch.save(make_byol_state(entry.embedding_size), path)
+        options["checkpoint"] = path
+    module, class_name = entry.family.split(":")
+    return getattr(importlib.import_module(f"serab_lib.extractors.{module}"), class_name)(**options)
+
+
+@pytest.fixture(scope="module", params=ENTRIES, ids=lambda entry: entry.name)
+def built(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Entry, Extractor]:
+    return request.param, build(request.param, tmp_path_factory.mktemp("weights"))
+
+
+def test_entry_says_what_the_network_is(built: tuple[Entry, Extractor]) -> None:
+    entry, extractor = built
+    assert (extractor.embedding_size, extractor.n_parameters) == (entry.embedding_size, entry.n_parameters)
+    assert extractor.sample_rate == entry.sample_rate
+    assert entry.licence
+
+
+def test_rows_are_those_of_the_utterance_alone(built: tuple[Entry, Extractor]) -> None:
+    _, extractor = built
+    generator = torch.Generator().manual_seed(1)
+    lengths = (16_000, 4_321, 32_001, 24_000, 1_600)
+    waveforms = [0.1 * torch.randn(length, generator=generator) for length in lengths]
+    together = extractor.embed(waveforms)
+    alone = torch.cat([extractor.embed([waveform]) for waveform in waveforms])
+    assert together.shape == (len(lengths), extractor.embedding_size)
+    assert together.dtype == torch.float32
+    scale = alone.abs().amax(dim=1, keepdim=True)
+    assert ((together - alone).abs() / scale).max() < 1e-4
+    assert (alone[0] - alone[2]).abs().max() > 0
+
+
+@pytest.mark.parametrize(
+    "waveform",
+    [
+        pytest.param(torch.zeros(16_000), id="silence"),
+        pytest.param(torch.zeros(1_600), id="0.1 s"),
+        pytest.param(0.1 * torch.randn(10, generator=torch.Generator().manual_seed(0)), id="10 samples"),
+        pytest.param(torch.ones(16_000), id="full scale"),
+        pytest.param(torch.sin(torch.arange(960_000) / 10), id="60 s"),
+    ],
+)
+def test_odd_audio_gives_finite_and_repeatable_vectors(
+    built: tuple[Entry, Extractor], waveform: torch.Tensor
+) -> None:
+    _, extractor = built
+    first, second = extractor.embed([waveform]), extractor.embed([waveform])
+    assert first.isfinite().all()
+    torch.testing.assert_close(first, second, rtol=0, atol=0)
+
+
+def test_no_input_is_changed(built: tuple[Entry, Extractor]) -> None:
+    waveform = torch.ones(8_000)
+    built[1].embed([waveform])
+    assert (waveform == 1).all()
+
+
+@pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
+def test_paper_rows_exist(entry: Entry) -> None:
+    assert entry.paper_row is None or entry.paper_row in read_accuracies().index
+
+
+def test_checkpoints_belong_to_extractors_and_have_a_hash() -> None:
+    assert set(CHECKPOINTS) <= set(EXTRACTORS)
+    assert all(checkpoint.git_blob or checkpoint.sha256 for checkpoint in CHECKPOINTS.values())
+
+
+def test_names_are_found_in_any_case() -> None:
+    assert get_entry("BYOL-S-512") is EXTRACTORS["byol-s-512"]
+
+
+def test_unknown_name_suggests_the_nearest() -> None:
+    with pytest.raises(UnknownNameError, match=r"byol-s-512.*serab models"):
+        get_entry("byols-512")
+
+
+def test_path_loads_a_checkpoint_of_ones_own(byol_checkpoint: Path) -> None:
+    extractor = load_extractor(f"path:{byol_checkpoint}")
+    assert extractor.embedding_size == 512
+    assert extractor.embed([torch.zeros(4_000)]).shape == (1, 512)

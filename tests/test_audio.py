@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+import torchaudio
+
+from serab_lib.audio import AudioError, decode, load_audio, log_mel, resample
+
+KAISER_BEST = {
+    "resampling_method": "sinc_interp_kaiser",
+    "lowpass_filter_width": 64,
+    "rolloff": 0.9475937167399596,
+    "beta": 14.769656459379492,
+}
+
+
+def noise(n_samples: int, seed: int = 0) -> torch.Tensor:
+    return torch.rand(n_samples, generator=torch.Generator().manual_seed(seed)) * 2 - 1
+
+
+def test_decode_divides_16_bit_by_32767(tmp_path: Path) -> None:
+    samples = np.array([32767, -32768, 0, 1], dtype=np.int16)
+    soundfile.write(tmp_path / "a.wav", samples, 16_000)
+    waveform, rate = decode(tmp_path / "a.wav")
+    assert rate == 16_000
+    assert waveform.dtype == torch.float32
+    np.testing.assert_array_equal(waveform, samples.astype(np.float32) / np.float32(32767))
+
+
+def test_decode_averages_channels(tmp_path: Path) -> None:
+    stereo = np.stack([np.full(100, 0.5), np.full(100, -0.25)], axis=1)
+    soundfile.write(tmp_path / "a.wav", stereo, 44_100, subtype="FLOAT")
+    waveform, _ = decode(tmp_path / "a.wav")
+    torch.testing.assert_close(waveform, torch.full((100,), 0.125))
+
+
+@pytest.mark.parametrize("suffix", ["wav", "flac", "ogg", "mp3"])
+def test_decode_reads_every_format(tmp_path: Path, suffix: str) -> None:
+    tone = 0.5 * np.sin(2 * np.pi * 440 * np.arange(16_000) / 16_000)
+    path = tmp_path / f"a.{suffix}"
+    soundfile.write(path, tone, 16_000)
+    waveform, rate = decode(path)
+    assert rate == 16_000
+    assert abs(len(waveform) - 16_000) < 2_500  # lossy formats pad
+    assert 0.3 < waveform.abs().max() < 0.7
+
+
+def broken_text(path: Path) -> None:
+    path.with_suffix(".wav").write_text("this is not audio")
+
+
+def broken_flac(path: Path) -> None:
+    whole = path.with_suffix(".flac")
+    soundfile.write(whole, noise(48_000).numpy() * 0.5, 16_000)
+    whole.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+
+
+def broken_wav(path: Path) -> None:
+    soundfile.write(path.with_suffix(".wav"), np.zeros(0), 16_000)
+
+
+def broken_nan(path: Path) -> None:
+    soundfile.write(path.with_suffix(".wav"), np.full(1000, np.nan), 16_000, subtype="FLOAT")
+
+
+@pytest.mark.parametrize("breakage", [broken_text, broken_flac, broken_wav, broken_nan])
+def test_unusable_files_are_named_in_one_line(tmp_path: Path, breakage) -> None:
+    breakage(tmp_path / "utterance")
+    (path,) = tmp_path.iterdir()
+    with pytest.raises(AudioError) as caught:
+        decode(path)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert any(remedy in str(caught.value) for remedy in ("replace the file", "fetch the file again"))
+
+
+@pytest.mark.parametrize("rate", [48_000, 44_100, 22_050, 24_000, 11_025, 8_000, 32_000])
+def test_resample_equals_torchaudio(rate: int) -> None:
+    waveform = noise(rate // 2 + 7)
+    expected = torchaudio.functional.resample(waveform.double(), rate, 16_000, **KAISER_BEST)
+    torch.testing.assert_close(resample(waveform, rate).double(), expected, atol=2e-6, rtol=0)
+
+
+def test_resample_takes_rates_without_a_large_divisor() -> None:
+    """Such a pair has too many phases for torchaudio's matrix; the low tone must come through."""
+    rate = 15_999
+    tone = torch.sin(2 * torch.pi * 440 * torch.arange(rate).double() / rate).float()
+    expected = torch.sin(2 * torch.pi * 440 * torch.arange(16_000).double() / 16_000).float()
+    result = resample(tone, rate)
+    assert len(result) == 16_000
+    torch.testing.assert_close(result[500:-500], expected[500:-500], atol=1e-4, rtol=0)
+
+
+def test_load_audio_resamples(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.wav", noise(8_000).numpy() * 0.3, 8_000)
+    assert len(load_audio(tmp_path / "a.wav")) == 16_000
+
+
+@pytest.mark.parametrize("window_samples", [400, 1024])
+def test_log_mel_equals_torchaudio(window_samples: int) -> None:
+    transform = torchaudio.transforms.MelSpectrogram(
+        16_000, 1024, window_samples, 160, f_min=60.0, f_max=7800.0, n_mels=64, power=2
+    )
+    waveform = noise(20_000)
+    expected = (transform(waveform) + torch.finfo(torch.float32).eps).log()
+    torch.testing.assert_close(log_mel(waveform, window_samples=window_samples), expected, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("n_samples", [1, 512, 513, 160_000])
+def test_log_mel_takes_any_length(n_samples: int) -> None:
+    spectrogram = log_mel(torch.zeros(n_samples))
+    assert spectrogram.shape == (64, 1 + max(n_samples, 513) // 160)
+    assert spectrogram.isfinite().all()

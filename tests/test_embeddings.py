@@ -1,0 +1,147 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from making import write_savee
+
+from serab_lib.corpus import load_task
+from serab_lib.embeddings import EmbeddingCache, extract, measure_statistics
+from serab_lib.errors import SerabError
+from serab_lib.extractors.base import Extractor, Statistics, default_statistics, length_sorted_batches
+from serab_lib.extractors.logmel_stats import LogMelStats
+from serab_lib.extractors.registry import load_extractor
+from serab_lib.fingerprints import hash_files
+
+
+@pytest.fixture
+def paths(tmp_path: Path) -> list[str]:
+    write_savee(tmp_path, n_takes=1)
+    return list(load_task("SAV", tmp_path)["path"])
+
+
+def embed(paths: list[str], extractor: Extractor, cache: Path, **options):
+    return extract(paths, hash_files(paths, cache=cache), extractor, cache=cache, **options)
+
+
+def test_second_call_reads_the_cache(paths: list[str], tmp_path: Path) -> None:
+    extractor = load_extractor("logmel-stats")
+    first = embed(paths, extractor, tmp_path / "cache")
+    second = embed(paths, extractor, tmp_path / "cache")
+    assert (first.n_cached, second.n_cached) == (0, len(paths))
+    np.testing.assert_array_equal(first.matrix, second.matrix)
+
+
+def test_rows_are_in_the_order_of_the_files(paths: list[str], tmp_path: Path) -> None:
+    extractor = load_extractor("logmel-stats")
+    forward = embed(paths, extractor, tmp_path / "a").matrix
+    backward = embed(paths[::-1], extractor, tmp_path / "b", n_jobs=1).matrix
+    np.testing.assert_array_equal(forward, backward[::-1])
+
+
+def test_cache_goes_by_content_not_by_name(paths: list[str], tmp_path: Path) -> None:
+    extractor, cache = load_extractor("logmel-stats"), tmp_path / "cache"
+    embed(paths, extractor, cache)
+    moved = tmp_path / "other.wav"
+    moved.write_bytes(Path(paths[0]).read_bytes())
+    soundfile.write(paths[1], np.full(8_000, 0.25), 16_000)
+    again = embed([str(moved), paths[1]], extractor, cache)
+    assert again.n_cached == 1
+
+
+def test_statistics_are_part_of_the_cache_key(tmp_path: Path, byol_checkpoint: Path) -> None:
+    extractor = load_extractor(f"path:{byol_checkpoint}")
+    before = EmbeddingCache(tmp_path, extractor).folder
+    extractor.with_statistics(Statistics(-5.0, 4.0))
+    assert EmbeddingCache(tmp_path, extractor).folder != before
+
+
+def test_weights_are_part_of_the_cache_key(tmp_path: Path) -> None:
+    from making import make_byol_state
+
+    folders = set()
+    for seed in (0, 1):
+        path = tmp_path / str(seed) / "model.pth"
+        path.parent.mkdir()
+        torch.save(make_byol_state(seed=seed), path)
+        folders.add(EmbeddingCache(tmp_path, load_extractor(f"path:{path}")).folder)
+    assert len(folders) == 2
+
+
+def test_damaged_shard_is_left_aside_and_made_again(paths: list[str], tmp_path: Path) -> None:
+    extractor, cache = load_extractor("logmel-stats"), tmp_path / "cache"
+    first = embed(paths, extractor, cache)
+    (shard,) = EmbeddingCache(cache, extractor).folder.glob("*.npz")
+    shard.write_bytes(shard.read_bytes()[:1000])
+    second = embed(paths, extractor, cache)
+    assert second.n_cached == 0
+    np.testing.assert_array_equal(first.matrix, second.matrix)
+
+
+def test_unusable_files_are_named_and_the_rest_goes_on(paths: list[str], tmp_path: Path) -> None:
+    Path(paths[3]).write_text("no audio")
+    made = embed(paths, load_extractor("logmel-stats"), tmp_path / "cache")
+    assert list(made.unusable) == [3]
+    assert paths[3] in made.unusable[3]
+    assert np.isnan(made.matrix[3]).all()
+    assert np.isfinite(np.delete(made.matrix, 3, axis=0)).all()
+
+
+class Interrupting(LogMelStats):
+    """Stops after some utterances, as Ctrl-C would."""
+
+    name, title, n_left = "logmel-stats", "Log-mel statistics", 150
+
+    def prepare(self, waveform: torch.Tensor) -> torch.Tensor:
+        Interrupting.n_left -= 1
+        if Interrupting.n_left < 0:
+            raise KeyboardInterrupt
+        return super().prepare(waveform)
+
+
+def test_interrupted_work_is_kept(tmp_path: Path) -> None:
+    write_savee(tmp_path, n_takes=9)
+    paths = list(load_task("SAV", tmp_path)["path"])
+    with pytest.raises(KeyboardInterrupt):
+        embed(paths, Interrupting(), tmp_path / "cache", n_jobs=1)
+    again = embed(paths, load_extractor("logmel-stats"), tmp_path / "cache")
+    assert 100 <= again.n_cached < len(paths)
+    np.testing.assert_array_equal(
+        again.matrix, embed(paths, load_extractor("logmel-stats"), tmp_path / "fresh").matrix
+    )
+
+
+class Broken(LogMelStats):
+    name, title = "broken", "Broken"
+
+    def encode(self, prepared):
+        return torch.full((len(prepared), self.embedding_size), torch.nan)
+
+
+def test_numbers_that_are_not_finite_stop_the_run(paths: list[str], tmp_path: Path) -> None:
+    with pytest.raises(SerabError, match="not finite"):
+        embed(paths, Broken(), tmp_path / "cache")
+
+
+def test_statistics_average_the_utterances_own(paths: list[str], byol_checkpoint: Path) -> None:
+    from serab_lib.audio import load_audio, log_mel
+
+    measured = measure_statistics(paths, load_extractor(f"path:{byol_checkpoint}"))
+    spectrograms = [log_mel(load_audio(path)) for path in paths]
+    assert measured.mean == pytest.approx(np.mean([float(each.mean()) for each in spectrograms]), rel=1e-5)
+    assert measured.std == pytest.approx(np.mean([float(each.std()) for each in spectrograms]), rel=1e-5)
+
+
+def test_default_statistics_average_the_nine_published_pairs() -> None:
+    assert default_statistics() == Statistics(pytest.approx(-5.94528, abs=1e-5), pytest.approx(4.27617, abs=1e-5))
+
+
+def test_batches_hold_everything_once_and_keep_the_bound() -> None:
+    lengths = [100, 5, 900, 100, 30, 2_000, 31]
+    batches = length_sorted_batches(lengths, 400)
+    assert sorted(position for batch in batches for position in batch) == list(range(len(lengths)))
+    assert all(len(batch) == 1 or len(batch) * max(lengths[i] for i in batch) <= 400 for batch in batches)
+    assert len(batches) < len(lengths)
