@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import math
+import os
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ import torch
 from scipy import signal
 from torch.nn import functional
 
-from serab_lib.errors import SerabError
+from serab_lib.errors import SerabError, printable
 
 SAMPLE_RATE_HZ = 16_000
 
@@ -60,23 +61,25 @@ def decode(path: str | Path) -> tuple[torch.Tensor, int]:
     The release divides 16-bit samples by 32,767 and averages the channels of a stereo file.
     """
     try:
-        with soundfile.SoundFile(path) as file:
+        # As bytes: some corpora come with folder names that are not valid UTF-8.
+        with soundfile.SoundFile(os.fsencode(path)) as file:
             sample_rate, n_promised = file.samplerate, file.frames
             if file.subtype == "PCM_16":
                 samples = file.read(dtype="int16", always_2d=True).astype(np.float32) / np.float32(32767)
             else:
                 samples = file.read(dtype="float32", always_2d=True)
     except (soundfile.LibsndfileError, OSError, RuntimeError) as error:
+        name = printable(path)
         reason = str(error).split(": ", 1)[-1].strip().rstrip(".") or type(error).__name__
-        raise AudioError(f"{path} cannot be decoded ({reason}): replace the file or leave it out") from error
+        raise AudioError(f"{name} cannot be decoded ({reason}): replace the file or leave it out") from error
     if len(samples) == 0:
-        raise AudioError(f"{path} holds no samples: replace the file or leave it out")
+        raise AudioError(f"{printable(path)} holds no samples: replace the file or leave it out")
     if len(samples) < n_promised:
         raise AudioError(
-            f"{path} is cut off ({len(samples)} of {n_promised} samples decode): fetch the file again"
+            f"{printable(path)} is cut off ({len(samples)} of {n_promised} samples decode): fetch the file again"
         )
     if not np.isfinite(samples).all():
-        raise AudioError(f"{path} holds samples that are not finite: replace the file or leave it out")
+        raise AudioError(f"{printable(path)} holds samples that are not finite: replace the file or leave it out")
     mono = samples[:, 0] if samples.shape[1] == 1 else samples.mean(axis=1)
     return torch.from_numpy(mono), sample_rate
 

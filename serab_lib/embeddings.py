@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import os
 import uuid
@@ -15,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 import torch
+from joblib.externals.loky import ProcessPoolExecutor
 
 from serab_lib.audio import AudioError, load_audio
 from serab_lib.errors import SerabError
@@ -262,7 +264,7 @@ def _finish(extractor: Extractor, batch: list[int], future: Future) -> tuple[lis
 def _n_frames(path: str, sample_rate: int) -> int:
     """Estimate the log-mel frames of a file from its header; only the order of the work depends on it."""
     try:
-        info = soundfile.info(path)
+        info = soundfile.info(os.fsencode(path))
     except (soundfile.LibsndfileError, OSError, RuntimeError):
         return 0
     return int(info.frames / max(info.samplerate, 1) * sample_rate) // 160
@@ -273,21 +275,26 @@ def _workers(extractor: Extractor, n_jobs: int | None) -> Iterator[tuple[Executo
     """Threads, or processes where threads would wait for each other; each with one computing thread."""
     n_workers = n_jobs or os.cpu_count() or 1
     if extractor.needs_processes and n_workers > 1:
-        from joblib.externals.loky import get_reusable_executor
-
-        pool = get_reusable_executor(max_workers=n_workers, initializer=_use_one_thread, timeout=60)
-    else:
-        pool = ThreadPoolExecutor(n_workers, initializer=_use_one_thread)
-    try:
-        yield pool, n_workers
-    except BaseException:
-        if isinstance(pool, ThreadPoolExecutor):
-            pool.shutdown(wait=True, cancel_futures=True)
-        else:
+        pool = _process_pool(n_workers)
+        try:
+            yield pool, n_workers
+        except BaseException:
+            _process_pool.cache_clear()
             pool.shutdown(wait=False, kill_workers=True)
-        raise
-    if isinstance(pool, ThreadPoolExecutor):
-        pool.shutdown()
+            raise
+    else:
+        with ThreadPoolExecutor(n_workers, initializer=_use_one_thread) as threads:
+            try:
+                yield threads, n_workers
+            except BaseException:
+                threads.shutdown(wait=True, cancel_futures=True)
+                raise
+
+
+@functools.lru_cache(maxsize=1)
+def _process_pool(n_workers: int) -> ProcessPoolExecutor:
+    # Kept from one task to the next, since a worker takes seconds to start; it ends after a minute of idleness.
+    return ProcessPoolExecutor(max_workers=n_workers, initializer=_use_one_thread, timeout=60)
 
 
 def _use_one_thread() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from pathlib import Path
 
 
 class SerabError(Exception):
@@ -37,3 +38,8 @@ def unknown_name(kind: str, name: str, known: Iterable[str], *, listing: str) ->
     near = difflib.get_close_matches(name.casefold(), folded, n=3, cutoff=0.5)
     hint = f"did you mean {' or '.join(folded[match] for match in near)}? " if near else ""
     return UnknownNameError(f"there is no {kind} {name!r}: {hint}`{listing}` lists them all")
+
+
+def printable(text: str | Path) -> str:
+    """Write a path so that it prints on one line, even where a name in it is not valid UTF-8."""
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in str(text))

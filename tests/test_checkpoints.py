@@ -30,7 +30,7 @@ def test_missing_folder_is_named(tmp_path: Path) -> None:
 
 
 def test_a_file_under_a_released_name_must_have_its_hash(tmp_path: Path) -> None:
-    path = tmp_path / checkpoints.CHECKPOINTS["byol-s-512"].file
+    path = tmp_path / checkpoints.CHECKPOINTS["byol-s-512"][0].file
     torch.save(make_byol_state(), path)
     with pytest.raises(CheckpointError, match="not the released file"):
         load_extractor("byol-s-512", weights=tmp_path)
@@ -83,9 +83,7 @@ def missing_tensor(path: Path) -> None:
     torch.save(state, path)
 
 
-@pytest.mark.parametrize(
-    "breakage", [not_a_file, text, cut_off, code, a_list, other_network, missing_tensor]
-)
+@pytest.mark.parametrize("breakage", [not_a_file, text, cut_off, code, a_list, other_network, missing_tensor])
 def test_what_is_no_checkpoint_is_refused_in_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, breakage
 ) -> None:

@@ -109,9 +109,7 @@ def test_interrupted_work_is_kept(tmp_path: Path) -> None:
         embed(paths, Interrupting(), tmp_path / "cache", n_jobs=1)
     again = embed(paths, load_extractor("logmel-stats"), tmp_path / "cache")
     assert 100 <= again.n_cached < len(paths)
-    np.testing.assert_array_equal(
-        again.matrix, embed(paths, load_extractor("logmel-stats"), tmp_path / "fresh").matrix
-    )
+    np.testing.assert_array_equal(again.matrix, embed(paths, load_extractor("logmel-stats"), tmp_path / "fresh").matrix)
 
 
 class Broken(LogMelStats):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import ast
+import itertools
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ import serab_lib
 from serab_lib import espeak
 from serab_lib.errors import SerabError
 from serab_lib.espeak import Synthesizer
+from serab_lib.prosody import VARIANTS
 
 espeakng_loader = pytest.importorskip("espeakng_loader", reason="needs the extra [demo]")
 
@@ -25,20 +27,30 @@ def engine():
         yield engine
 
 
-def test_same_sequence_gives_same_samples():
+def test_same_sequence_gives_same_samples_with_every_variant_in_use():
+    voices = [
+        f"{language}+{variant}" for variant in itertools.chain(*VARIANTS.values()) for language in ("en-us", "fa")
+    ]
     spoken = []
-    for _ in range(2):
+    for _ in range(4):
         with Synthesizer() as engine:
-            spoken.append([engine.speak(TEXT, voice=voice) for voice in (VOICE, "de+f2", VOICE)])
-    for first, second in zip(*spoken, strict=True):
-        np.testing.assert_array_equal(first, second)
+            spoken.append([engine.speak(TEXT, voice=voice, pitch=pitch) for voice in voices for pitch in (30, 80)])
+    for others in spoken[1:]:
+        for first, other in zip(spoken[0], others, strict=True):
+            np.testing.assert_array_equal(first, other)
+
+
+def test_no_variant_in_use_is_a_breathy_one():
+    folder = Path(espeakng_loader.get_data_path(), "voices", "!v")
+    assert "\nbreath" in (folder / "f2").read_text()
+    for variant in itertools.chain(*VARIANTS.values()):
+        assert "\nbreath" not in (folder / variant).read_text(), variant
 
 
 def test_speaks_as_long_and_as_loud_as_told(engine):
     assert engine.sample_rate == 22_050
     neutral, fast, loud = (
-        engine.speak(TEXT, voice=VOICE, **setting)
-        for setting in ({}, {"words_per_minute": 300}, {"volume": 200})
+        engine.speak(TEXT, voice=VOICE, **setting) for setting in ({}, {"words_per_minute": 300}, {"volume": 200})
     )
     assert neutral.dtype == np.int16
     assert 1 < len(neutral) / engine.sample_rate < 4
@@ -107,9 +119,7 @@ def test_closed_or_stopped_engine_says_so():
 
 def test_worker_ends_with_its_input():
     library, data = espeak.find_espeak()
-    worker = subprocess.run(
-        [sys.executable, espeak.WORKER, library, data], stdin=subprocess.DEVNULL, timeout=20
-    )
+    worker = subprocess.run([sys.executable, espeak.WORKER, library, data], stdin=subprocess.DEVNULL, timeout=20)
     assert worker.returncode == 0
 
 

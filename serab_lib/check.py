@@ -1,0 +1,302 @@
+"""Whether a corpus is complete and decodable: every file is decoded, what is wrong is named and explained."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+import soundfile
+
+from serab_lib import files
+from serab_lib.corpus import Corpus, find_corpus, read_manifest, read_marker
+from serab_lib.errors import printable
+from serab_lib.tasks import Task
+
+SILENCE_DBFS = -80.0
+DURATION_TOLERANCE_S = 0.05
+LOWEST_RATE_HZ = 16_000
+
+_N_FRAMES_PER_BLOCK = 65_536
+_UNUSABLE = "a run leaves it out and marks its results as incomplete"
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something wrong with a corpus.
+
+    Parameters
+    ----------
+    kind : str
+        ``missing``, ``extra``, ``undecodable``, ``cut off``, ``empty``, ``silent``, ``duplicated``,
+        ``duration``, ``sample rate`` or ``changed``.
+    file : str
+        The file below the corpus's folder, or the stem of one that is missing.
+    consequence : str
+        What was found and what it means for a result, in one line.
+    affects_result : bool
+        False where results stay comparable: files that are not used, and oddities that the released corpus
+        has and every published result shares.
+    """
+
+    kind: str
+    file: str
+    consequence: str
+    affects_result: bool = True
+
+
+@dataclass(frozen=True)
+class _Probe:
+    """What decoding a file showed; `error` says why it could not be decoded to its end."""
+
+    digest: str = ""
+    size: int = 0
+    n_frames: int = 0
+    n_promised: int = 0
+    rate_hz: int = 0
+    peak: float = 0.0
+    error: str = ""
+
+    @property
+    def duration_s(self) -> float:
+        return self.n_frames / self.rate_hz if self.rate_hz else 0.0
+
+
+def check_corpus(
+    task: str | Task,
+    data: str | Path | None = None,
+    *,
+    n_workers: int | None = None,
+    progress: Callable[[int, int], object] | None = None,
+) -> list[Problem]:
+    """Decode a corpus to its last sample and name what is wrong with it.
+
+    Parameters
+    ----------
+    task : str or Task
+        Code, name or record.
+    data : str or Path, optional
+        As in `serab_lib.corpus.load_task`.
+    n_workers : int, optional
+        Threads; by default one per core, at most 8.
+    progress : callable, optional
+        Called in this thread with the number of files done and their total.
+
+    Returns
+    -------
+    list of Problem
+        First what concerns the list of files, then what decoding them showed, by file. Empty if all is well.
+
+    Raises
+    ------
+    SerabError
+        If there is no such corpus at all; see `serab_lib.corpus.find_corpus`.
+
+    Notes
+    -----
+    Files are read in blocks: memory does not grow with the corpus or with the length of a file.
+    """
+    corpus = find_corpus(task, data, strict=False)
+    files = [os.path.relpath(path, corpus.root) for path in corpus.utterances["path"]]
+    probes = []
+    # Closed at once on an interrupt, so that what waits in the queue is dropped.
+    with closing(_probe_all(list(corpus.utterances["path"]), n_workers)) as results:
+        for probe in results:
+            probes.append(probe)
+            if progress is not None:
+                progress(len(probes), len(files))
+    problems = [*_check_missing(corpus), *_check_left_out(corpus)]
+    durations, digests = _read_durations(corpus), _read_digests(corpus)
+    for stem, file, probe in zip(corpus.utterances["stem"], files, probes, strict=True):
+        # The released digests are of .wav files; another format may hold the same samples.
+        digest = digests.get(stem) if file.lower().endswith(".wav") or corpus.synthetic else None
+        for kind, consequence in _judge(probe, durations.get(stem), digest):
+            known = corpus.task.oddities.get(stem) if kind == "silent" else None
+            problems.append(_make_problem(kind, file, consequence, known))
+    return problems + list(_check_duplicates(corpus, files, probes))
+
+
+def _make_problem(kind: str, file: str, consequence: str, known: str | None = None) -> Problem:
+    if known:
+        consequence = f"{consequence}; so in the released corpus, and in every published result"
+    return Problem(kind, printable(file), consequence, affects_result=not known)
+
+
+def _probe_all(paths: list[str], n_workers: int | None) -> Iterator[_Probe]:
+    pool = ThreadPoolExecutor(max_workers=n_workers or min(8, os.cpu_count() or 1))
+    try:
+        yield from pool.map(_probe, paths)
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _probe(path: str) -> _Probe:
+    """Decode one file block by block; whatever is wrong with it ends up in `error`."""
+    digest, size, n_frames, n_promised, rate_hz, peak = "", 0, 0, 0, 0, 0.0
+    error = ""
+    try:
+        # As bytes: soundfile cannot encode a name that is not valid UTF-8.
+        raw = os.fsencode(path)
+        size = os.path.getsize(raw)
+        with open(raw, "rb") as stream:
+            head = stream.read(64)
+            stream.seek(0)
+            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+        if head.startswith(b"version https://git-lfs"):
+            return _Probe(digest, size, error="a Git LFS pointer in place of the audio: run `git lfs pull`")
+        if size == 0:
+            return _Probe(digest, size)
+        with soundfile.SoundFile(raw) as file:
+            rate_hz = file.samplerate
+            n_promised = max(file.frames, _read_data_frames(file))
+            while len(block := file.read(_N_FRAMES_PER_BLOCK, dtype="float32", always_2d=True)):
+                n_frames += len(block)
+                peak = max(peak, float(np.abs(block).max()))
+                if not np.isfinite(block).all():
+                    error = "samples that are not finite"
+            if n_frames < file.frames:
+                error = f"{n_frames:,} of {file.frames:,} samples decode"
+    except Exception as problem:  # a bad file may fail in any way, and none of them may stop the check
+        reason = " ".join(str(getattr(problem, "error_string", problem)).split()).removeprefix("Error : ")
+        error = reason.rstrip(".") or type(problem).__name__
+        error += f", after {n_frames:,} samples" if n_frames else ""
+    return _Probe(digest, size, n_frames, n_promised, rate_hz, peak, error)
+
+
+def _read_data_frames(file: soundfile.SoundFile) -> int:
+    """Read how many frames the header of a .wav promises; 0 where that agrees with the file's size.
+
+    libsndfile cuts the number down to what is there, and says so in its log only.
+    """
+    for line in file.extra_info.splitlines():
+        if line.startswith("data :") and "should be" in line:
+            n_bytes = int(line.split()[2])
+            # Encoders that write to a pipe leave the largest number there is, which promises nothing.
+            n_bytes = n_bytes if n_bytes < 0x7FFFF000 else 0
+            widths = {"PCM_U8": 1, "PCM_16": 2, "PCM_24": 3, "PCM_32": 4, "FLOAT": 4, "DOUBLE": 8}
+            return n_bytes // (file.channels * widths[file.subtype]) if file.subtype in widths else 0
+    return 0
+
+
+def _judge(probe: _Probe, expected_s: float | None, digest: str | None) -> Iterator[tuple[str, str]]:
+    """Yield kind and consequence of what is wrong with one file."""
+    if probe.error:
+        yield "undecodable", f"{probe.error}; {_UNUSABLE}"
+        return
+    if probe.n_frames == 0:
+        yield "empty", f"{probe.size} bytes, no sample; {_UNUSABLE}"
+        return
+    off_s = None if expected_s is None else probe.duration_s - expected_s
+    if off_s is not None and abs(off_s) > DURATION_TOLERANCE_S:
+        yield (
+            "duration",
+            f"lasts {probe.duration_s:.2f} s, in the released corpus {expected_s:.2f} s; "
+            f"{'cut off' if off_s < 0 else 'longer'} or another recording, so its embedding differs",
+        )
+    elif expected_s is None and probe.n_promised > probe.n_frames * 1.01:
+        yield (
+            "cut off",
+            f"{probe.n_frames:,} of the {probe.n_promised:,} samples that its header promises; "
+            "its embedding is made of what is left",
+        )
+    elif digest is not None and digest != probe.digest:
+        yield "changed", "not the bytes that were released (SHA-256 differs); its embedding may differ"
+    if probe.peak < 10 ** (SILENCE_DBFS / 20):
+        yield (
+            "silent",
+            f"no sample above {SILENCE_DBFS:.0f} dBFS; nothing in it to classify, and it counts all the same",
+        )
+    if probe.rate_hz < LOWEST_RATE_HZ:
+        yield (
+            "sample rate",
+            f"{probe.rate_hz} Hz, the extractors use {LOWEST_RATE_HZ} Hz; "
+            f"nothing above {probe.rate_hz // 2} Hz is in it, so its embedding differs",
+        )
+
+
+def _check_missing(corpus: Corpus) -> Iterator[Problem]:
+    parsed = {stem: corpus.task.parse(stem) for stem in corpus.missing}
+    groups = set(corpus.utterances["speaker"]) | set(corpus.utterances["released_group"])
+    for stem, name in parsed.items():
+        consequence = "not there; results are incomplete and not comparable with the paper's"
+        gone = [] if name is None else sorted({name.speaker, name.released_group} - groups)
+        if gone:
+            what = "speaker" if gone == [name.speaker] else "group"
+            consequence = (
+                f"not there, nor any other of {what} {gone[0]}; the split itself comes out differently"
+            )
+        yield Problem("missing", printable(stem), consequence)
+
+
+def _check_left_out(corpus: Corpus) -> Iterator[Problem]:
+    for each in corpus.left_out:
+        if each.kind in (files.STRANGE, files.CONFLICT):
+            yield _make_problem("extra", each.file, f"{each.reason}; a run stops until it is moved away")
+        elif each.kind == files.BROKEN_LINK:
+            yield _make_problem("undecodable", each.file, f"{each.reason}; {_UNUSABLE}")
+        elif each.kind in (files.UNEXPECTED, files.COPY, files.UNLABELLED):
+            consequence = f"{each.reason}; not used, results stay as they are"
+            yield Problem("extra", printable(each.file), consequence, affects_result=False)
+    if corpus.n_expected is not None and not any(each.kind == files.UNEXPECTED for each in corpus.left_out):
+        for line in corpus.unexpected:
+            yield Problem(
+                "extra", line, "more than the task has; results are not comparable with the paper's"
+            )
+
+
+def _check_duplicates(corpus: Corpus, files: list[str], probes: list[_Probe]) -> Iterator[Problem]:
+    """Find byte-identical files under different names."""
+    rows_of: dict[str, list[int]] = {}
+    for row, probe in enumerate(probes):
+        if probe.n_frames and not probe.error:
+            rows_of.setdefault(probe.digest, []).append(row)
+    for rows in rows_of.values():
+        if len(rows) == 1:
+            continue
+        same = corpus.utterances.iloc[rows]
+        emotions, speakers = sorted(set(same["emotion"])), sorted(set(same["speaker"]))
+        if len(emotions) > 1:
+            consequence = f"labelled {' and '.join(emotions)}: all but one of the labels are wrong"
+        elif len(speakers) > 1:
+            consequence = f"under speakers {' and '.join(speakers)}: it may be in train and test at once"
+        else:
+            consequence = "one recording counts as several"
+        # The record of an odd file names its twin.
+        known = "\n".join(corpus.task.oddities.get(stem, "") for stem in same["stem"])
+        n_unknown = sum(stem not in known and stem not in corpus.task.oddities for stem in same["stem"])
+        names = " = ".join(files[row] for row in rows)
+        yield _make_problem("duplicated", names, f"byte-identical, {consequence}", "" if n_unknown else known)
+
+
+def _read_durations(corpus: Corpus) -> dict[str, float]:
+    """Durations of the released recordings in seconds, by stem, as far as they are known."""
+    manifest = None if corpus.synthetic else read_manifest(f"{corpus.task.name}.csv")
+    if manifest is None:
+        return {}
+    pairs = zip(manifest["file"], manifest["duration_s"], strict=True)
+    return {PurePosixPath(file).stem: float(seconds) for file, seconds in pairs if seconds}
+
+
+def _read_digests(corpus: Corpus) -> dict[str, str]:
+    """SHA-256 of the files as they were released, or as the demo wrote them, by stem."""
+    if corpus.synthetic:
+        pairs = zip(corpus.utterances["stem"], corpus.utterances["path"], strict=True)
+        used = {os.path.relpath(path, corpus.root): stem for stem, path in pairs}
+        marker = read_marker(corpus.root) or {}
+        return {
+            used[os.path.normpath(file)]: each
+            for file, each in marker.items()
+            if os.path.normpath(file) in used
+        }
+    manifest = read_manifest(f"{corpus.task.name}_sha256.csv")
+    if manifest is None:
+        return {}
+    return {
+        PurePosixPath(file).stem: each
+        for file, each in zip(manifest["file"], manifest["sha256"], strict=True)
+    }

@@ -1,0 +1,1 @@
+"""From embeddings to the numbers of the paper: classifiers, protocol, metrics, statistics."""

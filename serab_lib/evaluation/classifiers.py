@@ -1,0 +1,235 @@
+"""The five classifiers of the paper, each with its grid searched on the fixed validation part.
+
+What comes out is what scikit-learn's ``GridSearchCV`` gives with a ``PredefinedSplit``: the same candidates in the
+same order, fitted on train, scored on validation, the first of the best refitted on train and validation together.
+The work that the candidates share is done once, in the module of each classifier.
+"""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import ParameterGrid
+
+from serab_lib.errors import SerabError, unknown_name
+from serab_lib.evaluation import logistic, svm
+from serab_lib.evaluation.discriminant import LinearDiscriminant, compute_log_posteriors, iterate_spreads
+
+CLASSIFIERS = ("LDA", "LR", "QDA", "RF", "SVC")
+
+_C = tuple(10.0**exponent for exponent in range(5, -6, -1))
+_CLASS_WEIGHTS = ("balanced", None)
+
+GRIDS: Mapping[str, Mapping[str, Sequence[Any]]] = {
+    "LDA": {},
+    "LR": {"C": _C, "class_weight": _CLASS_WEIGHTS},
+    "QDA": {"reg_param": (0.0, 0.1, 0.25)},
+    "RF": {
+        "max_depth": (5, 10, 15, 20, 25),
+        "min_samples_split": (2, 5, 10),
+        "class_weight": _CLASS_WEIGHTS,
+    },
+    "SVC": {"kernel": ("rbf", "linear"), "C": _C, "class_weight": _CLASS_WEIGHTS},
+}
+"""What is searched, by classifier, as in the released code."""
+
+DEFAULTS: Mapping[str, Mapping[str, Any]] = {
+    "LDA": {},
+    "LR": {"C": 1.0, "class_weight": "balanced"},
+    "QDA": {"reg_param": 0.0},
+    "RF": {"max_depth": None, "min_samples_split": 2, "class_weight": "balanced"},
+    "SVC": {"kernel": "rbf", "C": 1.0, "class_weight": None},
+}
+"""What is fitted without a search, by classifier."""
+
+Candidates = Sequence[Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class ClassifierResult:
+    """One classifier on one task.
+
+    Attributes
+    ----------
+    classifier : str
+        Its name in `CLASSIFIERS`.
+    best_params : dict
+        The selected candidate of the grid; the defaults without a search.
+    validation_accuracy : float
+        Share of the validation part that this candidate gets right when fitted on train alone, 0 to 1.
+    predictions : np.ndarray, shape (n_test,)
+        Labels for the test part, by the candidate refitted on train and validation.
+    seconds : float
+        Time for all of it.
+    """
+
+    classifier: str
+    best_params: dict[str, Any]
+    validation_accuracy: float
+    predictions: np.ndarray
+    seconds: float
+
+
+def fit_classifier(
+    name: str,
+    X_train: np.ndarray,
+    y_train: np.ndarray,
+    X_validation: np.ndarray,
+    y_validation: np.ndarray,
+    X_test: np.ndarray,
+    *,
+    search: bool = True,
+    seed: int = 42,
+) -> ClassifierResult:
+    """Select a candidate on the validation part and predict the test part.
+
+    Parameters
+    ----------
+    name : str
+        One of `CLASSIFIERS`.
+    X_train, X_validation, X_test : np.ndarray, shapes (n_train | n_validation | n_test, n_features)
+        Embeddings; computed with in float64.
+    y_train, y_validation : np.ndarray, shapes (n_train,), (n_validation,)
+        Labels.
+    search : bool
+        Whether to search the grid; otherwise the defaults are fitted.
+    seed : int
+        For the random forest, the only one that draws anything; 42 in the release.
+
+    Returns
+    -------
+    ClassifierResult
+        The selected candidate and what it predicts.
+
+    Raises
+    ------
+    SerabError
+        An unknown classifier, parts that do not fit together, values that are not finite, fewer than two classes
+        in train.
+
+    Notes
+    -----
+    As the released ``clf_benchmark.py``: candidates in the order of scikit-learn's ``ParameterGrid``, ties to the
+    first. That QDA gives a result at all is explained at
+    `serab_lib.evaluation.discriminant.QuadraticDiscriminant`. Optimisers that stop at their iteration limit do so in
+    silence; the release only warned.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> rng = np.random.default_rng(0)
+    >>> y = np.tile(["anger", "sadness"], 30)
+    >>> X = rng.normal(size=(60, 8)) + 2.0 * (y == "anger")[:, None]
+    >>> result = fit_classifier("LR", X[:30], y[:30], X[30:40], y[30:40], X[40:])
+    >>> result.validation_accuracy, result.predictions[:2].tolist()
+    (1.0, ['anger', 'sadness'])
+    """
+    if name not in _PREDICTORS:
+        raise unknown_name("classifier", name, CLASSIFIERS, listing="serab run --help")
+    start = time.perf_counter()
+    X_train, X_validation, X_test = (np.asarray(X, dtype=np.float64) for X in (X_train, X_validation, X_test))
+    y_train, y_validation = np.asarray(y_train), np.asarray(y_validation)
+    _check_parts(X_train, y_train, X_validation, y_validation, X_test)
+    candidates: Candidates = list(ParameterGrid(GRIDS[name])) if search else [DEFAULTS[name]]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        warnings.filterwarnings("ignore", module=r"sklearn\.")
+        guesses = _PREDICTORS[name](X_train, y_train, X_validation, candidates, seed=seed)
+        n_right = [int(np.sum(guess == y_validation)) for guess in guesses]
+        best = int(np.argmax(n_right))
+        X_joined, y_joined = np.concatenate([X_train, X_validation]), np.concatenate([y_train, y_validation])
+        (predictions,) = _PREDICTORS[name](X_joined, y_joined, X_test, [candidates[best]], seed=seed)
+    return ClassifierResult(
+        classifier=name,
+        best_params=dict(candidates[best]),
+        validation_accuracy=n_right[best] / len(y_validation),
+        predictions=predictions,
+        seconds=time.perf_counter() - start,
+    )
+
+
+def _check_parts(
+    X_train: np.ndarray, y_train: np.ndarray, X_validation: np.ndarray, y_validation: np.ndarray, X_test: np.ndarray
+) -> None:
+    """Refuse what no classifier can be fitted to, with one line that says why."""
+    parts = {"train": X_train, "validation": X_validation, "test": X_test}
+    for part, X in parts.items():
+        if X.ndim != 2 or len(X) == 0 or X.shape[1] == 0:
+            raise SerabError(
+                f"the {part} part has embeddings of shape {X.shape}, needs (utterances, features) and at least one of"
+                " each: check the corpus and the split"
+            )
+        if not np.isfinite(X).all():
+            n_bad = int((~np.isfinite(X).all(axis=1)).sum())
+            raise SerabError(
+                f"{n_bad} of {len(X)} embeddings of the {part} part hold NaN or infinity, needs finite numbers: check"
+                " the audio and the weights"
+            )
+    widths = {X.shape[1] for X in parts.values()}
+    if len(widths) > 1:
+        raise SerabError(
+            f"embeddings have {sorted(widths)} features in different parts, needs one number: extract all parts with"
+            " the same model"
+        )
+    for part, X, y in (("train", X_train, y_train), ("validation", X_validation, y_validation)):
+        if y.shape != (len(X),):
+            raise SerabError(
+                f"the {part} part has {len(X)} embeddings and labels of shape {y.shape}: pass one label per embedding"
+            )
+    n_classes = len(np.unique(y_train))
+    if n_classes < 2:
+        raise SerabError(
+            f"the train part has {n_classes} class, a classifier needs two or more: check which files of the corpus"
+            " are missing"
+        )
+
+
+def _predict_lda(
+    X_fit: np.ndarray, y_fit: np.ndarray, X_eval: np.ndarray, candidates: Candidates, *, seed: int
+) -> list[np.ndarray]:
+    """LDA has one candidate."""
+    return [LinearDiscriminant().fit(X_fit, y_fit).predict(X_eval) for _ in candidates]
+
+
+def _predict_qda(
+    X_fit: np.ndarray, y_fit: np.ndarray, X_eval: np.ndarray, candidates: Candidates, *, seed: int
+) -> list[np.ndarray]:
+    """QDA's candidates share the directions of each class."""
+    reg_params = [candidate["reg_param"] for candidate in candidates]
+    scores = compute_log_posteriors(iterate_spreads(X_fit, y_fit), X_eval, reg_params)
+    return list(np.unique(y_fit)[scores.argmax(axis=2)])
+
+
+def _predict_rf(
+    X_fit: np.ndarray, y_fit: np.ndarray, X_eval: np.ndarray, candidates: Candidates, *, seed: int
+) -> list[np.ndarray]:
+    """A forest that stays below its depth limit is the forest of every higher limit, too."""
+    predictions: dict[int, np.ndarray] = {}
+    unlimited: dict[tuple[Any, ...], tuple[int, np.ndarray]] = {}
+    for number in sorted(range(len(candidates)), key=lambda n: -(candidates[n]["max_depth"] or np.inf)):
+        candidate = candidates[number]
+        others = candidate["min_samples_split"], candidate["class_weight"]
+        depth, reusable = unlimited.get(others, (np.inf, None))
+        if candidate["max_depth"] is not None and reusable is not None and candidate["max_depth"] > depth:
+            predictions[number] = reusable
+            continue
+        forest = RandomForestClassifier(**candidate, random_state=seed).fit(X_fit, y_fit)
+        predictions[number] = forest.predict(X_eval)
+        unlimited[others] = max(tree.get_depth() for tree in forest.estimators_), predictions[number]
+    return [predictions[number] for number in range(len(candidates))]
+
+
+_PREDICTORS: Mapping[str, Callable[..., list[np.ndarray]]] = {
+    "LDA": _predict_lda,
+    "LR": logistic.predict_candidates,
+    "QDA": _predict_qda,
+    "RF": _predict_rf,
+    "SVC": svm.predict_candidates,
+}

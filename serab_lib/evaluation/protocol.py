@@ -1,0 +1,250 @@
+"""From embeddings to the accuracies of one cell: normalise per speaker, fit five classifiers, select one."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import joblib
+import numpy as np
+import pandas as pd
+
+from serab_lib.errors import SerabError
+from serab_lib.evaluation.classifiers import CLASSIFIERS, ClassifierResult, fit_classifier
+from serab_lib.evaluation.metrics import accuracy, unweighted_average_recall
+from serab_lib.splits import PARTS, PROTOCOLS
+
+# The order in which classifiers are begun: the slow ones first, so that the last to finish is a quick one.
+_SLOWEST_FIRST = ("RF", "LR", "SVC", "QDA", "LDA")
+
+
+@dataclass(frozen=True)
+class CellResult:
+    """What one cell gives.
+
+    Attributes
+    ----------
+    scores : pandas.DataFrame
+        One row per classifier: `classifier`, `validation_accuracy`, `test_accuracy`, `test_uar`,
+        `selected`, `best_params` and `seconds`. Accuracies are fractions of 1.
+    predictions : pandas.DataFrame
+        One row per test utterance: `stem`, `speaker`, `group`, `emotion`, and each classifier's prediction.
+    """
+
+    scores: pd.DataFrame
+    predictions: pd.DataFrame
+
+
+def normalise_speakers(embeddings: np.ndarray, groups: Sequence[str], parts: Sequence[str]) -> np.ndarray:
+    """Standardise each speaker's embeddings with that speaker's own mean and standard deviation.
+
+    Parameters
+    ----------
+    embeddings : np.ndarray [shape=(n, d)]
+    groups : sequence of str [shape=(n,)]
+        The speaker, or in the `released` protocol what the release takes for one.
+    parts : sequence of str [shape=(n,)]
+        Statistics are taken inside each part.
+
+    Returns
+    -------
+    np.ndarray [shape=(n, d)]
+        float64. A dimension that is constant for a speaker becomes 0.
+
+    Notes
+    -----
+    As in the release. It is transductive: the test speakers' unlabelled embeddings are used, so it assumes
+    that several utterances of a new speaker are at hand.
+    """
+    result = np.array(embeddings, dtype=np.float64)
+    frame = pd.DataFrame({"group": np.asarray(groups), "part": np.asarray(parts)})
+    for rows in frame.groupby(["part", "group"]).indices.values():
+        own = result[rows]
+        std = own.std(axis=0)
+        # Values that are equal up to rounding are constant: dividing by their spread would blow up noise.
+        std[std <= 1e-12 * np.abs(own).max(axis=0, initial=0.0)] = 1.0
+        std[std == 0] = 1.0
+        result[rows] = (own - own.mean(axis=0)) / std
+    return result
+
+
+def select(scores: pd.DataFrame, protocol: str) -> str:
+    """Name the classifier that a protocol reports.
+
+    Parameters
+    ----------
+    scores : pandas.DataFrame
+        With `classifier`, `validation_accuracy` and `test_accuracy`.
+    protocol : str
+        `described` takes the best on validation; `released` the best on test, as the authors' code does.
+
+    Returns
+    -------
+    str
+        Among equals, the first in the order of `CLASSIFIERS`.
+    """
+    if protocol not in PROTOCOLS:
+        raise SerabError(f"there is no protocol {protocol!r}: choose {' or '.join(PROTOCOLS)}")
+    column = "test_accuracy" if protocol == "released" else "validation_accuracy"
+    return str(scores.loc[scores[column].idxmax(), "classifier"])
+
+
+def evaluate(
+    embeddings: np.ndarray,
+    utterances: pd.DataFrame,
+    *,
+    protocol: str = "described",
+    classes: Sequence[str] | None = None,
+    search: bool = True,
+    n_jobs: int = 1,
+) -> CellResult:
+    """Fit the five classifiers on one task's embeddings and score them.
+
+    Parameters
+    ----------
+    embeddings : np.ndarray [shape=(n, d)]
+        One row per utterance.
+    utterances : pandas.DataFrame
+        As from `serab_lib.splits.split`, in the same order: `stem`, `speaker`, `emotion`, `group`, `part`.
+    protocol : str
+        Which classifier is selected; the split was made before.
+    classes : sequence of str, optional
+        The classes in the order in which they are numbered, such as `Task.classes`; sorted if None.
+    search : bool
+        Whether hyperparameters are searched; defaults are fitted otherwise.
+    n_jobs : int
+        Classifiers fitted at a time.
+
+    Returns
+    -------
+    CellResult
+
+    Raises
+    ------
+    SerabError
+        If the embeddings do not fit the utterances or are not finite.
+
+    Notes
+    -----
+    Paper, section on the evaluation; the released `clf_benchmark.py`.
+
+    The numbering of the classes matters: with k classes an SVM takes k (k - 1) / 2 votes, and a tie goes to
+    the class with the lower number. On RAVDESS with BYOL-S 512 that alone decides whether validation prefers
+    the linear kernel (70 % on test) or the radial one (77 %).
+    """
+    problem = Problem(embeddings, utterances, tuple(classes or sorted(set(utterances["emotion"]))))
+    ((_, results),) = evaluate_many([problem], search=search, n_jobs=n_jobs)
+    return score(results, utterances, protocol)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What five classifiers are fitted to.
+
+    Attributes
+    ----------
+    embeddings : np.ndarray [shape=(n, d)]
+    utterances : pandas.DataFrame
+        With `emotion`, `group` and `part`, in the same order.
+    classes : tuple of str
+        In the order in which they are numbered.
+    """
+
+    embeddings: np.ndarray
+    utterances: pd.DataFrame
+    classes: tuple[str, ...]
+
+    def parts(self) -> tuple[np.ndarray, ...]:
+        """Normalised features and class numbers: `X_train, y_train, X_validation, y_validation, X_test`."""
+        if len(self.embeddings) != len(self.utterances):
+            raise SerabError(
+                f"{len(self.embeddings)} embeddings for {len(self.utterances)} utterances: pass one row per utterance"
+            )
+        if not np.isfinite(self.embeddings).all():
+            raise SerabError("some embeddings are not finite: check the extractor and its checkpoint")
+        if unknown := set(self.utterances["emotion"]) - set(self.classes):
+            raise SerabError(f"classes {', '.join(sorted(unknown))} are not among {', '.join(self.classes)}")
+        features = normalise_speakers(self.embeddings, self.utterances["group"], self.utterances["part"])
+        numbers = self.utterances["emotion"].map({name: i for i, name in enumerate(self.classes)}).to_numpy(dtype=int)
+        train, validation, test = (np.flatnonzero(self.utterances["part"] == part) for part in PARTS)
+        return features[train], numbers[train], features[validation], numbers[validation], features[test]
+
+
+def evaluate_many(
+    problems: Sequence[Problem],
+    *,
+    search: bool = True,
+    n_jobs: int = 1,
+    on_fit: Callable[[int, str], None] | None = None,
+) -> Iterator[tuple[int, list[ClassifierResult]]]:
+    """Fit the classifiers of several problems in parallel.
+
+    Parameters
+    ----------
+    problems : sequence of Problem
+    search : bool
+    n_jobs : int
+    on_fit : callable, optional
+        Told the position of the problem and the classifier, each time that one is finished.
+
+    Yields
+    ------
+    position : int
+        Of the problem.
+    results : list of ClassifierResult
+        In the order of `CLASSIFIERS`, predictions as names of classes, as soon as all five are there.
+    """
+    jobs = []
+    for position, problem in enumerate(problems):
+        arrays = problem.parts()
+        jobs += [joblib.delayed(_fit)(position, name, arrays, search) for name in _SLOWEST_FIRST]
+    pool = joblib.Parallel(n_jobs=n_jobs, return_as="generator_unordered", max_nbytes="1M")
+    finished: dict[int, dict[str, ClassifierResult]] = {}
+    for position, fitted in pool(jobs):
+        done = finished.setdefault(position, {})
+        names = np.array(problems[position].classes)
+        done[fitted.classifier] = dataclasses.replace(fitted, predictions=names[fitted.predictions])
+        if on_fit:
+            on_fit(position, fitted.classifier)
+        if len(done) == len(CLASSIFIERS):
+            yield position, [done[name] for name in CLASSIFIERS]
+
+
+def _fit(position: int, name: str, arrays: tuple[np.ndarray, ...], search: bool) -> tuple[int, ClassifierResult]:
+    return position, fit_classifier(name, *arrays, search=search)
+
+
+def score(results: Sequence[ClassifierResult], utterances: pd.DataFrame, protocol: str) -> CellResult:
+    """Score fitted classifiers on the test part and select the one that a protocol reports.
+
+    Parameters
+    ----------
+    results : sequence of ClassifierResult
+        Predictions as names of classes.
+    utterances : pandas.DataFrame
+        As `evaluate` takes them.
+    protocol : str
+
+    Returns
+    -------
+    CellResult
+    """
+    test = utterances[utterances["part"] == "test"]
+    truth = test["emotion"].to_numpy(dtype=str)
+    scores = pd.DataFrame(
+        {
+            "classifier": result.classifier,
+            "validation_accuracy": result.validation_accuracy,
+            "test_accuracy": accuracy(truth, result.predictions),
+            "test_uar": unweighted_average_recall(truth, result.predictions),
+            "best_params": result.best_params,
+            "seconds": result.seconds,
+        }
+        for result in results
+    )
+    scores["selected"] = scores["classifier"] == select(scores, protocol)
+    predictions = test[["stem", "speaker", "group", "emotion"]].reset_index(drop=True)
+    for result in results:
+        predictions[result.classifier] = result.predictions
+    return CellResult(scores, predictions)

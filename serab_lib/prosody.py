@@ -1,0 +1,264 @@
+"""How a demo voice sounds angry, sad or afraid: published rules of emotional prosody, as numbers.
+
+Notes
+-----
+The rules are multipliers on a speaker's neutral voice, set after
+
+- F. Burkhardt, "Emofilt: the simulation of emotional speech by prosody-transformation", Interspeech 2005
+  (pitch, range, duration, jitter and tension per emotion);
+- M. Schröder, "Emotional speech synthesis: a review", Eurospeech 2001 (the settings of earlier systems);
+- P. N. Juslin and P. Laukka, "Communication of emotions in vocal expression and music performance",
+  Psychological Bulletin 129(5), 2003 (cues that listeners use: tempo, level, high-frequency energy, pitch);
+- I. R. Murray and J. L. Arnott, "Toward the simulation of emotion in synthetic speech: a review of the
+  literature on human vocal emotion", JASA 93(2), 1993 (disgust: low, slow, grumbled).
+
+That a classifier of emotion can learn from speech synthesised by such rules was shown by B. Schuller and
+F. Burkhardt, "Learning with synthesized speech for automatic emotion recognition", ICASSP 2010. Nothing
+measured on this speech says anything about people.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import signal
+
+# Measured on eSpeak NG 1.52 with the variants below: a unit of PITCH adds this much to the natural logarithm
+# of the mean fundamental frequency, and a unit of RANGE as much as this fraction of a unit of PITCH.
+LOG_F0_PER_PITCH = 0.0102
+PITCH_PER_RANGE = 0.22
+NEUTRAL_RANGE = 50.0
+NEUTRAL_VOLUME = 60.0
+
+# Only variants without breath: eSpeak NG 1.52 speaks the others (f2, f3, f5) differently in each process.
+VARIANTS = {
+    "f": ("f1", "f4", "steph", "linda", "Annie", "belinda"),
+    "m": ("m1", "m2", "m3", "m4", "m5", "m6", "m7", "m8"),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rule:
+    """What an emotion does to a neutral voice.
+
+    Attributes
+    ----------
+    pitch, pitch_range, duration, loudness : float
+        Multipliers on the mean and the spread (both in Hz) of the fundamental frequency, on the length and
+        on the amplitude.
+    brightness_db : float
+        Gain above 1.5 kHz: vocal effort, or the lack of it.
+    tremor : float
+        Depth of a 6-8 Hz modulation of the fundamental frequency, as a fraction of it.
+    roughness : float
+        Depth of an irregular modulation of the amplitude: creak and jitter.
+    breath : float
+        Noise that follows the amplitude, as a fraction of it.
+    ending : str
+        Punctuation, which chooses the intonation contour.
+    """
+
+    pitch: float = 1.0
+    pitch_range: float = 1.0
+    duration: float = 1.0
+    loudness: float = 1.0
+    brightness_db: float = 0.0
+    tremor: float = 0.0
+    roughness: float = 0.0
+    breath: float = 0.0
+    ending: str = "."
+
+
+RULES: dict[str, Rule] = {
+    "anger": Rule(
+        pitch=1.25, pitch_range=1.6, duration=0.75, loudness=1.7, brightness_db=5, roughness=0.25, ending="!"
+    ),
+    "boredom": Rule(pitch=0.8, pitch_range=0.5, duration=1.25, loudness=0.7, brightness_db=-2),
+    "calm": Rule(pitch=0.95, pitch_range=0.8, duration=1.15, loudness=0.8, brightness_db=-1),
+    "disgust": Rule(pitch=0.85, pitch_range=1.1, duration=1.3, loudness=0.9, roughness=0.35),
+    "fear": Rule(pitch=1.5, pitch_range=1.2, duration=0.75, loudness=0.8, tremor=0.04, breath=0.1),
+    "happiness": Rule(pitch=1.25, pitch_range=1.7, duration=0.85, loudness=1.3, brightness_db=2, ending="!"),
+    "neutral": Rule(),
+    "sadness": Rule(pitch=0.9, pitch_range=0.5, duration=1.35, loudness=0.6, brightness_db=-5, tremor=0.01, breath=0.2),
+    "surprise": Rule(pitch=1.4, pitch_range=1.9, duration=0.95, loudness=1.2, ending="?"),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Difficulty:
+    """How hard a corpus is.
+
+    Attributes
+    ----------
+    strength : float
+        Exponent on every multiplier and factor on every amount: 1 is the rule as published, 0 no emotion.
+    noise : float
+        Standard deviation of the natural logarithm of each multiplier, drawn anew for each utterance.
+    weakened : float
+        Share of utterances that carry a third of the emotion.
+    mislabelled : float
+        Share of utterances spoken with another emotion of the corpus than the label says.
+    """
+
+    strength: float = 1.0
+    noise: float = 0.08
+    weakened: float = 0.1
+    mislabelled: float = 0.05
+
+
+@dataclass(frozen=True, kw_only=True)
+class Voice:
+    """One speaker: an eSpeak NG variant and its neutral settings.
+
+    Attributes
+    ----------
+    variant : str
+        Name of an eSpeak NG voice variant.
+    pitch : float
+        PITCH of the neutral voice.
+    words_per_minute : float
+        RATE of the neutral voice.
+    level_db, brightness_db : float
+        Gain, and gain above 1.5 kHz, of the microphone.
+    floor_db : float
+        Level of the background noise, relative to full scale.
+    """
+
+    variant: str
+    pitch: float
+    words_per_minute: float
+    level_db: float
+    brightness_db: float
+    floor_db: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Delivery:
+    """How one utterance is spoken: settings of eSpeak NG, and amounts for :func:`colour`."""
+
+    words_per_minute: int
+    volume: int
+    pitch: int
+    pitch_range: int
+    brightness_db: float
+    tremor: float
+    roughness: float
+    breath: float
+    ending: str
+
+
+def make_voice(sex: str, number: int, rng: np.random.Generator) -> Voice:
+    """Draw a speaker.
+
+    Parameters
+    ----------
+    sex : str
+        ``"f"`` or ``"m"``: which variants to choose from.
+    number : int
+        Position among the corpus's speakers of that sex, so that neighbours get different variants.
+    rng : np.random.Generator
+        Source of the speaker's own pitch, tempo, level and noise.
+    """
+    variants = VARIANTS[sex]
+    return Voice(
+        variant=variants[number % len(variants)],
+        pitch=rng.uniform(32, 48),
+        words_per_minute=rng.uniform(165, 205),
+        level_db=rng.uniform(-3, 3),
+        brightness_db=rng.uniform(-2, 2),
+        floor_db=rng.uniform(-66, -56),
+    )
+
+
+def plan_delivery(
+    emotion: str, voice: Voice, difficulty: Difficulty, rng: np.random.Generator, *, intensity: float = 1.0
+) -> Delivery:
+    """Turn an emotion into settings, with the noise and the weakening of the corpus's difficulty.
+
+    Parameters
+    ----------
+    emotion : str
+        A key of ``RULES``.
+    voice : Voice
+        Who speaks.
+    difficulty : Difficulty
+        Of the corpus.
+    rng : np.random.Generator
+        Draws the noise.
+    intensity : float
+        Factor on the strength, for corpora that act an emotion weakly and strongly.
+
+    Returns
+    -------
+    Delivery
+        Within the ranges that eSpeak NG takes.
+    """
+    rule = RULES[emotion]
+    amount = difficulty.strength * intensity * (1 / 3 if rng.random() < difficulty.weakened else 1.0)
+
+    def multiply(factor: float) -> float:
+        return float(np.exp(amount * np.log(factor) + difficulty.noise * rng.standard_normal()))
+
+    pitch_range = float(np.clip(NEUTRAL_RANGE * multiply(rule.pitch_range), 3, 99))
+    pitch = voice.pitch + np.log(multiply(rule.pitch)) / LOG_F0_PER_PITCH
+    pitch -= PITCH_PER_RANGE * (pitch_range - NEUTRAL_RANGE)
+    return Delivery(
+        words_per_minute=round(float(np.clip(voice.words_per_minute / multiply(rule.duration), 90, 400))),
+        volume=round(float(np.clip(NEUTRAL_VOLUME * multiply(rule.loudness), 5, 200))),
+        pitch=round(float(np.clip(pitch, 0, 99))),
+        pitch_range=round(pitch_range),
+        brightness_db=amount * rule.brightness_db + 10 * difficulty.noise * rng.standard_normal(),
+        tremor=amount * rule.tremor,
+        roughness=amount * rule.roughness,
+        breath=amount * rule.breath,
+        ending=rule.ending if rng.random() < amount else ".",
+    )
+
+
+def colour(
+    waveform: np.ndarray, delivery: Delivery, voice: Voice, rng: np.random.Generator, *, rate_hz: int
+) -> np.ndarray:
+    """Add what eSpeak NG has no setting for: tremor, roughness, breath, brightness, a room and a microphone.
+
+    Parameters
+    ----------
+    waveform : np.ndarray [shape=(n,)]
+        As eSpeak NG spoke it, full scale 1.
+    delivery : Delivery
+        How the utterance is spoken.
+    voice : Voice
+        Who speaks, and into which microphone.
+    rng : np.random.Generator
+        Draws the noise.
+    rate_hz : int
+        Sample rate of ``waveform``.
+
+    Returns
+    -------
+    np.ndarray [shape=(m,)]
+        With a short silence before and after, absolute values below 1.
+    """
+    silences = rng.integers(rate_hz // 20, rate_hz // 5, size=2)
+    waveform = np.pad(waveform.astype(np.float64), tuple(silences))
+    n_samples = len(waveform)
+    time_s = np.arange(n_samples) / rate_hz
+    if delivery.tremor > 0:
+        omega = 2 * np.pi * rng.uniform(6, 8)
+        # A delay of depth / omega makes the rate of the clock, and with it the pitch, swing by depth.
+        warped_s = time_s + delivery.tremor / omega * np.sin(omega * time_s + rng.uniform(0, 2 * np.pi))
+        waveform = np.interp(warped_s, time_s, waveform)
+    if delivery.roughness > 0:
+        nodes_s = np.arange(0, time_s[-1] + 0.03, 1 / 60)
+        modulation = 1 + delivery.roughness * rng.standard_normal(len(nodes_s))
+        waveform = waveform * np.interp(time_s, nodes_s, np.maximum(modulation, 0.1))
+    if delivery.breath > 0:
+        envelope = signal.lfilter(*signal.butter(1, 25, fs=rate_hz), np.abs(waveform))
+        waveform = waveform + delivery.breath * envelope * rng.standard_normal(n_samples)
+    high = signal.lfilter(*signal.butter(1, 1500, "highpass", fs=rate_hz), waveform)
+    brighter = waveform + (10 ** ((delivery.brightness_db + voice.brightness_db) / 20) - 1) * high
+    # Brightness is not loudness, which eSpeak NG has set already.
+    level = np.sqrt(np.mean(waveform**2) / max(np.mean(brighter**2), 1e-12))
+    waveform = 10 ** (voice.level_db / 20) * level * brighter
+    waveform = waveform + 10 ** (voice.floor_db / 20) * rng.standard_normal(n_samples)
+    return waveform / max(1.0, float(np.abs(waveform).max()) / 0.99)

@@ -1,0 +1,527 @@
+"""The tasks, one record each: what a corpus is, who speaks and what is felt in a file, by its name.
+
+To add a corpus, add a record here, or describe your own in a TOML file and read it with `read_task`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import tomllib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from serab_lib import iemocap
+from serab_lib.errors import SerabError, unknown_name
+
+
+class ParsedName(NamedTuple):
+    """What a file's name says; `emotion` is the code in the name, or None where the name holds none."""
+
+    speaker: str
+    emotion: str | None
+    released_group: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """A corpus as the benchmark uses it.
+
+    Parameters
+    ----------
+    code, name, title : str
+        ``RAV`` in tables, ``ravdess`` for folders and commands, ``RAVDESS`` in text.
+    language, language_code : str
+        In English, and ISO 639-1.
+    access : str
+        ``open`` or ``restricted`` (must be asked for).
+    licence, source, obtain, citation : str
+        The terms, the official address, one sentence on how to get it, the full reference.
+    pattern : str
+        Regular expression for a whole file stem, with named groups: ``emotion``, ``speaker`` and what else a
+        split goes by.
+    emotions : mapping
+        Code in the name to class.
+    speaker_format : str
+        How the speaker's name is made of the pattern's groups.
+    released_group : str
+        The group of the pattern that the release keeps together in a split.
+    released_without : tuple of str
+        Classes that the release leaves out.
+    excluded : mapping
+        File stem to the reason why it is never used.
+    other_files : mapping
+        Pattern of the stems of recordings that belong to the corpus, not to the task, to the reason.
+    oddities : mapping
+        File stem to what is odd about it, where published results use it all the same.
+    ignored_folders : tuple of str
+        Folders (``fnmatch`` patterns) that hold nothing of the task.
+    folder_prefix : bool
+        True where some copies keep the first field of the name in the folder: ``DC/a01`` is ``DC_a01``.
+    labels : callable, optional
+        Reads stem to emotion code out of the corpus's text files, where the names do not say.
+    counts : str, optional
+        File of utterance counts among the manifests, where the list of names may not be shipped.
+    shares : tuple of float
+        Shares of train, validation and test.
+    log_mel_statistics : tuple of float, optional
+        Mean and standard deviation of the log-mel spectrograms that the release has written down.
+    in_paper : bool
+        False for what is not one of the paper's nine.
+    examples : mapping
+        File stem to the speaker and emotion it stands for; the emotion is None where `labels` has it.
+    notes : tuple of str
+        What else is odd about the corpus.
+
+    Raises
+    ------
+    SerabError
+        If the parts of the record contradict each other.
+
+    Notes
+    -----
+    Paper, section on tasks and table 1. The groups, left-out classes and statistics are the release's.
+    """
+
+    code: str
+    name: str
+    title: str
+    language: str
+    language_code: str
+    access: str
+    licence: str
+    source: str
+    obtain: str
+    citation: str
+    pattern: str
+    emotions: Mapping[str, str]
+    examples: Mapping[str, tuple[str, str | None]]
+    speaker_format: str = "{speaker}"
+    released_group: str = "speaker"
+    released_without: tuple[str, ...] = ()
+    excluded: Mapping[str, str] = field(default_factory=dict)
+    other_files: Mapping[str, str] = field(default_factory=dict)
+    oddities: Mapping[str, str] = field(default_factory=dict)
+    ignored_folders: tuple[str, ...] = ()
+    folder_prefix: bool = False
+    labels: Callable[[Iterable[str | Path]], dict[str, str]] | None = None
+    counts: str | None = None
+    shares: tuple[float, float, float] = (0.6, 0.2, 0.2)
+    log_mel_statistics: tuple[float, float] | None = None
+    in_paper: bool = True
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse a record whose parts contradict each other."""
+        # Both end up in the names of folders and files.
+        if not all(re.fullmatch(r"\w[\w-]*", text) for text in (self.code, self.name)):
+            raise SerabError(f"task {self.code!r}, {self.name!r}: use letters, digits, - and _ only")
+        if len(self.classes) < 2:
+            raise SerabError(f"task {self.code}: {len(self.classes)} class, expected at least two")
+        try:
+            groups = set(re.compile(self.pattern).groupindex)
+        except re.error as error:
+            raise SerabError(f"task {self.code}: its pattern is no regular expression ({error})") from error
+        wanted = set(re.findall(r"{(\w+)}", self.speaker_format))
+        wanted |= {self.released_group} - {"speaker"}
+        wanted |= set() if self.labels else {"emotion"}
+        if wanted - groups:
+            raise SerabError(
+                f"task {self.code}: its pattern has no group {', '.join(sorted(wanted - groups))}: "
+                "name it there as (?P<name>...)"
+            )
+        if self.access not in ("open", "restricted"):
+            raise SerabError(f"task {self.code}: access {self.access!r}, expected open or restricted")
+        if len(self.shares) != 3 or min(self.shares) <= 0 or abs(sum(self.shares) - 1) > 1e-9:
+            raise SerabError(f"task {self.code}: shares {self.shares}, expected three that sum to 1")
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The classes, each once, in the order of the record."""
+        return tuple(dict.fromkeys(self.emotions.values()))
+
+    def parse(self, stem: str) -> ParsedName | None:
+        """Read a file stem; None if it is not one of this task's.
+
+        Examples
+        --------
+        >>> get_task("shemo").parse("F03S02")
+        ParsedName(speaker='F03', emotion='S', released_group='02')
+        """
+        match = re.fullmatch(self.pattern, stem)
+        if match is None:
+            return None
+        groups = match.groupdict()
+        emotion = groups.get("emotion")
+        if self.labels is None and emotion not in self.emotions:
+            return None
+        speaker = self.speaker_format.format(**groups)
+        return ParsedName(
+            speaker, emotion, speaker if self.released_group == "speaker" else groups[self.released_group]
+        )
+
+
+_NO_LICENCE = "no licence text found: research only, no redistribution"
+
+# fmt: off
+_RECORDS = (
+    Task(
+        code="AES", name="aesdd", title="AESDD",
+        language="Greek", language_code="el", access="open",
+        licence=_NO_LICENCE,
+        source="http://m3c.web.auth.gr/research/aesdd-speech-emotion-recognition/",
+        obtain="Follow the official page to the shared folder, fetch 'Acted Emotional Speech Dynamic "
+        "Database.zip' and unpack it.",
+        citation="Vryzas, N., Kotsakis, R., Liatsou, A., Dimoulas, C. A., & Kalliris, G. (2018). Speech "
+        "emotion recognition for performance interaction. Journal of the Audio Engineering Society, 66(6), "
+        "457-467. https://doi.org/10.17743/jaes.2018.0036",
+        # Zeros in front of the speaker's number are left out, the letters behind it are no part of it.
+        pattern=r"(?P<emotion>[adfhs])(?P<utterance>\d\d) \(0*(?P<speaker>\d+)\)(?P<take>[ab]?)",
+        emotions={"a": "anger", "d": "disgust", "f": "fear", "h": "happiness", "s": "sadness"},
+        examples={"a03 (3)": ("3", "anger"), "f10 (01)": ("1", "fear"), "s01 (5)b": ("5", "sadness")},
+        excluded={"s05 (3)": "broken as released: it has no data chunk and cannot be decoded"},
+        log_mel_statistics=(-4.1785, 4.3656),
+        notes=(
+            "Five names write the speaker as (01); nine of speaker 5 end in a or b.",
+            "Some descriptions speak of five speakers; the file names hold six.",
+        ),
+    ),
+    Task(
+        code="CAF", name="cafe", title="CaFE",
+        language="French", language_code="fr", access="open",
+        licence="CC BY-NC-SA 4.0 (as third parties state it)",
+        source="https://zenodo.org/records/1478765",
+        obtain="Download CaFE_48k.zip from the Zenodo record and unpack it.",
+        citation="Gournay, P., Lahaie, O., & Lefebvre, R. (2018). A Canadian French emotional speech "
+        "dataset. Proceedings of the 9th ACM Multimedia Systems Conference, 399-402. "
+        "https://doi.org/10.1145/3204949.3208121",
+        pattern=r"(?P<speaker>\d\d)-(?P<emotion>[CDJNPST])-(?P<intensity>\d)-(?P<sentence>\d)",
+        emotions={
+            "C": "anger", "D": "disgust", "P": "fear", "J": "happiness", "T": "sadness", "S": "surprise",
+            "N": "neutral"
+        },
+        examples={"12-P-2-5": ("12", "fear"), "01-C-1-1": ("01", "anger"), "03-N-1-4": ("03", "neutral")},
+        released_without=("neutral",),
+        log_mel_statistics=(-7.9732, 5.1123),
+        notes=(
+            "The folder names in the archive are not UTF-8: the file name is read, never the folder.",
+            "The release leaves the 72 neutral utterances out: 864 in place of 936.",
+        ),
+    ),
+    Task(
+        code="CRE", name="cremad", title="CREMA-D",
+        language="English", language_code="en", access="open",
+        licence="ODbL 1.0 (database) and DbCL 1.0 (contents)",
+        source="https://github.com/CheyneyComputerScience/CREMA-D",
+        obtain="Clone the repository with Git LFS, or fetch its folder AudioWAV; the authors ask users to "
+        "fill in the form that its README links to.",
+        citation="Cao, H., Cooper, D. G., Keutmann, M. K., Gur, R. C., Nenkova, A., & Verma, R. (2014). "
+        "CREMA-D: Crowd-sourced emotional multimodal actors dataset. IEEE Transactions on Affective "
+        "Computing, 5(4), 377-390. https://doi.org/10.1109/TAFFC.2014.2336244",
+        pattern=r"(?P<speaker>\d{4})_(?P<sentence>[A-Z]{3})_(?P<emotion>[A-Z]{3})_(?P<level>LO|MD|HI|XX)",
+        emotions={
+            "ANG": "anger", "DIS": "disgust", "FEA": "fear", "HAP": "happiness", "NEU": "neutral",
+            "SAD": "sadness"
+        },
+        examples={"1001_DFA_ANG_XX": ("1001", "anger"), "1091_WSI_SAD_XX": ("1091", "sadness")},
+        excluded={
+            "1040_ITH_SAD_XX": "left out by TensorFlow Datasets, whose list the benchmark uses",
+            "1040_ITH_SAD_X": "older spelling of 1040_ITH_SAD_XX, which TensorFlow Datasets leaves out",
+            "1006_TIE_NEU_XX": "left out by TensorFlow Datasets; byte-identical to 1006_TIE_HAP_XX",
+            "1013_WSI_DIS_XX": "left out by TensorFlow Datasets; byte-identical to 1013_WSI_SAD_XX",
+            "1017_IWW_FEA_XX": "left out by TensorFlow Datasets; byte-identical to 1017_IWW_ANG_XX",
+        },
+        oddities={"1076_MTI_SAD_XX": "holds no speech"},
+        shares=(0.7, 0.1, 0.2),
+        log_mel_statistics=(-4.9937, 3.1366),
+        notes=(
+            "A clone without Git LFS holds text pointers in place of audio.",
+            "The paper's table says 7,442 utterances; TensorFlow Datasets has 7,438.",
+        ),
+    ),
+    Task(
+        code="EMB", name="emodb", title="EmoDB",
+        language="German", language_code="de", access="open",
+        licence="CC0 1.0 (audb release of the 535 recordings)",
+        source="http://emodb.bilderbar.info/",
+        obtain="Download download.zip from the official site, or emodb from audb, and unpack it.",
+        citation="Burkhardt, F., Paeschke, A., Rolfes, M., Sendlmeier, W. F., & Weiss, B. (2005). A "
+        "database of German emotional speech. Proceedings of Interspeech 2005, 1517-1520. "
+        "https://doi.org/10.21437/Interspeech.2005-446",
+        pattern=r"(?P<speaker>\d\d)(?P<text>[a-z]\d\d)(?P<emotion>[AEFLNTW])(?P<version>[a-z])",
+        emotions={
+            "W": "anger", "E": "disgust", "A": "fear", "F": "happiness", "T": "sadness", "L": "boredom",
+            "N": "neutral"
+        },
+        examples={"03a01Fa": ("03", "happiness"), "16b10Wb": ("16", "anger"), "08a01Na": ("08", "neutral")},
+        log_mel_statistics=(-2.6927, 4.1031),
+        notes=("Version 2.0 on Zenodo holds 816 clips; the task uses the 535 of the first release.",),
+    ),
+    Task(
+        code="EMV", name="emovo", title="EMOVO",
+        language="Italian", language_code="it", access="open",
+        licence=_NO_LICENCE,
+        source="http://voice.fub.it/activities/corpora/emovo/",
+        obtain="Download emovo.zip from the official page and unpack it.",
+        citation="Costantini, G., Iaderola, I., Paoloni, A., & Todisco, M. (2014). EMOVO corpus: an Italian "
+        "emotional speech database. Proceedings of the Ninth International Conference on Language Resources "
+        "and Evaluation (LREC 2014), 3501-3504.",
+        pattern=r"(?P<emotion>[a-z]{3})-(?P<speaker>[fm]\d)-(?P<sentence>[a-z]\d)",
+        emotions={
+            "rab": "anger", "dis": "disgust", "pau": "fear", "gio": "happiness", "tri": "sadness",
+            "sor": "surprise", "neu": "neutral"
+        },
+        examples={"dis-f1-b1": ("f1", "disgust"), "sor-m3-n5": ("m3", "surprise")},
+        log_mel_statistics=(-6.7016, 4.6194),
+        notes=("All but one recording are stereo.",),
+    ),
+    Task(
+        code="IEM", name="iemocap", title="IEM4",
+        language="English", language_code="en", access="restricted",
+        licence="by agreement with the University of Southern California: research only, no redistribution",
+        source="https://sail.usc.edu/iemocap/",
+        obtain="Ask for it with the release form at https://sail.usc.edu/iemocap/ (signed by your "
+        "institution), then unpack the full release.",
+        citation="Busso, C., Bulut, M., Lee, C.-C., Kazemzadeh, A., Mower, E., Kim, S., Chang, J. N., Lee, "
+        "S., & Narayanan, S. S. (2008). IEMOCAP: interactive emotional dyadic motion capture database. "
+        "Language Resources and Evaluation, 42(4), 335-359. https://doi.org/10.1007/s10579-008-9076-6",
+        # The F or M behind the session names who wears the markers; the speaker's stands in the last field.
+        pattern=r"Ses(?P<prefix>(?P<session>\d\d)[FM])_(?P<dialogue>(?:impro|script)\w+)"
+        r"_(?P<letter>[FM])[\dX]{3}",
+        speaker_format="Ses{session}{letter}",
+        emotions={"ang": "anger", "hap": "happiness", "exc": "happiness", "sad": "sadness", "neu": "neutral"},
+        examples={
+            "Ses01F_impro01_M003": ("Ses01M", None),
+            "Ses05M_script03_2_F021": ("Ses05F", None),
+            "Ses03M_impro05a_M000": ("Ses03M", None),
+        },
+        labels=iemocap.read_labels,
+        counts="iem4_counts.csv",
+        released_group="prefix",
+        other_files={
+            r"Ses\d\d[FM]_(?:impro|script)[\da-z_]+": "a whole dialogue: the task uses its utterances",
+            r"Ses\d\d[FM]_\w+_X+\d*": "speech that belongs to neither actor",
+        },
+        ignored_folders=("MOCAP*", "ForcedAlignment", "avi"),
+        log_mel_statistics=(-5.7522, 3.4033),
+        notes=(
+            "The four-class subset: excitement counts as happiness, all other labels are left out.",
+            "The release groups by dialogue prefix (01F), and both actors speak in each dialogue.",
+        ),
+    ),
+    Task(
+        code="RAV", name="ravdess", title="RAVDESS",
+        language="English", language_code="en", access="open",
+        licence="CC BY-NC-SA 4.0",
+        source="https://zenodo.org/records/1188976",
+        obtain="Download Audio_Speech_Actors_01-24.zip from the Zenodo record and unpack it.",
+        citation="Livingstone, S. R., & Russo, F. A. (2018). The Ryerson Audio-Visual Database of Emotional "
+        "Speech and Song (RAVDESS): A dynamic, multimodal set of facial and vocal expressions in North "
+        "American English. PLoS ONE, 13(5), e0196391. https://doi.org/10.1371/journal.pone.0196391",
+        pattern=r"03-01-(?P<emotion>0[1-8])-(?P<intensity>\d\d)-(?P<statement>\d\d)-(?P<repetition>\d\d)"
+        r"-(?P<speaker>\d\d)",
+        emotions={
+            "01": "neutral", "02": "calm", "03": "happiness", "04": "sadness", "05": "anger", "06": "fear",
+            "07": "disgust", "08": "surprise"
+        },
+        examples={"03-01-05-01-02-01-01": ("01", "anger"), "03-01-06-01-02-01-12": ("12", "fear")},
+        other_files={
+            r"\d\d-02(?:-\d\d){5}": "sung: the task is on the spoken recordings",
+            r"0[12]-01(?:-\d\d){5}": "the sound of a video: the task is on the audio-only recordings",
+        },
+        oddities={"03-01-03-01-02-02-07": "byte-identical to 03-01-03-01-02-01-07"},
+        log_mel_statistics=(-10.3203, 4.9996),
+        notes=("Five of the recordings are stereo, with equal channels.",),
+    ),
+    Task(
+        code="SAV", name="savee", title="SAVEE",
+        language="English", language_code="en", access="restricted",
+        licence="research only after registration, no redistribution",
+        source="http://personal.ee.surrey.ac.uk/Personal/P.Jackson/SAVEE/",
+        obtain="Register at http://personal.ee.surrey.ac.uk/Personal/P.Jackson/SAVEE/Register.html, then "
+        "download AudioData.zip with the password you are sent and unpack it.",
+        citation="Haq, S., & Jackson, P. J. B. (2010). Multimodal emotion recognition. In W. Wang (Ed.), "
+        "Machine Audition: Principles, Algorithms and Systems (pp. 398-423). IGI Global. "
+        "https://doi.org/10.4018/978-1-61520-919-4.ch017",
+        pattern=r"(?P<speaker>[A-Z]{2})_(?P<emotion>[a-z]{1,2})(?P<sentence>\d\d)",
+        folder_prefix=True,
+        emotions={
+            "a": "anger", "d": "disgust", "f": "fear", "h": "happiness", "sa": "sadness", "su": "surprise",
+            "n": "neutral"
+        },
+        examples={"DC_a01": ("DC", "anger"), "JK_sa15": ("JK", "sadness"), "KL_su03": ("KL", "surprise")},
+        log_mel_statistics=(-7.3621, 4.7177),
+        notes=("The archive has DC/a01.wav, other copies DC_a01.wav; both are read as DC_a01.",),
+    ),
+    Task(
+        code="SHE", name="shemo", title="ShEMO",
+        language="Persian", language_code="fa", access="open",
+        licence="no licence file; its README allows academic use free of charge: research only, "
+        "no redistribution",
+        source="https://github.com/mansourehk/ShEMO",
+        obtain="Fetch female.zip and male.zip from the repository (Git LFS) and unpack both.",
+        citation="Mohamad Nezami, O., Jamshid Lou, P., & Karami, M. (2019). ShEMO: a large-scale validated "
+        "database for Persian speech emotion detection. Language Resources and Evaluation, 53(1), 1-16. "
+        "https://doi.org/10.1007/s10579-018-9427-x",
+        pattern=r"(?P<speaker>[FM]\d\d)(?P<emotion>[AFHSWN])(?P<number>\d\d)",
+        emotions={
+            "A": "anger", "F": "fear", "H": "happiness", "S": "sadness", "W": "surprise", "N": "neutral"
+        },
+        examples={"F03S02": ("F03", "sadness"), "F01A01": ("F01", "anger"), "M03F01": ("M03", "fear")},
+        released_group="number",
+        log_mel_statistics=(-3.5332, 4.0279),
+        notes=(
+            "The release groups by the utterance number (characters 5 and 6), not by the speaker.",
+            "About 4% of the recordings are sampled at 22.05 kHz, the others at 44.1 kHz.",
+        ),
+    ),
+    Task(
+        code="SUB", name="subesco", title="SUBESCO",
+        language="Bangla", language_code="bn", access="open",
+        licence="CC BY 4.0",
+        source="https://zenodo.org/records/4526477",
+        obtain="Download SUBESCO.zip from the Zenodo record and unpack it.",
+        citation="Sultana, S., Rahman, M. S., Selim, M. R., & Iqbal, M. Z. (2021). SUST Bangla Emotional "
+        "Speech Corpus (SUBESCO): An audio-only emotional speech corpus for Bangla. PLoS ONE, 16(4), "
+        "e0250173. https://doi.org/10.1371/journal.pone.0250173",
+        # One name of the release ends in a stray bracket.
+        pattern=r"[FM]_\d\d_(?P<speaker>[A-Z]+)_S_(?P<sentence>\d+)_(?P<emotion>[A-Z]+)_(?P<take>\d)\]?",
+        emotions={
+            "ANGRY": "anger", "DISGUST": "disgust", "FEAR": "fear", "HAPPY": "happiness", "SAD": "sadness",
+            "SURPRISE": "surprise", "NEUTRAL": "neutral"
+        },
+        examples={
+            "F_01_OISHI_S_10_ANGRY_1": ("OISHI", "anger"),
+            "F_02_MONIKA_S_2_SURPRISE_3]": ("MONIKA", "surprise"),
+        },
+        in_paper=False,
+        notes=(
+            "In the release as a tenth task, outside the paper's grid.",
+            "4,555 recordings are at 44.1 kHz and 2,445 at 48 kHz; the release takes all for 44.1 kHz.",
+        ),
+    ),
+)
+# fmt: on
+
+TASKS: dict[str, Task] = {record.code: record for record in _RECORDS}
+PAPER_TASKS: tuple[str, ...] = tuple(record.code for record in _RECORDS if record.in_paper)
+
+
+def get_task(name: str | Task) -> Task:
+    """Find a task by its code or its name, in upper or lower case.
+
+    Parameters
+    ----------
+    name : str or Task
+        ``RAV`` or ``ravdess``; a `Task` is handed back as it is.
+
+    Returns
+    -------
+    Task
+        The record.
+
+    Raises
+    ------
+    UnknownNameError
+        If there is none; the message has the nearest names.
+
+    Examples
+    --------
+    >>> get_task("ravdess").title
+    'RAVDESS'
+    """
+    if isinstance(name, Task):
+        return name
+    folded = name.strip().casefold()
+    for task in TASKS.values():
+        if folded in (task.code.casefold(), task.name.casefold()):
+            return task
+    known = [known for task in TASKS.values() for known in (task.code, task.name)]
+    raise unknown_name("task", name, known, listing="serab tasks")
+
+
+def register_task(task: Task) -> Task:
+    """Put a corpus of your own among the tasks of this process.
+
+    Parameters
+    ----------
+    task : Task
+        Its code and name must be new.
+
+    Returns
+    -------
+    Task
+        The same record.
+
+    Raises
+    ------
+    SerabError
+        If another task has that code or name.
+    """
+    taken = {known.casefold() for other in TASKS.values() for known in (other.code, other.name)}
+    for new in (task.code, task.name):
+        if new.casefold() in taken:
+            raise SerabError(f"a task {new!r} exists already: choose another code and name")
+    TASKS[task.code] = task
+    return task
+
+
+# What a record of one's own may leave out.
+_OWN_DEFAULTS: dict[str, Any] = {
+    "language": "not stated",
+    "language_code": "und",
+    "access": "restricted",
+    "licence": "not stated",
+    "source": "not stated",
+    "obtain": "A corpus of your own.",
+    "citation": "not stated",
+    "examples": {},
+    "in_paper": False,
+}
+
+
+def read_task(path: str | Path) -> Task:
+    r"""Read a task from a TOML file, whose keys are the fields of `Task`.
+
+    Parameters
+    ----------
+    path : str or Path
+        Needed are ``code``, ``name``, ``pattern`` and the table ``emotions``; the rest has defaults. Such a
+        task has no list of expected files: every file whose name fits belongs to it.
+
+    Returns
+    -------
+    Task
+        The record, not yet registered.
+
+    Raises
+    ------
+    SerabError
+        If the file cannot be read, or has a key too few or too many.
+
+    Examples
+    --------
+    A whole file::
+
+        code = "OWN"
+        name = "own"
+        pattern = '(?P<speaker>\w+)-(?P<emotion>\w+)-\d+'
+        emotions = {ang = "anger", sad = "sadness"}
+    """
+    try:
+        found = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        reason = str(error).replace("\n", " ")
+        raise SerabError(f"cannot read the task file {path}: {reason}") from error
+    fields = {entry.name for entry in dataclasses.fields(Task)} - {"labels", "counts"}
+    if unknown := sorted(set(found) - fields):
+        raise SerabError(f"{path}: unknown key {', '.join(unknown)}; known are {', '.join(sorted(fields))}")
+    if lacking := [key for key in ("code", "name", "pattern", "emotions") if key not in found]:
+        raise SerabError(f"{path}: key {', '.join(lacking)} is missing")
+    lists = {key: tuple(value) for key, value in found.items() if isinstance(value, list)}
+    try:
+        return Task(**{**_OWN_DEFAULTS, "title": found["name"], **found, **lists})
+    except (TypeError, ValueError, AttributeError) as error:
+        raise SerabError(f"{path}: a value is not of the kind that its key needs ({error})") from error

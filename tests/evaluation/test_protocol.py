@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.preprocessing import StandardScaler
+
+from serab_lib.errors import SerabError
+from serab_lib.evaluation.classifiers import CLASSIFIERS
+from serab_lib.evaluation.protocol import evaluate, normalise_speakers, select
+
+
+def made_up(n_per_part: int = 60, n_features: int = 12, seed: int = 0) -> tuple[np.ndarray, pd.DataFrame]:
+    """Three classes that lie apart, three parts, two speakers each with an offset of their own."""
+    generator = np.random.default_rng(seed)
+    n = 3 * n_per_part
+    codes = generator.integers(0, 3, n)
+    part = np.repeat(["train", "validation", "test"], n_per_part)
+    speaker = np.char.add(part, generator.choice(["_a", "_b"], n))
+    offsets = {name: generator.normal(scale=5, size=n_features) for name in np.unique(speaker)}
+    centres = generator.normal(size=(3, n_features))
+    X = centres[codes] + generator.normal(scale=0.6, size=(n, n_features))
+    X += np.stack([offsets[name] for name in speaker])
+    emotion = np.array(["anger", "fear", "sadness"])[codes]
+    frame = pd.DataFrame({"emotion": emotion, "speaker": speaker, "group": speaker, "part": part})
+    return X.astype(np.float32), frame.assign(stem=[f"u{i:03d}" for i in range(n)])
+
+
+def test_each_speaker_is_standardised_inside_its_part() -> None:
+    X, frame = made_up()
+    result = normalise_speakers(X, frame["group"], frame["part"])
+    for rows in frame.groupby(["part", "group"]).indices.values():
+        expected = StandardScaler().fit_transform(X[rows].astype(float))
+        np.testing.assert_allclose(result[rows], expected, atol=1e-9)
+
+
+def test_a_speaker_in_two_parts_is_standardised_in_each() -> None:
+    X = np.array([[0.0], [2.0], [10.0], [20.0]])
+    result = normalise_speakers(X, ["s"] * 4, ["train", "train", "test", "test"])
+    np.testing.assert_allclose(result, [[-1], [1], [-1], [1]])
+
+
+def test_constant_dimensions_become_zero() -> None:
+    X = np.full((5, 2), 0.1, dtype=np.float32)
+    X[:, 1] = [1, 2, 3, 4, 5]
+    result = normalise_speakers(X, ["s"] * 5, ["train"] * 5)
+    np.testing.assert_array_equal(result[:, 0], 0)
+    assert result[:, 1].std() == pytest.approx(1)
+
+
+def test_input_is_not_changed() -> None:
+    X, frame = made_up()
+    before = X.copy()
+    normalise_speakers(X, frame["group"], frame["part"])
+    np.testing.assert_array_equal(X, before)
+
+
+def test_released_selects_on_test_and_described_on_validation() -> None:
+    """The release reports the classifier with the best test accuracy."""
+    scores = pd.DataFrame(
+        {"classifier": ["LDA", "LR"], "validation_accuracy": [0.9, 0.8], "test_accuracy": [0.5, 0.6]}
+    )
+    assert select(scores, "released") == "LR"
+    assert select(scores, "described") == "LDA"
+    with pytest.raises(SerabError, match="choose released or described"):
+        select(scores, "other")
+
+
+@pytest.mark.parametrize("protocol", ["released", "described"])
+def test_evaluate_gives_every_classifier(protocol: str) -> None:
+    X, frame = made_up()
+    result = evaluate(X, frame, protocol=protocol, search=False)
+    assert tuple(result.scores["classifier"]) == CLASSIFIERS
+    assert result.scores["selected"].sum() == 1
+    assert result.scores.loc[result.scores["selected"], "classifier"].item() == select(result.scores, protocol)
+    assert result.scores["test_accuracy"].max() > 0.85
+    test = frame[frame["part"] == "test"]
+    assert list(result.predictions["stem"]) == list(test["stem"])
+    for row in result.scores.itertuples():
+        right = result.predictions[row.classifier].to_numpy() == test["emotion"].to_numpy()
+        assert row.test_accuracy == pytest.approx(right.mean())
+
+
+def test_parallel_gives_the_same() -> None:
+    X, frame = made_up()
+    first, second = (evaluate(X, frame, search=False, n_jobs=n_jobs) for n_jobs in (1, 2))
+    pd.testing.assert_frame_equal(first.scores.drop(columns="seconds"), second.scores.drop(columns="seconds"))
+    pd.testing.assert_frame_equal(first.predictions, second.predictions)
+
+
+def test_wrong_embeddings_are_refused() -> None:
+    X, frame = made_up()
+    with pytest.raises(SerabError, match="179 embeddings for 180 utterances"):
+        evaluate(X[1:], frame)
+    X[3] = np.nan
+    with pytest.raises(SerabError, match="not finite"):
+        evaluate(X, frame)

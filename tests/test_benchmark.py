@@ -1,0 +1,175 @@
+"""The grid on a small corpus of tones: computed once, resumed, honest about what it is made of."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import soundfile
+import torch
+from making import write_savee
+
+from serab_lib import benchmark, results
+from serab_lib.benchmark import Settings, run_grid
+from serab_lib.errors import SerabError, UnknownNameError
+from serab_lib.results import COLUMNS, Results
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    write_savee(tmp_path / "data", n_takes=2)
+    return tmp_path / "data"
+
+
+def settings(data: Path, **options) -> Settings:
+    fields = {"out": data.parent / "out", "search": False, "n_jobs": 1} | options
+    return Settings(data=data, cache=data.parent / "cache", **fields)
+
+
+def cells(data: Path) -> pd.DataFrame:
+    return Results(data.parent / "out").read_cells()
+
+
+def test_a_cell_is_written_with_everything(data: Path) -> None:
+    summary = run_grid(["savee"], ["logmel-stats"], settings(data))
+    assert summary.computed == [("SAV", "logmel-stats", "described")]
+    table = cells(data)
+    assert list(table.columns) == COLUMNS
+    assert list(table["classifier"]) == ["LDA", "LR", "QDA", "RF", "SVC"]
+    assert table["test_accuracy"].between(0, 1).all()
+    assert table["test_accuracy"].max() > 0.5
+    assert (table["n_train"] + table["n_validation"] + table["n_test"] == 56).all()
+    provenance = Results(data.parent / "out").read_provenance()["SAV/logmel-stats/described"]
+    assert provenance["versions"]["torch"] == torch.__version__
+    assert provenance["n_utterances"] == 56
+    assert len(Results(data.parent / "out").read_predictions("SAV", "logmel-stats", "described")) == 14
+
+
+def test_a_finished_cell_is_not_computed_again(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run_grid(["SAV"], ["logmel-stats"], settings(data))
+    monkeypatch.setattr(benchmark, "load_extractor", None)
+    summary = run_grid(["SAV"], ["logmel-stats"], settings(data))
+    assert (len(summary.computed), len(summary.present)) == (0, 1)
+
+
+def test_another_protocol_extracts_nothing_again(data: Path) -> None:
+    run_grid(["SAV"], ["logmel-stats"], settings(data))
+    run_grid(["SAV"], ["logmel-stats"], settings(data, protocols=("released",)))
+    provenance = Results(data.parent / "out").read_provenance()
+    assert provenance["SAV/logmel-stats/described"]["embeddings_from_cache"] == 0
+    assert provenance["SAV/logmel-stats/released"]["embeddings_from_cache"] == 56
+
+
+def test_changed_audio_makes_a_new_cell_and_keeps_the_old_as_stale(data: Path) -> None:
+    run_grid(["SAV"], ["logmel-stats"], settings(data))
+    before = cells(data)
+    soundfile.write(data / "savee" / "DC_a01.wav", np.full(16_000, 0.1), 16_000)
+    summary = run_grid(["SAV"], ["logmel-stats"], settings(data))
+    assert len(summary.computed) == 1
+    assert any("computed anew" in warning for warning in summary.warnings)
+    stale = pd.read_csv(data.parent / "out" / "stale.csv")
+    pd.testing.assert_frame_equal(stale, before, check_dtype=False)
+    assert len(cells(data)) == 5
+
+
+def test_an_incomplete_corpus_says_so(data: Path) -> None:
+    """The real SAVEE has 480 utterances; these 56 are not the task."""
+    summary = run_grid(["SAV"], ["logmel-stats"], settings(data))
+    assert any("incomplete (56 of 480" in warning for warning in summary.warnings)
+    assert not cells(data)["complete"].any()
+    assert not cells(data)["synthetic"].any()
+
+
+def test_an_undecodable_file_is_left_out_and_named(data: Path) -> None:
+    (data / "savee" / "KL_a01.wav").write_text("no audio")
+    summary = run_grid(["SAV"], ["logmel-stats"], settings(data))
+    assert any("KL_a01.wav" in warning for warning in summary.warnings)
+    provenance = Results(data.parent / "out").read_provenance()["SAV/logmel-stats/described"]
+    assert provenance["unusable_files"] == ["KL_a01"]
+
+
+def test_one_missing_corpus_or_checkpoint_does_not_stop_the_others(data: Path) -> None:
+    models = ["byol-s-512", "logmel-stats"]
+    summary = run_grid(["RAV", "SAV"], models, settings(data, weights=data))
+    assert summary.computed == [("SAV", "logmel-stats", "described")]
+    assert any("default512_BYOLAs" in failure for failure in summary.failures)
+    assert any(failure.startswith("RAV: ") for failure in summary.failures)
+
+
+def test_one_speaker_is_one_line(data: Path) -> None:
+    for file in (data / "savee").glob("[JK]*"):
+        file.unlink()
+    summary = run_grid(["SAV"], ["logmel-stats"], settings(data))
+    assert not summary.computed
+    (failure,) = summary.failures
+    assert "1 speaker (DC)" in failure
+    assert "\n" not in failure
+
+
+def test_a_class_missing_from_train_is_one_line(data: Path) -> None:
+    for speaker in ("JK", "KL"):
+        for file in (data / "savee").glob(f"{speaker}_d*"):
+            file.unlink()
+    (failure,) = run_grid(["SAV"], ["logmel-stats"], settings(data)).failures
+    assert "class disgust has no utterance in train" in failure
+
+
+def test_unknown_names_stop_before_any_work(data: Path) -> None:
+    with pytest.raises(UnknownNameError, match="logmel-stats"):
+        run_grid(["SAV"], ["logmel"], settings(data))
+    with pytest.raises(UnknownNameError, match="savee"):
+        run_grid(["save"], ["logmel-stats"], settings(data))
+    assert not (data.parent / "out").exists()
+
+
+def test_an_unwritable_out_stops_before_any_work(data: Path) -> None:
+    (data.parent / "out").write_text("a file in the way")
+    with pytest.raises(SerabError, match="--out"):
+        run_grid(["SAV"], ["logmel-stats"], settings(data))
+
+
+def test_an_interrupted_cell_leaves_nothing_half_written(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = results.Results.write
+
+    def interrupt(self, key, *rest):
+        if key[1] == "opensmile":
+            raise KeyboardInterrupt
+        whole(self, key, *rest)
+
+    monkeypatch.setattr(results.Results, "write", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        run_grid(["SAV"], ["logmel-stats", "opensmile"], settings(data))
+    monkeypatch.undo()
+    assert set(cells(data)["model"]) == {"logmel-stats"}
+    summary = run_grid(["SAV"], ["logmel-stats", "opensmile"], settings(data))
+    assert summary.present == [("SAV", "logmel-stats", "described")]
+    assert summary.computed == [("SAV", "opensmile", "described")]
+    assert Results(data.parent / "out").read_provenance()["SAV/opensmile/described"]["embeddings_from_cache"] == 56
+
+
+def test_a_failed_write_is_an_error_and_keeps_the_rest(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run_grid(["SAV"], ["logmel-stats"], settings(data))
+
+    def full(*arguments, **options):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(pd.DataFrame, "to_parquet", full)
+    with pytest.raises(SerabError, match="No space left"):
+        run_grid(["SAV"], ["logmel-stats"], settings(data, protocols=("released",)))
+    monkeypatch.undo()
+    assert set(cells(data)["protocol"]) == {"described"}
+
+
+def test_statistics_of_a_real_corpus_are_the_published_ones(data: Path, byol_checkpoint: Path) -> None:
+    run_grid(["SAV"], [f"path:{byol_checkpoint}"], settings(data))
+    (origin,) = Results(data.parent / "out").read_provenance().values()
+    assert origin["log_mel_statistics"] == {"mean": -7.3621, "std": 4.7177, "source": "published"}
+
+
+def test_provenance_is_valid_json_after_each_cell(data: Path) -> None:
+    run_grid(["SAV"], ["logmel-stats"], settings(data, protocols=("released", "described")))
+    content = json.loads((data.parent / "out" / "provenance.json").read_text())
+    assert set(content) == {"SAV/logmel-stats/released", "SAV/logmel-stats/described"}

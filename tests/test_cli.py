@@ -1,0 +1,140 @@
+"""The command line as a user meets it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from making import write_savee
+from typer.testing import CliRunner
+
+from serab_lib.cli import app
+from serab_lib.extractors.registry import EXTRACTORS
+from serab_lib.tasks import TASKS
+
+
+@pytest.fixture(autouse=True)
+def _no_folders(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("SERAB_DATA", str(tmp_path / "data"))
+    monkeypatch.setenv("SERAB_WEIGHTS", str(tmp_path / "weights"))
+    monkeypatch.setenv("COLUMNS", "200")
+
+
+def call(*arguments: object, code: int = 0) -> str:
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    assert result.exit_code == code, result.output
+    assert "Traceback" not in result.output
+    return result.output
+
+
+def fail(*arguments: object) -> str:
+    """The one line that says what went wrong."""
+    (line,) = [line for line in call(*arguments, code=1).splitlines() if "error:" in line]
+    return line
+
+
+def test_tasks_lists_all_ten_with_their_terms() -> None:
+    rows = json.loads(call("tasks", "--json"))
+    assert [row["code"] for row in rows] == list(TASKS)
+    assert all(row["licence"] and row["source"] and row["on_disk"] == "no" for row in rows)
+    assert "restricted" in call("tasks")
+
+
+def test_models_lists_all_with_the_promised_fields() -> None:
+    rows = json.loads(call("models", "--json"))
+    assert [row["name"] for row in rows] == list(EXTRACTORS)
+    promised = {"name", "title", "embedding_size", "n_parameters", "sample_rate", "licence", "weights"}
+    assert all(promised <= set(row) for row in rows)
+    assert {row["weights"] for row in rows} == {"missing", "none needed"}
+
+
+def test_run_and_table(tmp_path: Path) -> None:
+    write_savee(tmp_path / "data", n_takes=2)
+    out = tmp_path / "out"
+    common = ("--tasks", "savee", "--models", "logmel-stats", "--no-search", "--out", out, "--jobs", 1)
+    assert "1 cells computed, 0 were there" in call("run", *common, "--protocol", "both").replace("2 cells", "1 cells")
+    assert "0 cells computed, 2 were there" in call("run", *common, "--protocol", "both")
+    text = call("table", "--results", out)
+    assert "protocol released" in text
+    assert "Incomplete: SAV" in text
+    assert "without search" in text
+    assert "Log-mel statistics" in json.loads(call("table", "--results", out, "--json"))["described"]
+    assert call("table", "--results", out, "--format", "csv", "--protocol", "released").startswith("model,SAV")
+
+
+def test_embed_writes_vectors(tmp_path: Path) -> None:
+    write_savee(tmp_path / "data", n_takes=1)
+    files = sorted((tmp_path / "data" / "savee").iterdir())[:3]
+    call("embed", *files, "--model", "logmel-stats", "--out", tmp_path / "x.npz")
+    with np.load(tmp_path / "x.npz", allow_pickle=False) as content:
+        assert content["embeddings"].shape == (3, 128)
+        assert list(content["files"]) == [str(file) for file in files]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("run", "--tasks", "RAV", "--models", "logmel-stats"), "no folder"),
+        (("run", "--tasks", "RAVD", "--models", "logmel-stats"), "ravdess"),
+        (("run", "--tasks", "RAV", "--models", "smile"), "opensmile"),
+        (("run", "--tasks", ",", "--models", "opensmile"), "--tasks is empty"),
+        (("run", "--tasks", "RAV", "--models", "opensmile", "--protocol", "x"), "released, described or both"),
+        (("check",), "--data"),
+        (("check", "nothing"), "serab tasks"),
+        (("table", "--results", "nowhere"), "serab run --out nowhere"),
+        (("table", "--format", "pdf"), "markdown, csv, latex or json"),
+        (("embed", "nowhere.wav", "--model", "opensmile", "--out", "x.npz"), "nowhere.wav"),
+    ],
+)
+def test_mistakes_are_one_line_with_a_remedy(
+    arguments: tuple[str, ...], words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert words in fail(*arguments)
+
+
+def test_a_missing_option_is_a_usage_error() -> None:
+    call("run", "--tasks", "RAV", code=2)
+
+
+def test_an_empty_corpus_folder_is_named(tmp_path: Path) -> None:
+    (tmp_path / "data" / "ravdess").mkdir(parents=True)
+    line = fail("run", "--tasks", "RAV", "--models", "logmel-stats", "--out", tmp_path / "out")
+    assert str(tmp_path / "data" / "ravdess") in line
+
+
+def test_embed_names_a_broken_file(tmp_path: Path) -> None:
+    (tmp_path / "a.wav").write_text("no audio")
+    line = fail("embed", tmp_path / "a.wav", "--model", "logmel-stats", "--out", tmp_path / "x.npz")
+    assert "a.wav cannot be decoded" in line
+    assert not (tmp_path / "x.npz").exists()
+
+
+@pytest.mark.slow
+def test_control_c_keeps_what_is_finished(tmp_path: Path) -> None:
+    """A run that is interrupted in the middle of a cell goes on with the same command."""
+    write_savee(tmp_path / "data", n_takes=15)
+    command = [sys.executable, "-m", "serab_lib.cli", "run", "--tasks", "SAV", "--models", "logmel-stats,opensmile"]
+    command += ["--out", str(tmp_path / "out"), "--no-search", "--jobs", "1"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        shards = tmp_path / "cache" / "embeddings"
+        deadline = time.monotonic() + 120
+        while not list(shards.glob("opensmile-*/*.npz")) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert "interrupted" in errors
+    assert "Traceback" not in errors
+    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"COLUMNS": "200"})
+    assert done.returncode == 0, done.stderr
+    assert "2 cells" in done.stdout.replace("computed, 1", "computed, 0").replace("1 cells computed, 0", "2 cells")
+    provenance = json.loads((tmp_path / "out" / "provenance.json").read_text())
+    assert provenance["SAV/opensmile/described"]["embeddings_from_cache"] >= 100

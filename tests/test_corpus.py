@@ -1,0 +1,402 @@
+"""Corpora on disk: found at any depth, told apart by name, nothing left out in silence."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from collections.abc import Iterable
+from pathlib import Path, PurePosixPath
+
+import pytest
+
+from serab_lib.corpus import MARKER, Corpus, find_corpus, find_data, load_task, read_manifest
+from serab_lib.errors import SerabError, UnknownNameError, printable
+from serab_lib.files import CONFLICT, COPY, EXCLUDED, OTHER, STRANGE, UNEXPECTED, UNLABELLED
+from serab_lib.tasks import TASKS, Task
+
+LISTED = [code for code, task in TASKS.items() if not task.counts]
+
+
+def touch(root: Path, files: Iterable[str], content: bytes = b"") -> None:
+    for file in files:
+        path = root / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+
+
+def real_names(task: Task) -> list[str]:
+    return list(read_manifest(f"{task.name}.csv")["file"])
+
+
+def left_out(corpus: Corpus) -> dict[str, str]:
+    return {each.file: each.kind for each in corpus.left_out}
+
+
+def own_task(**changes: object) -> Task:
+    return dataclasses.replace(TASKS["SAV"], **{"code": "OWN", "name": "own", "in_paper": False} | changes)
+
+
+@pytest.mark.parametrize("code", LISTED)
+def test_whole_corpus_under_its_real_names(code: str, tmp_path: Path) -> None:
+    task = TASKS[code]
+    touch(tmp_path / task.name, real_names(task))
+    corpus = find_corpus(code, tmp_path)
+    assert corpus.complete and not corpus.synthetic
+    assert corpus.missing == corpus.unexpected == ()
+    assert set(left_out(corpus).values()) <= {EXCLUDED}
+    table = corpus.utterances
+    assert list(table.columns) == ["stem", "path", "speaker", "emotion", "released_group"]
+    assert len(table) == corpus.n_expected == len(set(real_names(task))) - len(corpus.left_out)
+    assert list(table["stem"]) == sorted(table["stem"])
+    facts = {PurePosixPath(row.file).stem: row for row in read_manifest(f"{task.name}.csv").itertuples()}
+    for row in table.itertuples():
+        assert (row.speaker, row.emotion) == (facts[row.stem].speaker, facts[row.stem].emotion)
+        assert os.path.isabs(row.path) and os.path.exists(row.path)
+
+
+def test_any_depth_suffix_and_case(tmp_path: Path) -> None:
+    names = [PurePosixPath(file).stem for file in real_names(TASKS["SAV"])]
+    suffixes = (".wav", ".WAV", ".flac", ".Mp3", ".OGG")
+    touch(tmp_path / "savee", (f"{'x/' * (row % 4)}{stem}{suffixes[row % 5]}" for row, stem in enumerate(names)))
+    assert find_corpus("SAV", tmp_path).complete
+
+
+def test_savee_in_folders_as_in_its_archive(tmp_path: Path) -> None:
+    flat = [PurePosixPath(file).stem for file in real_names(TASKS["SAV"])]
+    touch(tmp_path / "savee", (f"AudioData/{stem.replace('_', '/')}.wav" for stem in flat))
+    assert sorted(load_task("savee", tmp_path)["stem"]) == sorted(flat)
+
+
+def test_system_files_are_passed_over(tmp_path: Path) -> None:
+    task = TASKS["SAV"]
+    touch(tmp_path / "savee", real_names(task))
+    junk = [
+        "._DC_a01.wav",
+        ".DS_Store",
+        "__MACOSX/DC_a01.wav",
+        "__MACOSX/x/._a.wav",
+        ".git/what.wav",
+        "Read me.txt",
+    ]
+    touch(tmp_path / "savee", junk, b"junk")
+    corpus = find_corpus(task, tmp_path)
+    assert corpus.complete and corpus.left_out == ()
+
+
+@pytest.mark.parametrize(
+    ("code", "file", "kind"),
+    [
+        ("AES", "sadness/s05 (3).wav", EXCLUDED),
+        ("CRE", "AudioWAV/1040_ITH_SAD_X.wav", EXCLUDED),
+        ("CRE", "AudioWAV/1006_TIE_NEU_XX.wav", EXCLUDED),
+        ("RAV", "song/03-02-01-01-01-01-01.wav", OTHER),
+        ("RAV", "video/01-01-01-01-01-01-01.wav", OTHER),
+    ],
+)
+def test_known_files_are_left_out_with_a_reason(code: str, file: str, kind: str, tmp_path: Path) -> None:
+    task = TASKS[code]
+    touch(tmp_path / task.name, [*real_names(task), file])
+    corpus = find_corpus(task, tmp_path)
+    assert corpus.complete
+    assert left_out(corpus)[file] == kind
+    assert all(each.reason for each in corpus.left_out)
+
+
+def test_missing_and_unexpected_files_are_reported(tmp_path: Path) -> None:
+    touch(tmp_path / "savee", [*real_names(TASKS["SAV"])[2:], "DC_a99.wav"])
+    corpus = find_corpus("SAV", tmp_path)
+    assert corpus.missing == ("DC_a01", "DC_a02")
+    assert corpus.unexpected == ("DC_a99",)
+    assert left_out(corpus) == {"DC_a99.wav": UNEXPECTED}, "an extra file changes no result"
+    assert not corpus.complete
+    assert (len(corpus.utterances), corpus.n_expected) == (478, 480)
+
+
+def test_extra_files_do_not_make_a_corpus_incomplete(tmp_path: Path) -> None:
+    touch(tmp_path / "savee", [*real_names(TASKS["SAV"]), "DC_a99.wav"])
+    assert find_corpus("SAV", tmp_path).complete
+
+
+def test_unknown_names_stop_in_one_line(tmp_path: Path) -> None:
+    touch(tmp_path / "savee", [*real_names(TASKS["SAV"]), *(f"take{n}.wav" for n in range(5))])
+    with pytest.raises(SerabError, match=r"5 audio files\): take0\.wav, take1\.wav, take2\.wav, \.\.\.") as caught:
+        find_corpus("SAV", tmp_path)
+    assert "\n" not in str(caught.value)
+    lenient = find_corpus("SAV", tmp_path, strict=False)
+    assert lenient.complete and set(left_out(lenient).values()) == {STRANGE}
+
+
+def test_one_name_in_several_formats_takes_the_lossless_one(tmp_path: Path) -> None:
+    names = real_names(TASKS["CRE"])
+    touch(tmp_path / "cremad", names, b"wave")
+    touch(tmp_path / "cremad", (f"AudioMP3/{PurePosixPath(file).stem}.mp3" for file in names[:9]), b"mp3")
+    corpus = find_corpus("CRE", tmp_path)
+    assert corpus.complete
+    assert all(path.endswith(".wav") for path in corpus.utterances["path"])
+    assert [each.kind for each in corpus.left_out].count(COPY) == 9
+
+
+def test_byte_identical_files_of_one_name_count_once(tmp_path: Path) -> None:
+    touch(tmp_path / "savee", real_names(TASKS["SAV"]), b"same")
+    touch(tmp_path / "savee", ["copy/DC_a01.wav"], b"same")
+    corpus = find_corpus("SAV", tmp_path)
+    assert corpus.complete
+    assert corpus.utterances["path"][0] == str(tmp_path / "savee" / "DC_a01.wav"), "the first by path"
+    assert left_out(corpus) == {"copy/DC_a01.wav": COPY}
+
+
+def test_different_recordings_of_one_name_stop(tmp_path: Path) -> None:
+    touch(tmp_path / "savee", real_names(TASKS["SAV"]), b"same")
+    touch(tmp_path / "savee", ["copy/DC_a01.wav"], b"other")
+    with pytest.raises(SerabError, match=r"copy/DC_a01\.wav .*DC_a01\.wav.*keep one version of SAVEE") as caught:
+        find_corpus("SAV", tmp_path)
+    assert "\n" not in str(caught.value)
+    assert CONFLICT in left_out(find_corpus("SAV", tmp_path, strict=False)).values()
+
+
+def test_links_are_followed_and_loops_are_not(tmp_path: Path) -> None:
+    elsewhere, root = tmp_path / "elsewhere", tmp_path / "data" / "savee"
+    touch(elsewhere, real_names(TASKS["SAV"]))
+    touch(tmp_path / "data" / "cafe", ["01-C-1-1.wav"])
+    root.mkdir(parents=True)
+    (root / "linked").symlink_to(elsewhere)
+    (elsewhere / "loop").symlink_to(elsewhere)
+    (root / "up").symlink_to(root.parent)  # would lead into the other corpora
+    (root / "self").symlink_to(root / "self")
+    (root / "self.wav").symlink_to(root / "self.wav")
+    corpus = find_corpus("SAV", tmp_path / "data")
+    assert corpus.complete
+    assert [(each.file, each.kind) for each in corpus.left_out] == [("self.wav", "broken link")]
+
+
+def test_broken_link_is_missing(tmp_path: Path) -> None:
+    names = real_names(TASKS["SAV"])
+    touch(tmp_path / "savee", names[1:])
+    (tmp_path / "savee" / names[0]).symlink_to(tmp_path / "gone.wav")
+    corpus = find_corpus("SAV", tmp_path)
+    assert corpus.missing == ("DC_a01",)
+    assert corpus.left_out[0].reason == "a link to a file that is not there"
+
+
+def test_folder_names_that_are_not_utf8(tmp_path: Path) -> None:
+    task = TASKS["CAF"]
+    folder = os.fsencode(tmp_path / "cafe") + b"/D\x82go\x96t"
+    try:
+        os.makedirs(folder)
+    except OSError:
+        pytest.skip("this file system takes UTF-8 names only")
+    for file in real_names(task):
+        with open(folder + b"/" + os.fsencode(PurePosixPath(file).name), "wb"):
+            pass
+    corpus = find_corpus("cafe", tmp_path)
+    assert corpus.complete
+    assert printable(corpus.utterances["path"][0]).endswith("D\\udc82go\\udc96t/01-C-1-1.wav")
+    with open(folder + b"/what.wav", "wb"):
+        pass
+    with pytest.raises(SerabError) as caught:
+        find_corpus("cafe", tmp_path)
+    str(caught.value).encode()
+
+
+def test_no_stat_per_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    touch(tmp_path / "savee", real_names(TASKS["SAV"]))
+    calls = []
+    real_stat = os.stat
+    monkeypatch.setattr(os, "stat", lambda *args, **kwargs: calls.append(args) or real_stat(*args, **kwargs))
+    find_corpus("SAV", tmp_path)
+    assert len(calls) < 100, "480 files, one folder"
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        (None, r"no folder .*savee: put SAVEE there"),
+        ([], r"nothing in the folder .*savee: put SAVEE there"),
+        (["Read me.txt"], r"no \.wav \.flac \.ogg \.mp3 file in the folder"),
+        (["AudioData.zip"], r"unpack the archive"),
+        (["DC_a99.wav"], r"no utterance of SAVEE .*DC_a99\.wav \(not among the task's files\)"),
+    ],
+)
+def test_nothing_to_read_in_one_line(files: list[str] | None, message: str, tmp_path: Path) -> None:
+    if files is not None:
+        (tmp_path / "savee").mkdir()
+        touch(tmp_path / "savee", files)
+    with pytest.raises(SerabError, match=message) as caught:
+        load_task("SAV", tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_no_data_folder_and_near_misses(tmp_path: Path) -> None:
+    with pytest.raises(SerabError, match="pass --data DIR or set SERAB_DATA"):
+        load_task("SAV", tmp_path / "none")
+    (tmp_path / "SAVEE").mkdir()
+    with pytest.raises(SerabError, match=r"rename .*SAVEE"):
+        load_task("SAV", tmp_path)
+    (tmp_path / "savee").mkdir()
+    with pytest.raises(SerabError, match=f"perhaps {tmp_path}"):
+        load_task("SAV", tmp_path / "savee")
+    (tmp_path / "cafe").write_text("")
+    with pytest.raises(SerabError, match="is a file, expected the folder of CaFE"):
+        load_task("CAF", tmp_path)
+    with pytest.raises(UnknownNameError):
+        load_task("SAVE", tmp_path)
+
+
+def test_unreadable_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    touch(tmp_path / "savee" / "locked", real_names(TASKS["SAV"]))
+    real_scandir = os.scandir
+
+    def refuse(path: str) -> object:
+        if str(path).endswith("locked"):
+            raise PermissionError(13, "Permission denied", path)
+        return real_scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(SerabError, match=r"cannot read the folder .*locked \(Permission denied"):
+        load_task("SAV", tmp_path)
+
+
+def test_where_the_data_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("SERAB_DATA", str(tmp_path / "from_environment"))
+    assert find_data() == tmp_path / "from_environment"
+    assert find_data(tmp_path / "given") == tmp_path / "given"
+    monkeypatch.chdir(tmp_path)
+    assert find_data("relative") == tmp_path / "relative"
+    monkeypatch.delenv("SERAB_DATA")
+    assert find_data().parts[-2:] == ("serab", "data")
+
+
+def mark(root: Path, files: Iterable[str]) -> None:
+    (root / MARKER).write_text(json.dumps({"generator": 1, "seed": 0, "files": dict.fromkeys(files, "0")}))
+
+
+def test_synthetic_corpus_is_complete_by_its_own_list(tmp_path: Path) -> None:
+    files = ["DC/a01.wav", "JE/a01.wav", "JK/su15.wav"]
+    touch(tmp_path / "savee", files)
+    mark(tmp_path / "savee", files)
+    corpus = find_corpus("SAV", tmp_path)
+    assert corpus.synthetic and corpus.complete and corpus.n_expected == 3
+    (tmp_path / "savee" / "JE/a01.wav").unlink()
+    touch(tmp_path / "savee", ["KL/a01.wav"])
+    corpus = find_corpus("SAV", tmp_path)
+    assert corpus.missing == ("JE_a01",) and corpus.unexpected == ("KL_a01",) and not corpus.complete
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"files": [1]}'])
+def test_damaged_marker(content: str, tmp_path: Path) -> None:
+    touch(tmp_path / "savee", ["DC/a01.wav"])
+    (tmp_path / "savee" / MARKER).write_text(content)
+    with pytest.raises(SerabError, match=r"SYNTHETIC\.json is damaged"):
+        find_corpus("SAV", tmp_path)
+
+
+def test_own_corpus_has_no_list(tmp_path: Path) -> None:
+    touch(tmp_path / "own", ["AA_a01.wav", "BB_n12.flac"])
+    corpus = find_corpus(own_task(), tmp_path)
+    assert corpus.complete and corpus.n_expected is None and len(corpus.utterances) == 2
+
+
+TURN = "[1.0 - 2.0]\t{stem}\t{label}\t[2.5000, 2.5000, 2.5000]\n"
+
+
+def write_iemocap(root: Path, labels: dict[str, str]) -> None:
+    """Lay out made-up utterances as the full release does, its MOCAP folders and dialogue audio included."""
+    for stem, label in labels.items():
+        session, dialogue = f"Session{int(stem[3:5])}", stem.rsplit("_", 1)[0]
+        touch(root, [
+            f"{session}/sentences/wav/{dialogue}/{stem}.wav",
+            f"{session}/sentences/MOCAP_head/{dialogue}/{stem}.txt",
+            f"{session}/dialog/wav/{dialogue}.wav",
+            f"{session}/dialog/MOCAP_head/{dialogue}.wav",
+        ])  # fmt: skip
+        evaluation = root / session / "dialog/EmoEvaluation"
+        (evaluation / "Categorical").mkdir(parents=True, exist_ok=True)
+        (evaluation / "Categorical" / f"{dialogue}_e1_cat.txt").write_text(TURN.format(stem=stem, label="ang"))
+        with (evaluation / f"{dialogue}.txt").open("a") as stream:
+            stream.write(TURN.format(stem=stem, label=label))
+
+
+def count_iemocap() -> dict[str, str]:
+    """Make up names and labels that agree with the shipped counts."""
+    labels, code = {}, {"anger": "ang", "sadness": "sad", "neutral": "neu"}
+    for row in read_manifest("iem4_counts.csv").itertuples():
+        for number in range(int(row.utterances)):
+            label = code.get(row.emotion) or ("hap", "exc")[number % 2]
+            # Unique names of three digits: emotion and hundreds go into the dialogue.
+            dialogue = f"impro{row.Index % 10}{number // 1000}"
+            labels[f"Ses{row.dialogue_prefix}_{dialogue}_{row.speaker[-1]}{number % 1000:03d}"] = label
+    return labels
+
+
+@pytest.fixture(scope="module")
+def iemocap(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    data = tmp_path_factory.mktemp("iemocap")
+    write_iemocap(data / "iemocap" / "IEMOCAP_full_release", count_iemocap())
+    return data
+
+
+def test_iemocap_by_its_counts(iemocap: Path) -> None:
+    corpus = find_corpus("IEM", iemocap)
+    assert corpus.complete and corpus.n_expected == len(corpus.utterances) == 5531
+    counts = corpus.utterances["emotion"].value_counts()
+    assert dict(counts) == {"neutral": 1708, "happiness": 1636, "anger": 1103, "sadness": 1084}
+    assert corpus.utterances["speaker"].nunique() == corpus.utterances["released_group"].nunique() == 10
+    assert {each.reason for each in corpus.left_out} == {"a whole dialogue: the task uses its utterances"}
+
+
+def test_iemocap_speaker_is_in_the_last_field(tmp_path: Path) -> None:
+    write_iemocap(tmp_path / "iemocap", {"Ses01F_impro01_M003": "exc", "Ses01F_impro01_F000": "neu"})
+    rows = {row.stem: row for row in load_task("IEM", tmp_path).itertuples()}
+    row = rows["Ses01F_impro01_M003"]
+    assert (row.speaker, row.emotion, row.released_group) == ("Ses01M", "happiness", "01F")
+    assert rows["Ses01F_impro01_F000"].speaker == "Ses01F"
+
+
+def test_iemocap_leaves_out_other_labels_and_reports_absent_audio(tmp_path: Path) -> None:
+    root = tmp_path / "iemocap"
+    labels = {
+        "Ses01F_impro01_M000": "ang", "Ses01F_impro01_M001": "fru", "Ses01F_impro01_M002": "xxx",
+        "Ses01F_impro01_M003": "sad",
+    }  # fmt: skip
+    write_iemocap(root, labels)
+    wavs = "Session1/sentences/wav/Ses01F_impro01/"
+    (root / f"{wavs}Ses01F_impro01_M003.wav").unlink()
+    touch(root, [f"{wavs}Ses01F_impro01_F009.wav"])
+    corpus = find_corpus("IEM", tmp_path)
+    assert list(corpus.utterances["stem"]) == ["Ses01F_impro01_M000"]
+    assert corpus.missing[0] == "Ses01F_impro01_M003"
+    # Labelled are M000 and M003; the counts know of more.
+    assert any(line.endswith("labelled utterances: 01F Ses01M anger") for line in corpus.missing)
+    assert left_out(corpus)[f"{wavs}Ses01F_impro01_M001.wav"] == OTHER
+    assert left_out(corpus)[f"{wavs}Ses01F_impro01_F009.wav"] == UNLABELLED
+    assert not corpus.complete
+
+
+def test_iemocap_beyond_its_counts(iemocap: Path) -> None:
+    # Last of the tests that use this folder: it adds to it.
+    write_iemocap(iemocap / "iemocap" / "IEMOCAP_full_release", {"Ses01F_impro99_M000": "ang"})
+    corpus = find_corpus("IEM", iemocap)
+    assert corpus.missing == () and len(corpus.utterances) == 5532
+    (line,) = corpus.unexpected
+    assert line.endswith("labelled utterances: 01F Ses01M anger")
+    assert not corpus.complete, "the utterance is used, for only counts are known"
+
+
+def test_iemocap_without_label_files(tmp_path: Path) -> None:
+    touch(tmp_path / "iemocap", ["Session1/sentences/wav/Ses01F_impro01/Ses01F_impro01_M000.wav"])
+    with pytest.raises(SerabError, match="EmoEvaluation"):
+        load_task("IEM", tmp_path)
+
+
+def test_synthetic_iemocap(tmp_path: Path) -> None:
+    root = tmp_path / "iemocap"
+    write_iemocap(root, {"Ses01F_impro01_M000": "ang", "Ses01F_impro01_M001": "fru", "Ses02F_impro01_F000": "neu"})
+    files = [str(path.relative_to(root)) for path in root.rglob("*.*") if "MOCAP" not in str(path)]
+    mark(root, files)
+    corpus = find_corpus("IEM", tmp_path)
+    assert corpus.synthetic and corpus.complete and corpus.n_expected == 2
+    (root / "Session2/dialog/EmoEvaluation/Ses02F_impro01.txt").unlink()
+    corpus = find_corpus("IEM", tmp_path)
+    assert not corpus.complete
+    assert corpus.missing == (os.path.join("Session2", "dialog", "EmoEvaluation", "Ses02F_impro01.txt"),)

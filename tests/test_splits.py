@@ -1,0 +1,209 @@
+"""Splits: every size of the benchmark's table, the speakers in each part, and the release's deviations."""
+
+from __future__ import annotations
+
+from pathlib import PurePosixPath
+
+import pandas as pd
+import pytest
+
+from serab_lib.corpus import read_manifest
+from serab_lib.errors import SerabError, UnknownNameError
+from serab_lib.splits import (
+    PARTS,
+    PROTOCOLS,
+    assign_parts,
+    measure_speaker_overlap,
+    shuffle_groups,
+    split,
+    split_warnings,
+)
+from serab_lib.tasks import TASKS, Task
+
+# Number of groups, then utterances in train, validation and test.
+SIZES = {
+    ("AES", "released"): (6, 298, 99, 207),
+    ("AES", "described"): (6, 298, 99, 207),
+    ("CAF", "released"): (12, 504, 144, 216),
+    ("CAF", "described"): (12, 546, 156, 234),
+    ("CRE", "released"): (91, 5144, 738, 1556),
+    ("CRE", "described"): (91, 5144, 738, 1556),
+    ("EMB", "released"): (10, 344, 107, 84),
+    ("EMB", "described"): (10, 344, 107, 84),
+    ("EMV", "released"): (6, 294, 98, 196),
+    ("EMV", "described"): (6, 294, 98, 196),
+    ("IEM", "released"): (10, 3413, 996, 1122),
+    ("IEM", "described"): (10, 3329, 1045, 1157),
+    ("RAV", "released"): (24, 840, 300, 300),
+    ("RAV", "described"): (24, 840, 300, 300),
+    ("SAV", "released"): (4, 240, 120, 120),
+    ("SAV", "described"): (4, 240, 120, 120),
+    ("SHE", "released"): (87, 2070, 558, 372),
+    ("SHE", "described"): (87, 1696, 566, 738),
+    ("SUB", "released"): (20, 4200, 1400, 1400),
+    ("SUB", "described"): (20, 4200, 1400, 1400),
+}
+
+# Groups of the released split, in the order of the shuffle where all are written down.
+GOLDEN = {
+    "AES": ("6 3 2", "4", "1 5"),
+    "CAF": ("07 12 05 11 03 09 02", "08 10", "04 01 06"),
+    "EMB": ("09 15 11 16 08 13", "14 10", "03 12"),
+    "EMV": ("m3 f3 f2", "m1", "f1 m2"),
+    "IEM": ("02F 05F 03F 05M 01M 04F", "04M 02M", "01F 03M"),
+    "RAV": ("12 11 23 15 21 02 14 24 17 09 07 18 05 03", "06 19 10 08 20", "04 01 22 16 13"),
+    "SAV": ("JK KL", "JE", "DC"),
+    "CRE": (
+        None,
+        "1015 1079 1020 1030 1050 1089 1090 1070 1021",
+        "1086 1073 1026 1038 1047 1040 1066 1059 1013 1071 1037 1022 1084 1010 1088 1068 1065 1048 1045",
+    ),
+    "SUB": (None, "MOUNI JOYEETA SIMI OISHI", "DURANTO BASHIR SIBLY PRASUN"),
+}
+
+
+def list_utterances(task: Task) -> pd.DataFrame:
+    """Make the utterances of a whole corpus from the shipped lists, without any audio."""
+    if task.counts:
+        counts = read_manifest(task.counts)
+        rows = counts.loc[counts.index.repeat(counts["utterances"].astype(int))]
+        rows = rows.rename(columns={"dialogue_prefix": "released_group"}).drop(columns="utterances")
+        return rows.reset_index(drop=True).assign(stem=[f"u{row:04d}" for row in range(len(rows))])
+    manifest = read_manifest(f"{task.name}.csv")
+    table = manifest.assign(stem=[PurePosixPath(file).stem for file in manifest["file"]])
+    table = table[~table["stem"].isin(task.excluded)].sort_values("stem", ignore_index=True)
+    names = [task.parse(stem) for stem in table["stem"]]
+    return table.assign(released_group=[name.released_group for name in names])
+
+
+def toy(speakers: str, classes: str = "ab", **emotions: str) -> pd.DataFrame:
+    rows = [(s, e) for s in speakers.split() for e in emotions.get(s, classes)]
+    table = pd.DataFrame(rows, columns=["speaker", "emotion"])
+    return table.assign(stem=[f"{s}{e}" for s, e in rows], released_group=table["speaker"])
+
+
+@pytest.mark.parametrize(("code", "protocol"), SIZES, ids="-".join)
+def test_sizes(code: str, protocol: str) -> None:
+    parts = split(list_utterances(TASKS[code]), TASKS[code], protocol)
+    sizes = parts["part"].value_counts()
+    assert (parts["group"].nunique(), *(sizes[part] for part in PARTS)) == SIZES[code, protocol]
+
+
+def test_every_task_and_protocol_has_a_row_above() -> None:
+    assert set(SIZES) == {(code, protocol) for code in TASKS for protocol in PROTOCOLS}
+
+
+@pytest.mark.parametrize("code", GOLDEN)
+def test_golden_groups(code: str) -> None:
+    parts = split(list_utterances(TASKS[code]), TASKS[code], "released")
+    order = shuffle_groups(parts["group"])
+    for part, golden in zip(PARTS, GOLDEN[code], strict=True):
+        found = set(parts.loc[parts["part"] == part, "group"])
+        if golden is not None:
+            assert [group for group in order if group in found] == golden.split()
+
+
+@pytest.mark.parametrize("code", TASKS)
+def test_described_never_shares_a_speaker(code: str) -> None:
+    parts = split(list_utterances(TASKS[code]), TASKS[code], "described")
+    assert (parts.groupby("speaker")["part"].nunique() == 1).all()
+    assert measure_speaker_overlap(parts) == measure_speaker_overlap(parts, "validation") == 0
+    assert set(parts["emotion"]) == set(TASKS[code].classes)
+    assert split_warnings(parts) == []
+
+
+@pytest.mark.parametrize("code", TASKS)
+def test_released_shares_speakers_for_shemo_and_iem4_only(code: str) -> None:
+    parts = split(list_utterances(TASKS[code]), TASKS[code], "released")
+    assert measure_speaker_overlap(parts) == (1.0 if code in ("SHE", "IEM") else 0.0)
+    assert (parts.groupby("group")["part"].nunique() == 1).all()
+
+
+def test_released_shemo_groups_by_utterance_number() -> None:
+    table = list_utterances(TASKS["SHE"])
+    parts = split(table, TASKS["SHE"], "released")
+    assert (parts["group"] == table["stem"].str[4:6]).all()
+    # Counting groups shows nothing: there happen to be as many numbers as speakers.
+    assert parts["group"].nunique() == parts["speaker"].nunique() == 87
+    assert measure_speaker_overlap(parts) == 1, "every test utterance's speaker is also in train"
+
+
+def test_released_iem4_groups_by_dialogue_prefix() -> None:
+    parts = split(list_utterances(TASKS["IEM"]), TASKS["IEM"], "released")
+    assert (parts.groupby("group")["speaker"].nunique() == 2).all(), "both actors speak in each dialogue"
+    assert measure_speaker_overlap(parts) == 1
+
+
+def test_released_cafe_leaves_out_neutral() -> None:
+    table = list_utterances(TASKS["CAF"])
+    released = split(table, TASKS["CAF"], "released")
+    assert len(released) == 864 and "neutral" not in set(released["emotion"])
+    described = split(table, TASKS["CAF"], "described")
+    assert len(described) == 936 and (described["emotion"] == "neutral").sum() == 72
+
+
+def test_both_protocols_leave_out_four_cremad_files() -> None:
+    for protocol in PROTOCOLS:
+        stems = set(split(list_utterances(TASKS["CRE"]), TASKS["CRE"], protocol)["stem"])
+        assert len(stems) == 7438 and not stems & set(TASKS["CRE"].excluded)
+
+
+def test_cuts_use_a_running_float_sum() -> None:
+    groups = [str(number) for number in range(20)]
+    parts = assign_parts(groups, (0.7, 0.1, 0.2))
+    # 0.7 + 0.1 is 0.7999999999999999: the cut of 20 groups falls at 15, where 0.8 would put it at 16.
+    assert [list(parts.values()).count(part) for part in PARTS] == [14, 1, 5]
+    assert list(assign_parts(groups[:10], (0.6, 0.2, 0.2)).values()).count("test") == 2
+
+
+def test_groups_are_sorted_as_text_and_order_of_files_does_not_matter() -> None:
+    assert shuffle_groups(["10", "9", "8", "9"]) == shuffle_groups(["8", "9", "10"])
+    assert shuffle_groups("DC JE JK KL".split()) == ["JK", "KL", "JE", "DC"]
+
+
+def test_split_leaves_its_argument_alone() -> None:
+    table = list_utterances(TASKS["CAF"])
+    before = table.copy()
+    parts = split(table, TASKS["CAF"], "released")
+    pd.testing.assert_frame_equal(table, before)
+    assert list(parts.columns) == [*table.columns, "group", "part"]
+    assert list(parts.index) == list(range(len(parts)))
+
+
+@pytest.mark.parametrize(
+    ("code", "speakers", "message"),
+    [
+        ("SAV", "DC", r"train and validation would be empty.*1 speaker \(DC\).*3 speakers would do"),
+        ("SAV", "DC JE", r"60/20/20 with 2 speakers .*3 speakers would do"),
+        ("CRE", "a b c d e", r"validation would be empty.* 5 speakers .*7 speakers would do"),
+    ],
+)
+def test_too_few_speakers(code: str, speakers: str, message: str) -> None:
+    with pytest.raises(SerabError, match=message) as caught:
+        split(toy(speakers), TASKS[code], "described")
+    assert "\n" not in str(caught.value)
+
+
+def test_class_missing_from_train() -> None:
+    # By the golden order DC is tested and JE validates.
+    with pytest.raises(SerabError, match=r"SAV.*class c has no utterance in train \(1 in test\)") as caught:
+        split(toy("DC JE JK KL", DC="abc"), TASKS["SAV"], "described")
+    assert "serab check savee" in str(caught.value)
+
+
+def test_only_one_class() -> None:
+    with pytest.raises(SerabError, match="a is the only class"):
+        split(toy("DC JE JK KL", "a"), TASKS["SAV"], "released")
+
+
+def test_class_missing_elsewhere_is_a_warning() -> None:
+    parts = split(toy("DC JE JK KL", "abc", DC="ab", JE="bc"), TASKS["SAV"], "described")
+    assert split_warnings(parts) == [
+        "class a has no utterance in validation: the hyperparameters are chosen without it",
+        "class c has no utterance in test: its recall cannot be measured",
+    ]
+
+
+def test_unknown_protocol() -> None:
+    with pytest.raises(UnknownNameError, match=r"'describe'.*described"):
+        split(toy("DC JE JK KL"), TASKS["SAV"], "describe")
