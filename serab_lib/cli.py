@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import json
 import logging
@@ -16,7 +17,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from serab_lib.errors import SerabError
+from serab_lib.errors import SerabError, printable
 
 app = typer.Typer(
     name="serab",
@@ -37,6 +38,10 @@ Weights = Annotated[
     Path | None, typer.Option(help="Folder of checkpoints. Default: SERAB_WEIGHTS, then the user's cache folder.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON in place of a table.")]
+Layer = Annotated[
+    int | None,
+    typer.Option(min=1, help="Transformer layer of the self-supervised models, from 1. Default: the last."),
+]
 Jobs = Annotated[int | None, typer.Option(min=1, help="Workers. Default: one per core.")]
 
 
@@ -136,14 +141,13 @@ def check(
     for task in chosen:
         with _progress() as tell:
             problems = check_corpus(task, data, progress=functools.partial(tell, f"{task.code}: decoding"))
-        rows += [
-            {"task": task.code, "kind": each.kind, "file": each.file, "consequence": each.consequence}
-            for each in problems
-        ]
-        if not problems and not as_json:
-            output.print(f"{task.code}: complete and decodable")
-    if rows or as_json:
-        _print_rows(rows, ("task", "kind", "file", "consequence"), as_json)
+        rows += [{"task": task.code, **dataclasses.asdict(problem)} for problem in problems]
+        if not as_json:
+            _print_problems(task.code, problems)
+    if as_json:
+        output.print_json(json.dumps(rows))
+    if any(row["affects_result"] for row in rows):
+        raise typer.Exit(1)
 
 
 @command
@@ -159,11 +163,12 @@ def run(
     cache: Annotated[Path | None, typer.Option(help="Folder of caches. Default: SERAB_CACHE, then the user's.")] = None,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     jobs: Jobs = None,
+    layer: Layer = None,
     search: Annotated[bool, typer.Option(help="Search hyperparameters; the classifiers' defaults otherwise.")] = True,
 ) -> None:
     """Compute cells of the grid: extract embeddings, fit the five classifiers, write the accuracies."""
     from serab_lib.benchmark import Settings, run_grid
-    from serab_lib.extractors.registry import EXTRACTORS
+    from serab_lib.extractors.registry import EXTRACTORS, choose_layer
     from serab_lib.splits import PROTOCOLS
     from serab_lib.tasks import PAPER_TASKS
 
@@ -172,6 +177,7 @@ def run(
         chosen_models = [name for name, entry in EXTRACTORS.items() if entry.weights_state(weights) != "missing"]
     else:
         chosen_models = _names(models, "--models")
+    chosen_models = [choose_layer(name, layer) for name in chosen_models]
     if protocol not in (*PROTOCOLS, "both"):
         raise SerabError(f"there is no protocol {protocol!r}: choose {', '.join(PROTOCOLS)} or both")
     options = {"n_jobs": jobs} if jobs else {}
@@ -251,19 +257,20 @@ def embed(
     weights: Weights = None,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     jobs: Jobs = None,
+    layer: Layer = None,
 ) -> None:
     """Make embeddings of your own audio."""
     import numpy as np
 
     from serab_lib.embeddings import extract
-    from serab_lib.extractors.registry import load_extractor
+    from serab_lib.extractors.registry import choose_layer, load_extractor
     from serab_lib.fingerprints import hash_files
     from serab_lib.storage import cache_folder, replaced
 
     for file in files:
         if not file.is_file():
             raise SerabError(f"there is no file {file}: give paths of audio files")
-    extractor = load_extractor(model, weights=weights, device=device)
+    extractor = load_extractor(choose_layer(model, layer), weights=weights, device=device)
     paths, cache = [str(file) for file in files], cache_folder()
     with _progress() as tell:
         made = extract(paths, hash_files(paths, cache=cache), extractor, cache=cache, n_jobs=jobs, progress=tell)
@@ -287,6 +294,18 @@ def synthesise(
     with _progress() as tell:
         generate(data, tasks=chosen, seed=seed, progress=functools.partial(tell, "speaking"))
     output.print(f"synthetic corpora in {data}")
+
+
+def _print_problems(code: str, problems: list[Any], *, n_shown: int = 10) -> None:
+    """Print what is wrong with a corpus, the first few of each kind."""
+    verdict = "not fit for a comparable result" if any(each.affects_result for each in problems) else "complete"
+    output.print(f"[bold]{code}[/]: {verdict}{', with these remarks' if problems else ' and decodable'}")
+    for kind in dict.fromkeys(each.kind for each in problems):
+        alike = [each for each in problems if each.kind == kind]
+        for each in alike[:n_shown]:
+            output.print(f"  {kind}: {escape(printable(each.file))}: {escape(each.consequence)}", soft_wrap=True)
+        if len(alike) > n_shown:
+            output.print(f"  {kind}: {len(alike) - n_shown} more, all with --json")
 
 
 def _names(text: str, option: str) -> list[str]:
@@ -313,6 +332,8 @@ def _print_rows(rows: list[dict[str, Any]], shown: tuple[str, ...], as_json: boo
 
 
 def _print_cells(out: Path, keys: list[tuple[str, str, str]]) -> None:
+    from tabulate import tabulate
+
     from serab_lib.extractors.registry import EXTRACTORS
     from serab_lib.paper import read_accuracies
     from serab_lib.results import CELL_KEY, Results
@@ -320,27 +341,25 @@ def _print_cells(out: Path, keys: list[tuple[str, str, str]]) -> None:
     cells = Results(out).read_cells()
     chosen = cells[cells["selected"].astype(bool)].set_index(CELL_KEY)
     printed = read_accuracies()
-    shown = Table(box=None, pad_edge=False, header_style="bold", title="Accuracy in percent", title_justify="left")
-    for name in ("task", "model", "protocol", "classifier"):
-        shown.add_column(name)
-    for name in ("validation", "test", "UAR", "paper", "n test"):
-        shown.add_column(name, justify="right")
-    shown.add_column("note")
+    rows = []
     for key in keys:
         row = chosen.loc[key]
         entry = EXTRACTORS.get(key[1])
         known = entry is not None and entry.paper_row in printed.index and key[0] in printed
-        reference = f"{printed.loc[entry.paper_row, key[0]]:.1f}" if known and not row["synthetic"] else "–"
-        note = "synthetic" if row["synthetic"] else "" if row["complete"] else "incomplete corpus"
-        shown.add_row(
-            *key,
-            row["classifier"],
-            *(f"{100 * row[name]:.1f}" for name in ("validation_accuracy", "test_accuracy", "test_uar")),
-            reference,
-            str(row["n_test"]),
-            note,
+        rows.append(
+            {
+                **dict(zip(CELL_KEY, key, strict=True)),
+                "classifier": row["classifier"],
+                "validation": 100 * row["validation_accuracy"],
+                "test": 100 * row["test_accuracy"],
+                "UAR": 100 * row["test_uar"],
+                "paper": printed.loc[entry.paper_row, key[0]] if known and not row["synthetic"] else None,
+                "n test": row["n_test"],
+                "note": "synthetic" if row["synthetic"] else "" if row["complete"] else "incomplete corpus",
+            }
         )
-    output.print(shown)
+    table = tabulate(rows, headers="keys", floatfmt=".1f", missingval="–", tablefmt="simple")
+    output.print(f"Accuracy in percent\n\n{table}\n", markup=False, soft_wrap=True)
 
 
 def _marks(cells: Any) -> str:
