@@ -86,6 +86,7 @@ def fit_classifier(
     X_test: np.ndarray,
     *,
     search: bool = True,
+    grid: Mapping[str, Sequence[Any]] | None = None,
     seed: int = 42,
 ) -> ClassifierResult:
     """Select a candidate on the validation part and predict the test part.
@@ -100,6 +101,8 @@ def fit_classifier(
         Labels.
     search : bool
         Whether to search the grid; otherwise the defaults are fitted.
+    grid : mapping from str to sequence, optional
+        What to search in place of ``GRIDS[name]``, with the same parameters.
     seed : int
         For the random forest, the only one that draws anything; 42 in the release.
 
@@ -137,7 +140,7 @@ def fit_classifier(
     X_train, X_validation, X_test = (np.asarray(X, dtype=np.float64) for X in (X_train, X_validation, X_test))
     y_train, y_validation = np.asarray(y_train), np.asarray(y_validation)
     _check_parts(X_train, y_train, X_validation, y_validation, X_test)
-    candidates: Candidates = list(ParameterGrid(GRIDS[name])) if search else [DEFAULTS[name]]
+    candidates: Candidates = list(ParameterGrid(grid or GRIDS[name])) if search else [DEFAULTS[name]]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         warnings.filterwarnings("ignore", module=r"sklearn\.")

@@ -51,7 +51,8 @@ def predict_candidates(
     -----
     libsvm keeps kernel values in single precision while it trains, so that kernels computed by matrix products, which
     differ from its own in the last bits of double precision, lead it along the same path: the dual coefficients come
-    out equal to about 1e-16.
+    out equal to about 1e-16. That does not hold for a machine that is stopped at the iteration limit, as it may be
+    with few features and large C; scikit-learn then starts afresh from the embeddings.
     """
     fit_kernel, eval_kernel = X_fit @ X_fit.T, X_eval @ X_fit.T
     predictions: dict[int, np.ndarray] = {}
@@ -59,8 +60,14 @@ def predict_candidates(
         numbers = [number for number, candidate in enumerate(candidates) if candidate["kernel"] == kernel]
         if numbers and kernel == "rbf":
             _make_radial(fit_kernel, eval_kernel, X_eval, gamma=scale_gamma(X_fit))
-        found = _predict_with_kernel(fit_kernel, y_fit, eval_kernel, [candidates[n] for n in numbers], seed=seed)
-        predictions.update(zip(numbers, found, strict=True))
+        own = [candidates[number] for number in numbers]
+        for number, found in zip(
+            numbers, _predict_with_kernel(fit_kernel, y_fit, eval_kernel, own, seed=seed), strict=True
+        ):
+            if found is None:
+                machine = SVC(**candidates[number], max_iter=MAX_ITERATIONS, random_state=seed)
+                found = machine.fit(X_fit, y_fit).predict(X_eval)
+            predictions[number] = found
     return [predictions[number] for number in range(len(candidates))]
 
 
@@ -101,34 +108,43 @@ def _predict_with_kernel(
     candidates: Sequence[Mapping[str, Any]],
     *,
     seed: int,
-) -> list[np.ndarray]:
-    """Predictions of each candidate, fitting only those whose C makes a difference.
+) -> list[np.ndarray | None]:
+    """Predictions of each candidate, fitting only those whose C makes a difference; None where one cannot converge.
 
     C enters libsvm only where it caps a coefficient. Two fits with different caps that end in the same bits were not
     capped at any step, and neither is any with caps above those: it would take the same steps.
     """
-    class_names = np.unique(y_fit)
-    predictions: dict[int, np.ndarray] = {}
-    uncapped_from, uncapped_predictions = np.inf, np.empty(0)
-    chains: dict[str, list[int]] = {}
-    for number, candidate in enumerate(candidates):
-        chains.setdefault(str(candidate["class_weight"]), []).append(number)
-    for chain in chains.values():
+    classes = np.unique(y_fit)
+    predictions: dict[int, np.ndarray | None] = {}
+    uncapped_from, uncapped = np.inf, np.empty(0)
+    for chain in _group_by_class_weight(candidates):
         previous, previous_cap = None, np.inf
-        for number in sorted(chain, key=lambda n: candidates[n]["C"]):
+        for position, number in enumerate(chain):
             C, class_weight = candidates[number]["C"], candidates[number]["class_weight"]
-            caps = C * compute_class_weight(class_weight, classes=class_names, y=y_fit)
+            caps = C * compute_class_weight(class_weight, classes=classes, y=y_fit)
             if caps.min() >= uncapped_from:
-                predictions[number] = uncapped_predictions
+                predictions[number] = uncapped
                 continue
             machine = SVC(
                 kernel="precomputed", C=C, class_weight=class_weight, max_iter=MAX_ITERATIONS, random_state=seed
             ).fit(fit_kernel, y_fit)
+            if machine.fit_status_:
+                # Those with larger C would not converge either.
+                predictions.update(dict.fromkeys(chain[position:]))
+                break
             predictions[number] = machine.predict(eval_kernel)
             if previous is not None and previous_cap < caps.max() and _are_equal(machine, previous):
-                uncapped_from, uncapped_predictions = min(uncapped_from, previous_cap), predictions[number]
+                uncapped_from, uncapped = min(uncapped_from, previous_cap), predictions[number]
             previous, previous_cap = machine, caps.max()
     return [predictions[number] for number in range(len(candidates))]
+
+
+def _group_by_class_weight(candidates: Sequence[Mapping[str, Any]]) -> list[list[int]]:
+    """Numbers of the candidates, by class weight, each group by rising C."""
+    chains: dict[str, list[int]] = {}
+    for number in sorted(range(len(candidates)), key=lambda number: candidates[number]["C"]):
+        chains.setdefault(str(candidates[number]["class_weight"]), []).append(number)
+    return list(chains.values())
 
 
 def _are_equal(one: SVC, other: SVC) -> bool:

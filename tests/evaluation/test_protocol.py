@@ -57,9 +57,7 @@ def test_input_is_not_changed() -> None:
 
 def test_released_selects_on_test_and_described_on_validation() -> None:
     """The release reports the classifier with the best test accuracy."""
-    scores = pd.DataFrame(
-        {"classifier": ["LDA", "LR"], "validation_accuracy": [0.9, 0.8], "test_accuracy": [0.5, 0.6]}
-    )
+    scores = pd.DataFrame({"classifier": ["LDA", "LR"], "validation_accuracy": [0.9, 0.8], "test_accuracy": [0.5, 0.6]})
     assert select(scores, "released") == "LR"
     assert select(scores, "described") == "LDA"
     with pytest.raises(SerabError, match="choose released or described"):

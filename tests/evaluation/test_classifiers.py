@@ -1,0 +1,207 @@
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.base import ClassifierMixin
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis, QuadraticDiscriminantAnalysis
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV, ParameterGrid, PredefinedSplit
+from sklearn.svm import SVC
+
+from serab_lib.errors import SerabError, UnknownNameError
+from serab_lib.evaluation import classifiers
+from serab_lib.evaluation.classifiers import CLASSIFIERS, GRIDS, fit_classifier
+
+# Written out once more, so that a slip in the library's grids shows.
+C = np.logspace(5, -5, 11)
+PLAIN: dict[str, tuple[ClassifierMixin, dict[str, list[Any]]]] = {
+    "LDA": (LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto"), {}),
+    "LR": (LogisticRegression(max_iter=10_000, random_state=42), {"C": C, "class_weight": ["balanced", None]}),
+    "QDA": (QuadraticDiscriminantAnalysis(), {"reg_param": [0, 0.1, 0.25]}),
+    "RF": (
+        RandomForestClassifier(random_state=42),
+        {
+            "max_depth": [5, 10, 15, 20, 25],
+            "min_samples_split": [2, 5, 10],
+            "class_weight": ["balanced", None],
+        },
+    ),
+    "SVC": (
+        SVC(max_iter=10_000, random_state=42),
+        {"kernel": ["rbf", "linear"], "C": C, "class_weight": ["balanced", None]},
+    ),
+}
+DEFAULTS = {
+    "LDA": LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto"),
+    "LR": LogisticRegression(max_iter=10_000, random_state=42, class_weight="balanced"),
+    "QDA": QuadraticDiscriminantAnalysis(),
+    "RF": RandomForestClassifier(random_state=42, class_weight="balanced"),
+    "SVC": SVC(max_iter=10_000, random_state=42),
+}
+
+Parts = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+
+
+def make_parts(
+    n_train: int,
+    n_features: int,
+    *,
+    shares: tuple[float, ...] = (0.45, 0.3, 0.15, 0.1),
+    distance: float = 2.2,
+    seed: int = 0,
+) -> Parts:
+    """Train, validation and test parts of overlapping classes, in the order that `fit_classifier` takes them."""
+    generator = np.random.default_rng(seed)
+    n = 2 * n_train
+    y = generator.choice(["anger", "calm", "fear", "sadness"][: len(shares)], size=n, p=shares)
+    X = generator.normal(size=(n, n_features))
+    for name in np.unique(y):
+        X[y == name] += generator.normal(scale=distance / np.sqrt(n_features), size=n_features)
+    train, validation, test = np.split(np.arange(n), [n_train, n_train + n_train // 2])
+    return X[train], y[train], X[validation], y[validation], X[test]
+
+
+def search_plainly(name: str, parts: Parts) -> tuple[GridSearchCV, np.ndarray]:
+    X_train, y_train, X_validation, y_validation, X_test = parts
+    estimator, grid = PLAIN[name]
+    fold = PredefinedSplit(np.repeat([-1, 0], [len(X_train), len(X_validation)]))
+    search = GridSearchCV(estimator, grid, cv=fold).fit(
+        np.concatenate([X_train, X_validation]), np.concatenate([y_train, y_validation])
+    )
+    return search, search.predict(X_test)
+
+
+def test_grids_are_those_of_the_release() -> None:
+    assert tuple(GRIDS) == CLASSIFIERS
+    for name, (_, grid) in PLAIN.items():
+        assert list(ParameterGrid(GRIDS[name])) == list(ParameterGrid(grid))
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("shares", [(0.45, 0.3, 0.15, 0.1), (0.7, 0.3)], ids=["four", "two"])
+@pytest.mark.parametrize(
+    ("name", "n_features"),
+    # scikit-learn refuses wide embeddings for QDA: see the tests of QuadraticDiscriminant.
+    [
+        (name, n_features)
+        for name in ("LDA", "LR", "QDA", "SVC")
+        for n_features in (240, 6)
+        if (name, n_features) != ("QDA", 240)
+    ],
+)
+def test_searches_as_scikit_learn_does(name: str, n_features: int, shares: tuple[float, ...]) -> None:
+    for seed in range(2):
+        parts = make_parts(120, n_features, shares=shares, seed=seed)
+        expected, predictions = search_plainly(name, parts)
+        actual = fit_classifier(name, *parts)
+        assert actual.best_params == expected.best_params_
+        assert actual.validation_accuracy == pytest.approx(expected.best_score_, abs=1e-12)
+        np.testing.assert_array_equal(actual.predictions, predictions)
+        assert actual.classifier == name
+        assert actual.seconds > 0
+
+
+def test_random_forest_searches_as_scikit_learn_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On purpose so small that the deep limits make no difference: those forests are not grown. 20 trees each."""
+    parts = make_parts(60, 5, shares=(0.6, 0.25, 0.15))
+    monkeypatch.setitem(PLAIN, "RF", (RandomForestClassifier(20, random_state=42), PLAIN["RF"][1]))
+    expected, predictions = search_plainly("RF", parts)
+    grown = []
+
+    def grow(**arguments: Any) -> RandomForestClassifier:
+        grown.append(arguments)
+        return RandomForestClassifier(20, **arguments)
+
+    monkeypatch.setattr(classifiers, "RandomForestClassifier", grow)
+    actual = fit_classifier("RF", *parts)
+    assert actual.best_params == expected.best_params_
+    assert actual.validation_accuracy == pytest.approx(expected.best_score_, abs=1e-12)
+    np.testing.assert_array_equal(actual.predictions, predictions)
+    assert len(grown) < 30
+    assert {5, 25} <= {arguments["max_depth"] for arguments in grown}
+
+
+def test_ties_go_to_the_first_candidate() -> None:
+    """With classes far apart everything is right: the first of ParameterGrid wins, as in GridSearchCV."""
+    parts = make_parts(60, 100, distance=15.0)
+    for name in ("LR", "SVC"):
+        expected, _ = search_plainly(name, parts)
+        assert np.sum(expected.cv_results_["mean_test_score"] == 1) > 5
+        assert fit_classifier(name, *parts).best_params == expected.best_params_
+
+
+@pytest.mark.parametrize("n_features", [150, 6], ids=["wide", "tall"])
+@pytest.mark.parametrize("name", CLASSIFIERS)
+def test_without_a_search_the_defaults_are_fitted(name: str, n_features: int) -> None:
+    parts = make_parts(80, n_features)
+    X_train, y_train, X_validation, y_validation, X_test = parts
+    result = fit_classifier(name, *parts, search=False)
+    if name == "QDA" and n_features > 6:
+        assert len(result.predictions) == len(X_test)
+        return
+    model = DEFAULTS[name].fit(X_train, y_train)
+    assert result.validation_accuracy == pytest.approx(model.score(X_validation, y_validation), abs=1e-12)
+    model.fit(np.concatenate([X_train, X_validation]), np.concatenate([y_train, y_validation]))
+    np.testing.assert_array_equal(result.predictions, model.predict(X_test))
+    assert {parameter: model.get_params()[parameter] for parameter in result.best_params} == result.best_params
+
+
+@pytest.mark.parametrize("name", CLASSIFIERS)
+def test_nothing_is_printed_changed_or_left_to_chance(name: str) -> None:
+    """Optimisers that do not converge, a class of one: no warning gets out; float32 and read-only will do."""
+    parts = tuple(np.asarray(part, dtype="f4") if part.dtype.kind == "f" else part for part in make_parts(60, 2))
+    parts[1][0] = "zeal"
+    for part in parts:
+        part.flags.writeable = False
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        first = fit_classifier(name, *parts, search=name != "RF")
+        second = fit_classifier(name, *parts, search=name != "RF")
+    np.testing.assert_array_equal(first.predictions, second.predictions)
+    assert first.predictions.dtype == parts[1].dtype
+
+
+def test_there_was_something_to_silence() -> None:
+    """Guard the test above."""
+    with pytest.warns(ConvergenceWarning):
+        search_plainly("SVC", make_parts(60, 2))
+
+
+@pytest.mark.parametrize("name", CLASSIFIERS)
+def test_a_class_missing_from_train_can_still_be_learned_for_the_test_part(name: str) -> None:
+    """As in GridSearchCV: the validation part is wrong about it, the refit knows it."""
+    X_train, y_train, X_validation, y_validation, X_test = make_parts(60, 8, shares=(0.5, 0.5), distance=8.0)
+    X_validation[y_validation == "calm"] += 5.0
+    X_test[::3] += 5.0
+    y_validation = np.where(y_validation == "calm", "sadness", y_validation)
+    result = fit_classifier(name, X_train, y_train, X_validation, y_validation, X_test, search=False)
+    assert result.validation_accuracy <= np.mean(y_validation == "anger")
+    assert "sadness" in result.predictions
+
+
+@pytest.mark.parametrize("name", CLASSIFIERS)
+def test_parameters_are_plain_values(name: str) -> None:
+    for candidate in ParameterGrid(GRIDS[name]):
+        assert all(type(value) in (int, float, str, type(None)) for value in candidate.values())
+
+
+def test_errors_say_what_to_do() -> None:
+    X_train, y_train, X_validation, y_validation, X_test = make_parts(20, 4)
+    with pytest.raises(UnknownNameError, match="SVC"):
+        fit_classifier("SVM", X_train, y_train, X_validation, y_validation, X_test)
+    with pytest.raises(SerabError, match="1 class"):
+        fit_classifier("LR", X_train, np.full(20, "anger"), X_validation, y_validation, X_test)
+    with pytest.raises(SerabError, match="test part"):
+        fit_classifier("LR", X_train, y_train, X_validation, y_validation, X_test[:0])
+    with pytest.raises(SerabError, match=r"\[3, 4\]"):
+        fit_classifier("LR", X_train, y_train, X_validation, y_validation, X_test[:, :3])
+    with pytest.raises(SerabError, match="one label per embedding"):
+        fit_classifier("LR", X_train, y_train[:-1], X_validation, y_validation, X_test)
+    X_train[3, 1] = np.nan
+    with pytest.raises(SerabError, match="1 of 20 embeddings of the train part"):
+        fit_classifier("LR", X_train, y_train, X_validation, y_validation, X_test)
