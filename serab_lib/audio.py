@@ -199,8 +199,6 @@ def log_mel(waveform: torch.Tensor, *, window_samples: int = 400) -> torch.Tenso
     if shortfall > 0:
         waveform = functional.pad(waveform, (0, shortfall))
     window, bank = _mel_transform(window_samples)
-    spectrum = torch.stft(
-        waveform, 1024, hop_length=160, win_length=window_samples, window=window, return_complex=True
-    )
+    spectrum = torch.stft(waveform, 1024, hop_length=160, win_length=window_samples, window=window, return_complex=True)
     power = spectrum.real.square() + spectrum.imag.square()  # (513, n_frames)
     return torch.log(bank.T @ power + torch.finfo(torch.float32).eps)

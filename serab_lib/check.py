@@ -227,9 +227,7 @@ def _check_missing(corpus: Corpus) -> Iterator[Problem]:
         gone = [] if name is None else sorted({name.speaker, name.released_group} - groups)
         if gone:
             what = "speaker" if gone == [name.speaker] else "group"
-            consequence = (
-                f"not there, nor any other of {what} {gone[0]}; the split itself comes out differently"
-            )
+            consequence = f"not there, nor any other of {what} {gone[0]}; the split itself comes out differently"
         yield Problem("missing", printable(stem), consequence)
 
 
@@ -244,9 +242,7 @@ def _check_left_out(corpus: Corpus) -> Iterator[Problem]:
             yield Problem("extra", printable(each.file), consequence, affects_result=False)
     if corpus.n_expected is not None and not any(each.kind == files.UNEXPECTED for each in corpus.left_out):
         for line in corpus.unexpected:
-            yield Problem(
-                "extra", line, "more than the task has; results are not comparable with the paper's"
-            )
+            yield Problem("extra", line, "more than the task has; results are not comparable with the paper's")
 
 
 def _check_duplicates(corpus: Corpus, files: list[str], probes: list[_Probe]) -> Iterator[Problem]:
@@ -288,15 +284,8 @@ def _read_digests(corpus: Corpus) -> dict[str, str]:
         pairs = zip(corpus.utterances["stem"], corpus.utterances["path"], strict=True)
         used = {os.path.relpath(path, corpus.root): stem for stem, path in pairs}
         marker = read_marker(corpus.root) or {}
-        return {
-            used[os.path.normpath(file)]: each
-            for file, each in marker.items()
-            if os.path.normpath(file) in used
-        }
+        return {used[os.path.normpath(file)]: each for file, each in marker.items() if os.path.normpath(file) in used}
     manifest = read_manifest(f"{corpus.task.name}_sha256.csv")
     if manifest is None:
         return {}
-    return {
-        PurePosixPath(file).stem: each
-        for file, each in zip(manifest["file"], manifest["sha256"], strict=True)
-    }
+    return {PurePosixPath(file).stem: each for file, each in zip(manifest["file"], manifest["sha256"], strict=True)}

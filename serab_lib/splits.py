@@ -189,9 +189,7 @@ def _require_classes(task: Task, protocol: str, parts: pd.DataFrame) -> None:
     where = f"{task.code}, protocol {protocol}"
     classes = sorted(set(parts["emotion"]))
     if len(classes) < 2:
-        raise SerabError(
-            f"{where}: {classes[0]} is the only class, expected two or more: complete the corpus"
-        )
+        raise SerabError(f"{where}: {classes[0]} is the only class, expected two or more: complete the corpus")
     trained = set(parts.loc[parts["part"] == "train", "emotion"])
     for emotion in classes:
         if emotion not in trained:

@@ -9,6 +9,9 @@ import pytest
 import torch
 from making import make_byol_state, write_savee
 
+# Tests compute on tiny inputs: several threads would only wait for each other.
+torch.set_num_threads(1)
+
 
 @pytest.fixture(scope="session")
 def tone_corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -38,3 +39,75 @@ def make_byol_state(embedding_size: int = 512, *, seed: int = 0) -> dict[str, to
                 torch.nn.init.uniform_(layer.weight, 0.5, 1.5)
                 torch.nn.init.uniform_(layer.bias, -0.5, 0.5)
         return encoder.state_dict()
+
+
+def make_cvt_state(widths: Sequence[int] = (64, 128, 256), *, seed: int = 0) -> dict[str, torch.Tensor]:
+    """A random CvT checkpoint with the released names; norms moved away from their neutral start."""
+    from serab_lib.extractors.cvt_network import ChannelNorm, CvtEncoder
+
+    with torch.random.fork_rng(), torch.no_grad():
+        torch.manual_seed(seed)
+        encoder = CvtEncoder(widths)
+        for layer in encoder.modules():
+            if isinstance(layer, torch.nn.BatchNorm2d):
+                layer.running_mean.uniform_(-0.5, 0.5)
+                layer.running_var.uniform_(0.5, 2.0)
+                layer.weight.uniform_(0.5, 1.5)
+                layer.bias.uniform_(-0.5, 0.5)
+            elif isinstance(layer, ChannelNorm):
+                layer.g.uniform_(0.5, 1.5)
+                layer.b.uniform_(-0.5, 0.5)
+        return encoder.state_dict()
+
+
+def make_vggish_state(*, seed: int = 0) -> dict[str, torch.Tensor]:
+    """A random checkpoint with torchvggish's names: 72 million numbers that take little room in a file."""
+    from serab_lib.extractors.vggish import VggishNetwork
+
+    generator, state = torch.Generator().manual_seed(seed), {}
+    with torch.device("meta"):
+        shapes = {name: tensor.shape for name, tensor in VggishNetwork().state_dict().items()}
+    for name, shape in shapes.items():
+        n_rows, n_columns = shape[0], shape[1:].numel()
+        # Each row is the one before it, moved by one number: the rows share their storage, also on disk.
+        numbers = torch.randn(n_rows + n_columns, generator=generator) * (2 / n_columns) ** 0.5
+        state[name] = (
+            numbers.as_strided((n_rows, n_columns), (1, 1)).view(shape) if len(shape) > 1 else 0.1 * numbers[1:]
+        )
+    return state
+
+
+def write_yamnet_h5(path: Path, *, seed: int = 0) -> None:
+    """Write random weights in the layout of Google's yamnet.h5."""
+    import h5py
+
+    from serab_lib.extractors.yamnet import YamnetNetwork
+
+    generator = np.random.default_rng(seed)
+    with h5py.File(path, "w") as file:
+        for i, convolution in enumerate(YamnetNetwork().convolutions):
+            kind = "conv" if i == 0 else "depthwise_conv" if i % 2 else "pointwise_conv"
+            layer, kernel = f"layer{(i + 1) // 2 + 1}/{kind}", convolution.weight.numpy()
+            kernel = generator.normal(size=kernel.shape, scale=np.sqrt(2 / kernel[0].size)).astype(np.float32)
+            axes, name = ((2, 3, 0, 1), "depthwise_kernel:0") if i % 2 else ((2, 3, 1, 0), "kernel:0")
+            file[f"{layer}/{layer}/{name}"] = kernel.transpose(axes)
+            for each, low, high in (("beta", -0.5, 0.5), ("moving_mean", -0.5, 0.5), ("moving_variance", 0.5, 2)):
+                values = generator.uniform(low, high, size=len(kernel)).astype(np.float32)
+                file[f"{layer}/bn/{layer}/bn/{each}:0"] = values
+
+
+def write_checkpoint(path: Path, family: str, embedding_size: int) -> None:
+    """Write random weights for an extractor of a family, named as in the registry."""
+    if family == "yamnet:YamnetExtractor":
+        write_yamnet_h5(path)
+    else:
+        torch.save(make_state(family, embedding_size), path)
+
+
+def make_state(family: str, embedding_size: int) -> dict[str, torch.Tensor]:
+    """A random checkpoint for an extractor of a family, named as in the registry."""
+    if family == "cvt:CvtExtractor":
+        return make_cvt_state((64, 128, 256) if embedding_size == 256 else (64, 256, 512))
+    if family == "vggish:VggishExtractor":
+        return make_vggish_state()
+    return make_byol_state(embedding_size)

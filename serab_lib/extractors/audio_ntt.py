@@ -70,9 +70,7 @@ class FrozenAudioNTT(nn.Module):
     def __init__(self, encoder: AudioNTTEncoder) -> None:
         super().__init__()
         layers = encoder.features
-        self.convolutions = nn.ModuleList(
-            fuse_conv_bn_eval(layers[i].eval(), layers[i + 1].eval()) for i in (0, 4, 8)
-        )
+        self.convolutions = nn.ModuleList(fuse_conv_bn_eval(layers[i].eval(), layers[i + 1].eval()) for i in (0, 4, 8))
         self.first, self.second = encoder.fc[0], encoder.fc[3]
         # Channels last is what the CPU's and the GPU's convolution kernels are fastest with.
         self.requires_grad_(False).to(memory_format=torch.channels_last)

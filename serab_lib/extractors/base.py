@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 
@@ -53,7 +54,7 @@ class Extractor(ABC):
     fingerprint: str = "1"
     needs_processes: bool = False
     # Prepared frames (last axis) that one batch may hold. Small batches stay inside a CPU core's cache.
-    batch_frames: dict[str, int] = {"cpu": 800, "cuda": 100_000}
+    batch_frames: ClassVar[dict[str, int]] = {"cpu": 800, "cuda": 100_000}
 
     def __init__(self) -> None:
         self.device = torch.device("cpu")

@@ -37,15 +37,11 @@ class ByolExtractor(StatisticsExtractor):
     poolings would leave nothing of it; the release fails there.
     """
 
-    def __init__(
-        self, checkpoint: str | Path, *, window_samples: int = 400, embedding_size: int | None = None
-    ) -> None:
+    def __init__(self, checkpoint: str | Path, *, window_samples: int = 400, embedding_size: int | None = None) -> None:
         super().__init__()
         state = read_state_dict(checkpoint)
         if "fc.3.weight" not in state:
-            raise CheckpointError(
-                f"{checkpoint} has no tensor fc.3.weight: it is not a BYOL-A or BYOL-S encoder"
-            )
+            raise CheckpointError(f"{checkpoint} has no tensor fc.3.weight: it is not a BYOL-A or BYOL-S encoder")
         self.embedding_size = len(state["fc.3.weight"])
         if embedding_size not in (None, self.embedding_size):
             raise CheckpointError(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import importlib
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from serab_lib.checkpoints import CHECKPOINTS, find_checkpoint, require_checkpoint
+from serab_lib.checkpoints import CHECKPOINTS, find_checkpoint, released_name, require_checkpoint
 from serab_lib.errors import SerabError, unknown_name
 
 if TYPE_CHECKING:
@@ -35,6 +36,8 @@ class Entry:
         Keyword arguments of the class.
     paper_row : str or None
         The row of the paper's accuracy grid, or None where the paper has none.
+    n_layers : int
+        Layers that can be read, the last by default; 0 where there is no choice.
     """
 
     name: str
@@ -46,11 +49,12 @@ class Entry:
     sample_rate: int = 16_000
     options: Mapping[str, object] = field(default_factory=dict)
     paper_row: str | None = None
+    n_layers: int = 0
 
     @property
     def needs_weights(self) -> bool:
         """Whether a checkpoint must be at hand."""
-        return self.name in CHECKPOINTS
+        return released_name(self.name) in CHECKPOINTS
 
     def weights_state(self, weights: str | Path | None = None) -> str:
         """Say whether the weights are there: `at hand`, `missing` or `none needed`."""
@@ -67,9 +71,37 @@ def _byol(letter: str, embedding_size: int, n_parameters: int, window_samples: i
         family="byol:ByolExtractor",
         embedding_size=embedding_size,
         n_parameters=n_parameters,
-        licence=CHECKPOINTS[name].licence,
+        licence=CHECKPOINTS[name][0].licence,
         options={"window_samples": window_samples, "embedding_size": embedding_size},
         paper_row=f"BYOL-{letter.upper()}, {embedding_size}",
+    )
+
+
+def _cvt(embedding_size: int, n_parameters: int, pooling: str) -> Entry:
+    name = f"byol-s-cvt-{embedding_size}"
+    return Entry(
+        name=name,
+        title=f"BYOL-S/CvT, {embedding_size}",
+        family="cvt:CvtExtractor",
+        embedding_size=embedding_size,
+        n_parameters=n_parameters,
+        licence=CHECKPOINTS[name][0].licence,
+        options={"pooling": pooling, "embedding_size": embedding_size},
+        paper_row=f"BYOL-S/CvT, {embedding_size}",
+    )
+
+
+def _ssl(name: str, title: str, bundle: str, n_parameters: int) -> Entry:
+    is_base = "base" in name
+    return Entry(
+        name=name,
+        title=title,
+        family="ssl:SslExtractor",
+        embedding_size=768 if is_base else 1024,
+        n_parameters=n_parameters,
+        licence=CHECKPOINTS[name][0].licence,
+        options={"bundle": bundle},
+        n_layers=12 if is_base else 24,
     )
 
 
@@ -91,12 +123,50 @@ _ENTRIES = (
         licence="audEERING research licence, non-commercial",
         paper_row="openSMILE",
     ),
+    Entry(
+        name="vggish",
+        title="VGGish",
+        family="vggish:VggishExtractor",
+        embedding_size=128,
+        n_parameters=72_141_184,
+        licence=CHECKPOINTS["vggish"][0].licence,
+        paper_row="VGGish",
+    ),
+    Entry(
+        name="yamnet",
+        title="YAMNet",
+        family="yamnet:YamnetExtractor",
+        embedding_size=1024,
+        n_parameters=3_195_456,
+        licence=CHECKPOINTS["yamnet"][0].licence,
+        paper_row="YAMNet",
+    ),
+    Entry(
+        name="trill",
+        title="TRILL, layer 19",
+        family="trill:Trill",
+        embedding_size=12_288,
+        # As the paper prints it. The model's file cannot be had here; a loaded model counts its own.
+        n_parameters=9_000_000,
+        licence=CHECKPOINTS["trill"][0].licence,
+        paper_row="TRILL, layer 19",
+    ),
     _byol("a", 512, 600_192, 1024),
     _byol("a", 1024, 1_649_792, 1024),
     _byol("a", 2048, 5_321_856, 1024),
     _byol("s", 512, 600_192, 400),
     _byol("s", 1024, 1_649_792, 400),
     _byol("s", 2048, 5_321_856, 400),
+    _cvt(256, 1_583_488, "mean"),
+    _cvt(512, 5_012_992, "mean"),
+    _cvt(2048, 5_012_992, "mean+max"),
+    _ssl("wav2vec2-base", "wav2vec 2.0 base", "WAV2VEC2_BASE", 94_370_944),
+    _ssl("wav2vec2-xlsr-53", "wav2vec 2.0 XLSR-53", "WAV2VEC2_XLSR53", 315_437_696),
+    _ssl("wav2vec2-xls-r-300m", "wav2vec 2.0 XLS-R 300M", "WAV2VEC2_XLSR_300M", 315_437_696),
+    _ssl("hubert-base", "HuBERT base", "HUBERT_BASE", 94_370_944),
+    _ssl("hubert-large", "HuBERT large", "HUBERT_LARGE", 315_434_112),
+    _ssl("wavlm-base-plus", "WavLM base+", "WAVLM_BASE_PLUS", 94_381_168),
+    _ssl("wavlm-large", "WavLM large", "WAVLM_LARGE", 315_452_096),
 )
 
 EXTRACTORS: dict[str, Entry] = {entry.name: entry for entry in _ENTRIES}
@@ -108,46 +178,135 @@ def get_entry(name: str) -> Entry:
     Parameters
     ----------
     name : str
-        A name in `EXTRACTORS`, or `path:FILE` for a checkpoint of one's own with BYOL-A's tensor names.
+        A name in `EXTRACTORS`; one of them with a layer, as `wavlm-large-layer-12`; `path:FILE` for a checkpoint
+        of one's own with the tensor names of BYOL-A or BYOL-S/CvT; or `hear:MODULE` or `hear:MODULE@WEIGHTS` for
+        any package with the HEAR API. A CvT's output is pooled by its mean, with `path:FILE:mean+max` by mean
+        plus maximum.
 
     Raises
     ------
     UnknownNameError
         Naming the nearest known ones.
+    CheckpointError
+        If the file is no checkpoint.
+    SerabError
+        If there is no such layer or module.
     """
     if name.startswith("path:"):
         return _entry_of_file(name)
-    if name.casefold() not in EXTRACTORS:
+    if name.startswith("hear:"):
+        return _entry_of_module(name)
+    folded = name.casefold()
+    layered = re.fullmatch(r"(.+)-layer-(\d+)", folded)
+    if layered and layered[1] in EXTRACTORS:
+        return _entry_of_layer(EXTRACTORS[layered[1]], int(layered[2]))
+    if folded not in EXTRACTORS:
         raise unknown_name("extractor", name, EXTRACTORS, listing="serab models")
-    return EXTRACTORS[name.casefold()]
+    return EXTRACTORS[folded]
+
+
+def choose_layer(name: str, layer: int | None) -> str:
+    """Name an extractor that reads a given layer.
+
+    Parameters
+    ----------
+    name : str
+    layer : int or None
+        From 1; None for the name as it is.
+
+    Returns
+    -------
+    str
+        Such as `wavlm-large-layer-12`; the plain name for the last layer, which it reads anyway.
+
+    Raises
+    ------
+    SerabError
+        If the extractor has no such layer.
+    """
+    return name if layer is None else _entry_of_layer(get_entry(name), layer).name
+
+
+def _entry_of_layer(entry: Entry, layer: int) -> Entry:
+    if not entry.n_layers:
+        layered = ", ".join(each.name for each in EXTRACTORS.values() if each.n_layers)
+        raise SerabError(f"{entry.name} has no layers to choose from: leave the layer out, or take one of {layered}")
+    if not 1 <= layer <= entry.n_layers:
+        raise SerabError(f"{entry.name} has no layer {layer}: choose 1 to {entry.n_layers}")
+    if layer == entry.n_layers:
+        return entry
+    return replace(
+        entry,
+        name=f"{entry.name}-layer-{layer}",
+        title=f"{entry.title}, layer {layer}",
+        options={**entry.options, "layer": layer},
+        n_layers=0,
+    )
+
+
+def _entry_of_module(name: str) -> Entry:
+    """Describe a guest. Its sizes are known once it is loaded: 0 until then."""
+    from serab_lib.extractors.hear_guest import module_version
+
+    module, _, weights = name.removeprefix("hear:").partition("@")
+    options: dict[str, object] = {"module": module, "version": module_version(module)}
+    if weights:
+        options["checkpoint"] = weights
+    label = f"{module}-{Path(weights).stem}" if weights else module
+    return Entry(
+        name=f"hear-{label}",
+        title=f"{label} (HEAR)",
+        family="hear_guest:HearGuest",
+        embedding_size=0,
+        n_parameters=0,
+        licence=f"that of {module}",
+        options=options,
+    )
 
 
 def _entry_of_file(name: str) -> Entry:
-    from serab_lib.checkpoints import read_state_dict
+    from serab_lib.checkpoints import CheckpointError, read_state_dict
+    from serab_lib.extractors.cvt import infer_widths
+    from serab_lib.extractors.cvt_network import N_ROWS, POOLINGS
 
-    path = Path(name.removeprefix("path:"))
+    file, _, pooling = name.removeprefix("path:").rpartition(":")
+    if pooling not in POOLINGS:
+        file, pooling = name.removeprefix("path:"), ""
+    path = Path(file)
     state = read_state_dict(path)
-    width = len(state["fc.3.weight"]) if "fc.3.weight" in state else 0
+    widths = infer_widths(state)
+    options: dict[str, object] = {"checkpoint": str(path)}
+    if widths:
+        options["pooling"] = pooling or "mean"
+        embedding_size = widths[-1] * (N_ROWS if pooling == "mean+max" else 1)
+    elif pooling:
+        raise CheckpointError(f"{path} is no BYOL-S/CvT checkpoint, whose pooling can be chosen: leave out :{pooling}")
+    else:
+        embedding_size = len(state["fc.3.weight"]) if "fc.3.weight" in state else 0
+    # The name tells results apart that differ in pooling alone.
+    suffix = "-mean+max" if pooling == "mean+max" else ""
     return Entry(
-        name=f"path-{path.stem}",
-        title=path.stem,
-        family="byol:ByolExtractor",
-        embedding_size=width,
-        n_parameters=sum(tensor.numel() for tensor in state.values()),
+        name=f"path-{path.stem}{suffix}",
+        title=f"{path.stem}{suffix}",
+        family="cvt:CvtExtractor" if widths else "byol:ByolExtractor",
+        embedding_size=embedding_size,
+        n_parameters=sum(
+            tensor.numel() for each, tensor in state.items() if "running_" not in each and "num_batches" not in each
+        ),
         licence="the user's own",
-        options={"checkpoint": str(path)},
+        options=options,
     )
 
 
 def load_extractor(
-    name: str, *, weights: str | Path | None = None, device: str | torch.device = "cpu"
+    name: str | Entry, *, weights: str | Path | None = None, device: str | torch.device = "cpu"
 ) -> Extractor:
     """Load an extractor by its name.
 
     Parameters
     ----------
     name : str
-        As in `serab models`, or `path:FILE`.
+        As in `serab models`, or another that `get_entry` takes.
     weights : str or Path, optional
         Folder of checkpoints; SERAB_WEIGHTS or the user's cache folder if None.
     device : str or torch.device
@@ -169,7 +328,7 @@ def load_extractor(
     >>> extractor.embed([torch.zeros(16_000)]).shape
     torch.Size([1, 128])
     """
-    entry = get_entry(name)
+    entry = name if isinstance(name, Entry) else get_entry(name)
     options = dict(entry.options)
     if entry.needs_weights:
         options["checkpoint"] = require_checkpoint(entry.name, weights)

@@ -35,7 +35,5 @@ def test_padding_is_exact_for_every_remainder_of_the_poolings() -> None:
         row[..., : utterance.shape[-1]] = utterance
     with torch.inference_mode():
         batch = network(padded, lengths)
-        alone = torch.cat(
-            [network(each[None], [length]) for each, length in zip(utterances, lengths, strict=True)]
-        )
+        alone = torch.cat([network(each[None], [length]) for each, length in zip(utterances, lengths, strict=True)])
     torch.testing.assert_close(batch, alone, rtol=1e-4, atol=1e-5)

@@ -1,0 +1,107 @@
+"""The log-mel patches that YAMNet and VGGish look at, and the average over an utterance's patches."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from serab_lib.audio import SAMPLE_RATE_HZ
+
+N_MELS = 64
+# One patch: 96 frames of 10 ms.
+PATCH_FRAMES = 96
+_WINDOW_SAMPLES = 400
+_HOP_SAMPLES = 160
+_FFT_SAMPLES = 512
+_LOWEST_HZ, _HIGHEST_HZ = 125.0, 7500.0
+# Patches that go through a network at a time: enough to keep a device busy, few enough to bound the memory
+# that an hour of audio takes.
+_MAX_PATCHES = {"cpu": 32, "cuda": 2048}
+
+
+def n_samples_of(n_frames: int) -> int:
+    """Samples that a number of whole spectrogram frames covers: 15,600 for the 96 of one patch."""
+    return _WINDOW_SAMPLES + (n_frames - 1) * _HOP_SAMPLES
+
+
+@functools.lru_cache(maxsize=1)
+def _transform() -> tuple[torch.Tensor, torch.Tensor]:
+    """Periodic Hann window and mel filter bank (64, 257).
+
+    The triangles are straight lines on the mel scale, as TensorFlow's are, where torchaudio's are straight
+    in hertz.
+    """
+    edges = torch.tensor([_LOWEST_HZ, _HIGHEST_HZ], dtype=torch.float64)
+    lowest, highest = _hertz_to_mel(edges).tolist()
+    corners = torch.linspace(lowest, highest, N_MELS + 2, dtype=torch.float64)[:, None]
+    bins = _hertz_to_mel(torch.linspace(0, SAMPLE_RATE_HZ / 2, _FFT_SAMPLES // 2 + 1, dtype=torch.float64))
+    lower, centre, upper = corners[:-2], corners[1:-1], corners[2:]
+    rising, falling = (bins - lower) / (centre - lower), (upper - bins) / (upper - centre)
+    return torch.hann_window(_WINDOW_SAMPLES), torch.minimum(rising, falling).clamp_min(0).float()
+
+
+def _hertz_to_mel(frequency: torch.Tensor) -> torch.Tensor:
+    return 1127 * torch.log1p(frequency / 700)
+
+
+def audioset_log_mel(waveform: torch.Tensor, *, log_offset: float) -> torch.Tensor:
+    """Log-mel spectrogram of Google's AudioSet networks.
+
+    Parameters
+    ----------
+    waveform : torch.Tensor [shape=(n_samples,)]
+        At 16 kHz, at least 400 samples.
+    log_offset : float
+        Added to each band before the logarithm: 0.001 for YAMNet, 0.01 for VGGish.
+
+    Returns
+    -------
+    torch.Tensor [shape=(64, 1 + (n_samples - 400) // 160)]
+
+    Notes
+    -----
+    As in `features.py` of tensorflow/models' YAMNet: windows of 25 ms every 10 ms from the first sample on,
+    none beyond the last; magnitudes (not power) of an FFT of 512; 64 HTK mel bands from 125 to 7,500 Hz
+    without normalisation.
+    """
+    window, bank = _transform()
+    frames = waveform.unfold(0, _WINDOW_SAMPLES, _HOP_SAMPLES) * window  # (n_frames, 400)
+    magnitudes = torch.fft.rfft(frames, n=_FFT_SAMPLES).abs()  # (n_frames, 257)
+    return torch.log(bank @ magnitudes.T + log_offset)
+
+
+def average_over_patches(
+    network: nn.Module, log_mels: Sequence[torch.Tensor], *, hop_frames: int, device: torch.device
+) -> torch.Tensor:
+    """Embed every patch of some spectrograms and average within each spectrogram.
+
+    Parameters
+    ----------
+    network : nn.Module
+        From patches (n, 1, 96, 64), time before mel, to embeddings (n, d).
+    log_mels : sequence of torch.Tensor [shape=(64, n_frames)]
+        Each of at least 96 frames.
+    hop_frames : int
+        From one patch to the next.
+    device : torch.device
+        The network's.
+
+    Returns
+    -------
+    torch.Tensor [shape=(len(log_mels), d)]
+        On the CPU. A patch never sees another utterance, so each row is what its utterance gets alone.
+    """
+    cut = [log_mel.unfold(1, PATCH_FRAMES, hop_frames).permute(1, 2, 0) for log_mel in log_mels]
+    patches = torch.cat(cut)[:, None]  # (n_patches, 1, 96, 64)
+    parts = [network(part.to(device)) for part in patches.split(_MAX_PATCHES[device.type])]
+    utterances = torch.cat(parts).split([len(each) for each in cut])
+    return torch.stack([embeddings.mean(dim=0) for embeddings in utterances]).cpu()
+
+
+def pad_end(waveform: torch.Tensor, n_samples: int) -> torch.Tensor:
+    """Put silence behind a waveform up to a length."""
+    return functional.pad(waveform, (0, max(0, n_samples - len(waveform))))

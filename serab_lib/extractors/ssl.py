@@ -1,0 +1,227 @@
+"""Self-supervised speech transformers: wav2vec 2.0, HuBERT and WavLM, averaged over time."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import functional
+from torch.nn.utils import parametrize
+from torch.nn.utils.rnn import pad_sequence
+
+from serab_lib.checkpoints import load_into, read_state_dict
+from serab_lib.errors import SerabError
+from serab_lib.extractors.waveforms import WaveformExtractor
+
+_POSITIONS = "encoder.transformer.pos_conv_embed.conv."
+# Weight normalisation's tensors are named otherwise by older releases of torch, which made the files.
+_WEIGHT_NORM = {"weight_g": "parametrizations.weight.original0", "weight_v": "parametrizations.weight.original1"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Architecture:
+    """What a network is built from.
+
+    Attributes
+    ----------
+    name : str
+    kind : str
+        `Wav2Vec2` (HuBERT is the same network) or `WavLM`.
+    parameters : mapping
+        Keyword arguments of torchaudio's model builder.
+    normalises_waveform : bool
+        Whether each waveform is brought to mean 0 and variance 1 first.
+    """
+
+    name: str
+    kind: str
+    parameters: Mapping[str, Any] = field(repr=False)
+    normalises_waveform: bool
+
+    @classmethod
+    def of_bundle(cls, bundle: str) -> Architecture:
+        """Read the architecture of one of torchaudio's bundles, such as `WAVLM_LARGE`; nothing is downloaded."""
+        from torchaudio import pipelines
+
+        # torchaudio has no public way to build a bundle's network without fetching its weights.
+        released = getattr(pipelines, bundle)
+        return cls(
+            name=bundle,
+            kind=released._model_type,
+            parameters=released._params,
+            normalises_waveform=released._normalize_waveform,
+        )
+
+    @property
+    def embedding_size(self) -> int:
+        """Width of the transformer."""
+        return self.parameters["encoder_embed_dim"]
+
+    @property
+    def n_layers(self) -> int:
+        """Transformer layers."""
+        return self.parameters["encoder_num_layers"]
+
+    @property
+    def min_samples(self) -> int:
+        """Samples that make one frame: 400, or 25 ms, in the released networks."""
+        n_samples = 1
+        for _, kernel, stride in reversed(self.parameters["extractor_conv_layer_config"]):
+            n_samples = (n_samples - 1) * stride + kernel
+        return n_samples
+
+    def build(self) -> nn.Module:
+        """Build torchaudio's network, on torch's default device, in evaluation mode."""
+        from torchaudio import models
+
+        builder = {"Wav2Vec2": models.wav2vec2_model, "WavLM": models.wavlm_model}[self.kind]
+        return builder(**self.parameters).eval()
+
+
+class MeanOfLayer(nn.Module):
+    """The mean over time of one transformer layer, exact on utterances of different lengths.
+
+    Parameters
+    ----------
+    network : torchaudio.models.Wav2Vec2Model
+        In evaluation mode; it is taken apart.
+    layer : int
+        From 1. Of the last one, the output includes the layer normalisation that large networks end with.
+    """
+
+    def __init__(self, network: nn.Module, layer: int) -> None:
+        super().__init__()
+        transformer = network.encoder.transformer
+        self.front = network.feature_extractor
+        self.projection = network.encoder.feature_projection
+        self.positions = transformer.pos_conv_embed
+        if parametrize.is_parametrized(self.positions.conv):
+            # Frozen, the weight need not be normalised anew on each call.
+            parametrize.remove_parametrizations(self.positions.conv, "weight")
+        self.norm, self.norm_first = transformer.layer_norm, transformer.layer_norm_first
+        self.is_last = layer == len(transformer.layers)
+        self.layers = transformer.layers[:layer]
+        self.normalises_over_time = any(isinstance(block.layer_norm, nn.GroupNorm) for block in self.front.conv_layers)
+        self.requires_grad_(False)
+
+    def forward(self, waveforms: Sequence[torch.Tensor]) -> torch.Tensor:
+        """Embed waveforms.
+
+        Parameters
+        ----------
+        waveforms : sequence of torch.Tensor [shape=(n_samples,)]
+            On the network's device, each long enough for one frame.
+
+        Returns
+        -------
+        torch.Tensor [shape=(len(waveforms), embedding_size)]
+            What each gets alone: neither the convolution over positions nor attention sees another's padding.
+        """
+        frames = self.projection(self._frames(waveforms))  # (n, n_frames, d)
+        counts = torch.tensor([self._count(len(waveform)) for waveform in waveforms], device=frames.device)
+        padding = torch.arange(frames.shape[1], device=frames.device) >= counts[:, None]  # (n, n_frames)
+        frames = frames.masked_fill(padding[..., None], 0)
+        frames = frames + self.positions(frames)
+        if self.norm_first:
+            frames = self.norm(frames)
+        masks = self._masks(padding)
+        for layer in self.layers:
+            frames, _ = layer(frames, **masks)
+        if self.is_last and not self.norm_first:
+            frames = self.norm(frames)
+        return frames.masked_fill(padding[..., None], 0).sum(dim=1) / counts[:, None]
+
+    def _frames(self, waveforms: Sequence[torch.Tensor]) -> torch.Tensor:
+        """Local features of each waveform, (n, n_frames, n_channels); anything past an utterance's end."""
+        if self.normalises_over_time:
+            # A group norm over time takes padding into its statistics: one utterance at a time.
+            return pad_sequence([self.front(waveform[None], None)[0][0] for waveform in waveforms], batch_first=True)
+        return self.front(pad_sequence(list(waveforms), batch_first=True), None)[0]
+
+    def _count(self, n_samples: int) -> int:
+        """Frames that the front end makes of so many samples."""
+        for block in self.front.conv_layers:
+            n_samples = (n_samples - block.kernel_size) // block.stride + 1
+        return n_samples
+
+    def _masks(self, padding: torch.Tensor) -> dict[str, torch.Tensor | None]:
+        """Arguments that keep each layer's attention inside the utterance."""
+        n_utterances, n_frames = padding.shape
+        attention, is_padded = self.layers[0].attention, bool(padding.any())
+        if hasattr(attention, "compute_bias"):
+            # WavLM: the first layer owns the bias by distance that all layers share. One for all utterances.
+            bias = attention.compute_bias(n_frames, n_frames)[None]
+            unseen = torch.zeros_like(padding, dtype=bias.dtype).masked_fill(padding, float("-inf"))
+            return {"position_bias": bias, "key_padding_mask": unseen if is_padded else None}
+        seen = ~padding[:, None, None, :].expand(n_utterances, 1, n_frames, n_frames)
+        return {"attention_mask": seen if is_padded else None}
+
+
+class SslExtractor(WaveformExtractor):
+    """Mean over time of a transformer layer of wav2vec 2.0, HuBERT or WavLM.
+
+    Parameters
+    ----------
+    checkpoint : str or Path
+        The file that torchaudio's bundle would download.
+    bundle : str or Architecture
+        Name in `torchaudio.pipelines`, such as `WAVLM_LARGE`.
+    layer : int, optional
+        From 1; the last if None.
+
+    Raises
+    ------
+    CheckpointError
+        If the file does not fit the network.
+    SerabError
+        If there is no such layer.
+
+    Notes
+    -----
+    Not in the paper. `n_parameters` counts the whole network, whichever layer is read. Utterances shorter
+    than one frame (25 ms) are padded with silence, after the waveform's normalisation where there is one.
+    """
+
+    def __init__(self, checkpoint: str | Path, *, bundle: str | Architecture, layer: int | None = None) -> None:
+        super().__init__()
+        self.architecture = Architecture.of_bundle(bundle) if isinstance(bundle, str) else bundle
+        self.embedding_size, n_layers = self.architecture.embedding_size, self.architecture.n_layers
+        self.layer = n_layers if layer is None else layer
+        if not 1 <= self.layer <= n_layers:
+            raise SerabError(f"{self.architecture.name} has no layer {layer}: choose 1 to {n_layers}")
+        with torch.device("meta"):
+            network = self.architecture.build()
+        self.n_parameters = sum(parameter.numel() for parameter in network.parameters())
+        state = _with_current_names(read_state_dict(checkpoint), set(network.state_dict()))
+        load_into(network, state, source=checkpoint, assign=True)
+        self.network = MeanOfLayer(network, self.layer)
+        with Path(checkpoint).open("rb") as file:
+            weights = hashlib.file_digest(file, "sha256").hexdigest()
+        self.fingerprint = f"ssl 1, {self.architecture.name}, layer {self.layer}, {weights}"
+
+    def to(self, device: str | torch.device) -> SslExtractor:
+        """Move the network to a device and return the extractor itself."""
+        super().to(device)
+        self.network.to(self.device)
+        return self
+
+    def prepare(self, waveform: torch.Tensor) -> torch.Tensor:
+        """Waveform, normalised where the network wants it, of one frame's length at least, (n_samples,)."""
+        if self.architecture.normalises_waveform:
+            waveform = functional.layer_norm(waveform, waveform.shape)
+        return functional.pad(waveform, (0, max(0, self.architecture.min_samples - len(waveform))))
+
+    def encode(self, prepared: Sequence[torch.Tensor]) -> torch.Tensor:
+        """Embed a batch of waveforms, shape (len(prepared), embedding_size)."""
+        return self.network([waveform.to(self.device) for waveform in prepared]).cpu()
+
+
+def _with_current_names(state: dict[str, torch.Tensor], wanted: set[str]) -> dict[str, torch.Tensor]:
+    """Name the tensors of weight normalisation as the installed torch does; all in single precision."""
+    names = {_POSITIONS + old: _POSITIONS + new for old, new in _WEIGHT_NORM.items() if _POSITIONS + new in wanted}
+    return {names.get(name, name): tensor.float() for name, tensor in state.items()}

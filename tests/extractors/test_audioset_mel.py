@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from serab_lib.extractors.audioset_mel import audioset_log_mel, average_over_patches, n_samples_of
+
+
+def slow_log_mel(samples: np.ndarray, log_offset: float) -> np.ndarray:
+    """Google's published formulas, one frame and one band at a time, in float64."""
+    mel = lambda hertz: 1127 * np.log(1 + hertz / 700)  # noqa: E731
+    window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(400) / 400)
+    edges = np.linspace(mel(125), mel(7500), 66)
+    result = []
+    for start in range(0, len(samples) - 399, 160):
+        spectrum = np.abs(np.fft.rfft(samples[start : start + 400] * window, 512))
+        bands = np.zeros(64)
+        for band in range(64):
+            lower, centre, upper = edges[band : band + 3]
+            for i, magnitude in enumerate(spectrum):
+                place = mel(i * 16_000 / 512)
+                weight = min((place - lower) / (centre - lower), (upper - place) / (upper - centre))
+                bands[band] += max(0, weight) * magnitude
+        result.append(np.log(bands + log_offset))
+    return np.array(result).T
+
+
+@pytest.mark.parametrize("log_offset", [0.001, 0.01])
+def test_log_mel_follows_the_published_formulas(log_offset: float) -> None:
+    samples = np.random.default_rng(0).normal(size=1_700, scale=0.1)
+    result = audioset_log_mel(torch.from_numpy(samples).float(), log_offset=log_offset)
+    expected = slow_log_mel(samples, log_offset)
+    assert result.shape == (64, 9)
+    np.testing.assert_allclose(result.numpy(), expected, atol=1e-4)
+
+
+def test_every_band_hears_something() -> None:
+    result = audioset_log_mel(torch.eye(400)[200], log_offset=1e-9)  # one click: a flat spectrum
+    assert result.min() > np.log(0.1)
+
+
+def test_silence_is_the_offset() -> None:
+    result = audioset_log_mel(torch.zeros(400), log_offset=0.001)
+    torch.testing.assert_close(result, torch.full((64, 1), 0.001).log())
+
+
+def test_one_patch_takes_15600_samples() -> None:
+    assert n_samples_of(96) == 15_600
+    assert audioset_log_mel(torch.zeros(15_600), log_offset=0.01).shape[1] == 96
+    assert audioset_log_mel(torch.zeros(15_599), log_offset=0.01).shape[1] == 95
+
+
+class Middle(nn.Module):
+    """In place of a network: the value in a patch's middle, and its mel band 3."""
+
+    def forward(self, patches: torch.Tensor) -> torch.Tensor:
+        assert patches.shape[1:] == (1, 96, 64)
+        return patches[:, 0, 48, [0, 3]]
+
+
+@pytest.mark.parametrize(("hop_frames", "middles"), [(48, [48, 96, 144]), (96, [48, 144])])
+def test_patches_start_a_hop_apart_and_are_averaged_per_utterance(hop_frames: int, middles: list[int]) -> None:
+    long = torch.arange(192.0) + 1000 * torch.arange(64)[:, None]  # frame + 1000 x band
+    result = average_over_patches(Middle(), [long[:, :96], long], hop_frames=hop_frames, device=torch.device("cpu"))
+    expected = torch.tensor([48, sum(middles) / len(middles)])
+    torch.testing.assert_close(result, expected[:, None] + torch.tensor([0.0, 3000.0]))
+
+
+def test_more_patches_than_one_pass_takes() -> None:
+    long = torch.arange(48.0 * 200 + 48).expand(64, -1)
+    result = average_over_patches(Middle(), [long], hop_frames=48, device=torch.device("cpu"))
+    assert result[0, 0] == np.mean(np.arange(200) * 48 + 48)

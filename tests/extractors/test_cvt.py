@@ -1,0 +1,182 @@
+"""The CvT against a second, plain implementation, and its exactness on padded batches."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Iterator
+from importlib import resources
+from pathlib import Path
+
+import pytest
+import torch
+from making import make_byol_state, make_cvt_state
+from torch.nn.functional import conv2d
+
+from serab_lib.checkpoints import CheckpointError
+from serab_lib.errors import SerabError
+from serab_lib.extractors.cvt import CvtExtractor
+from serab_lib.extractors.cvt_frozen import FrozenCvt
+from serab_lib.extractors.cvt_network import LARGE_WIDTHS, POOLINGS, SMALL_WIDTHS, CvtEncoder
+
+WIDTHS = {"small": SMALL_WIDTHS, "large": LARGE_WIDTHS}
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    """Keep the many small products here from waiting for a second, busy core."""
+    n_threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(n_threads)
+
+
+def encoder(pooling: str = "mean") -> CvtEncoder:
+    network = CvtEncoder(SMALL_WIDTHS, pooling=pooling)
+    network.load_state_dict(make_cvt_state())
+    return network.eval()
+
+
+def noise(*shape: int, seed: int = 0) -> torch.Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+@pytest.mark.parametrize("size", WIDTHS)
+def test_tensors_are_those_of_the_released_checkpoints(size: str) -> None:
+    with (resources.files("serab_lib") / "data" / "manifests" / "cvt_state_dict.csv").open() as file:
+        released = {row["name"]: row[f"shape_{size}"] for row in csv.DictReader(file)}
+    state = CvtEncoder(WIDTHS[size]).state_dict()
+    shapes = {name: "x".join(map(str, tensor.shape)) or "scalar" for name, tensor in state.items()}
+    assert shapes == released
+
+
+@pytest.mark.parametrize(("size", "n_parameters"), [("small", 1_583_488), ("large", 5_012_992)])
+def test_parameter_counts(size: str, n_parameters: int) -> None:
+    assert sum(parameter.numel() for parameter in CvtEncoder(WIDTHS[size]).parameters()) == n_parameters
+
+
+class Plain:
+    """The network in double precision, one position of attention at a time, from the tensors alone."""
+
+    def __init__(self, state: dict[str, torch.Tensor]) -> None:
+        self.state = {name: tensor.double() for name, tensor in state.items()}
+
+    def norm(self, maps: torch.Tensor, name: str) -> torch.Tensor:
+        mean = maps.mean(dim=0)
+        std = ((maps - mean) ** 2).mean(dim=0).sqrt()
+        scale, shift = self.state[f"{name}.g"][0], self.state[f"{name}.b"][0]
+        return (maps - mean) / (std + 1e-5) * scale + shift
+
+    def project(self, maps: torch.Tensor, name: str, stride: int) -> torch.Tensor:
+        s = {each: self.state[f"{name}.net.{each}"] for each in ("0.weight", "2.weight")}
+        b = {each: self.state[f"{name}.net.1.{each}"] for each in ("weight", "bias", "running_mean", "running_var")}
+        maps = conv2d(maps[None], s["0.weight"], padding=1, stride=stride, groups=len(maps))[0]
+        for channel in range(len(maps)):
+            spread = math.sqrt(b["running_var"][channel] + 1e-5)
+            scaled = (maps[channel] - b["running_mean"][channel]) / spread
+            maps[channel] = scaled * b["weight"][channel] + b["bias"][channel]
+        return conv2d(maps[None], s["2.weight"])[0]
+
+    def attend(self, maps: torch.Tensor, name: str) -> torch.Tensor:
+        queries = self.project(maps, f"{name}.to_q", 1)
+        keys_values = self.project(maps, f"{name}.to_kv", 2).flatten(1)
+        width = len(queries)
+        keys, values = keys_values[:width], keys_values[width:]
+        mixed = torch.zeros_like(queries)
+        for head in range(0, width, 64):
+            for row in range(queries.shape[1]):
+                for step in range(queries.shape[2]):
+                    scores = queries[head : head + 64, row, step] @ keys[head : head + 64] / math.sqrt(64)
+                    shares = scores.exp() / scores.exp().sum()
+                    mixed[head : head + 64, row, step] = values[head : head + 64] @ shares
+        return conv2d(mixed[None], self.state[f"{name}.to_out.0.weight"], self.state[f"{name}.to_out.0.bias"])[0]
+
+    def feed_forward(self, maps: torch.Tensor, name: str) -> torch.Tensor:
+        hidden = conv2d(maps[None], self.state[f"{name}.net.0.weight"], self.state[f"{name}.net.0.bias"])
+        hidden = hidden * (1 + torch.erf(hidden / math.sqrt(2))) / 2
+        return conv2d(hidden, self.state[f"{name}.net.3.weight"], self.state[f"{name}.net.3.bias"])[0]
+
+    def __call__(self, log_mel: torch.Tensor) -> torch.Tensor:
+        """(1, 64, n_frames) to the last stage's maps, (channels, 4, steps)."""
+        maps = log_mel.double()
+        for stage, (stride, padding) in enumerate([(4, 3), (2, 1), (2, 1)]):
+            name = f"layers.{stage}"
+            weight, bias = self.state[f"{name}.0.weight"], self.state[f"{name}.0.bias"]
+            maps = self.norm(conv2d(maps[None], weight, bias, stride=stride, padding=padding)[0], f"{name}.1")
+            attention, feed_forward = f"{name}.2.layers.0.0", f"{name}.2.layers.0.1"
+            maps = maps + self.attend(self.norm(maps, f"{attention}.norm"), f"{attention}.fn")
+            maps = maps + self.feed_forward(self.norm(maps, f"{feed_forward}.norm"), f"{feed_forward}.fn")
+        return maps
+
+
+@pytest.mark.parametrize("n_frames", [1, 45])
+def test_both_forms_agree_with_the_plain_implementation(n_frames: int) -> None:
+    log_mel = noise(1, 64, n_frames)
+    with torch.inference_mode():
+        maps = Plain(make_cvt_state())(log_mel)
+        assert maps.shape == (256, 4, math.ceil(n_frames / 16))
+        by_row = [maps[:, row].mean(dim=1) + maps[:, row].max(dim=1).values for row in range(4)]
+        for pooling, expected in {"mean": maps.mean(dim=(1, 2)), "mean+max": torch.cat(by_row)}.items():
+            network = encoder(pooling)
+            for result in (network(log_mel[None]), FrozenCvt(network)(log_mel[None], [n_frames])):
+                torch.testing.assert_close(result[0].double(), expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("pooling", POOLINGS)
+def test_padding_is_exact_for_every_remainder_of_the_strides(pooling: str) -> None:
+    """Each length from 1 to 49 frames gives the same vector alone and beside longer neighbours."""
+    network = FrozenCvt(encoder(pooling))
+    lengths = list(range(1, 50))
+    padded = torch.zeros(len(lengths), 1, 64, 49)
+    utterances = [noise(1, 64, length, seed=length) for length in lengths]
+    for row, utterance in zip(padded, utterances, strict=True):
+        row[..., : utterance.shape[-1]] = utterance
+    with torch.inference_mode():
+        batch = network(padded, lengths)
+        alone = torch.cat([network(each[None], [each.shape[-1]]) for each in utterances])
+    torch.testing.assert_close(batch, alone, rtol=1e-5, atol=1e-5)
+
+
+def test_freezing_leaves_a_network_in_training_as_it_is() -> None:
+    network, before = encoder().train(), make_cvt_state()
+    FrozenCvt(network)
+    assert all(module.training for module in network.modules())
+    assert all(parameter.requires_grad for parameter in network.parameters())
+    assert all(torch.equal(tensor, before[name]) for name, tensor in network.state_dict().items())
+
+
+def test_gradients_reach_every_parameter() -> None:
+    network = encoder("mean+max").train()
+    network(noise(2, 1, 64, 96)).square().sum().backward()
+    for name, parameter in network.named_parameters():
+        assert parameter.grad is not None and parameter.grad.abs().max() > 0, name
+
+
+def test_unknown_pooling_is_named() -> None:
+    with pytest.raises(SerabError, match=r"'max'.*mean or mean\+max"):
+        CvtEncoder(pooling="max")
+
+
+def test_another_encoder_and_another_size_are_refused_in_one_line(tmp_path: Path) -> None:
+    byol, small, damaged = tmp_path / "byol.pth", tmp_path / "small.pth", tmp_path / "damaged.pth"
+    torch.save(make_byol_state(), byol)
+    torch.save(make_cvt_state(), small)
+    torch.save({name: tensor for name, tensor in make_cvt_state().items() if "to_out" not in name}, damaged)
+    with pytest.raises(CheckpointError, match=r"byol\.pth has no tensors layers.*not a BYOL-S/CvT encoder"):
+        CvtExtractor(byol)
+    with pytest.raises(CheckpointError, match=r"256 numbers \(stages 64/128/256, pooling mean\), the model has 512"):
+        CvtExtractor(small, embedding_size=512)
+    with pytest.raises(CheckpointError, match=r"to_out.*missing"):
+        CvtExtractor(damaged)
+    assert CvtExtractor(small, pooling="mean+max").fingerprint != CvtExtractor(small).fingerprint
+
+
+def test_spectrograms_are_normalised_with_the_statistics(tmp_path: Path) -> None:
+    torch.save(make_cvt_state(), tmp_path / "small.pth")
+    extractor = CvtExtractor(tmp_path / "small.pth")
+    waveform = 0.1 * noise(8_000)
+    spectrogram = extractor.prepare(waveform)
+    normalised = (spectrogram - extractor.statistics.mean) / extractor.statistics.std
+    with torch.inference_mode():
+        expected = encoder()(normalised[None, None])
+    torch.testing.assert_close(extractor.embed([waveform]), expected, rtol=1e-5, atol=1e-5)

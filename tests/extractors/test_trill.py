@@ -1,0 +1,125 @@
+"""TRILL on a small SavedModel with the published signature, where TensorFlow is installed."""
+
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from serab_lib.checkpoints import CheckpointError
+from serab_lib.errors import SerabError
+from serab_lib.extractors.registry import load_extractor
+from serab_lib.extractors.trill import Trill, import_triton
+
+WINDOW, HOP, WIDTH = 400, 160, 6
+
+
+@pytest.fixture(scope="module")
+def tensorflow():
+    import_triton()
+    return pytest.importorskip(
+        "tensorflow", reason="TensorFlow is not installed: pip install 'serab-companion[tensorflow]'"
+    )
+
+
+def save_model(tensorflow, folder: Path, *, takes_batch: bool, output: str = "layer19", seed: int = 0) -> np.ndarray:
+    """Save a model of framed audio times a random matrix, and return the matrix."""
+    weights = np.random.default_rng(seed).standard_normal((WINDOW, WIDTH)).astype(np.float32)
+    shape = [None, None] if takes_batch else [None]
+
+    class Model(tensorflow.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weights = tensorflow.Variable(weights)
+
+        @tensorflow.function(
+            input_signature=[
+                tensorflow.TensorSpec(shape, tensorflow.float32, name="samples"),
+                tensorflow.TensorSpec([], tensorflow.int32, name="sample_rate"),
+            ]
+        )
+        def __call__(self, samples, sample_rate):
+            tensorflow.debugging.assert_equal(sample_rate, 16_000)
+            frames = tensorflow.signal.frame(samples, WINDOW, HOP)
+            return {"embedding": frames, output: tensorflow.linalg.matmul(frames, self.weights)}
+
+    tensorflow.saved_model.save(Model(), str(folder))
+    return weights
+
+
+def make_waveforms() -> list[torch.Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    return [torch.randn(length, generator=generator) for length in (16_000, 24_321, 40_000)]
+
+
+@pytest.mark.parametrize("takes_batch", [False, True], ids=["one waveform", "a batch"])
+def test_mean_over_the_frames_of_layer_19(tensorflow, tmp_path: Path, takes_batch: bool) -> None:
+    weights = save_model(tensorflow, tmp_path / "trill", takes_batch=takes_batch)
+    extractor = Trill(tmp_path / "trill", embedding_size=WIDTH)
+    waveforms = make_waveforms()
+    expected = np.stack([(wave.unfold(0, WINDOW, HOP).numpy() @ weights).mean(axis=0) for wave in waveforms])
+    np.testing.assert_allclose(extractor.embed(waveforms), expected, rtol=1e-4, atol=1e-4)
+    alone = torch.cat([extractor.embed([waveform]) for waveform in waveforms])
+    torch.testing.assert_close(extractor.embed(waveforms), alone, rtol=0, atol=0)
+    assert extractor.n_parameters == weights.size
+
+
+@pytest.mark.parametrize("n_samples", [1, 1_600, 960_000])
+def test_short_and_long_audio_gives_finite_vectors(tensorflow, tmp_path: Path, n_samples: int) -> None:
+    save_model(tensorflow, tmp_path / "trill", takes_batch=False)
+    extractor = Trill(tmp_path / "trill", embedding_size=WIDTH).to("cpu")
+    for waveform in (torch.zeros(n_samples), torch.ones(n_samples)):
+        assert extractor.embed([waveform]).isfinite().all()
+
+
+def test_fingerprint_changes_with_the_weights(tensorflow, tmp_path: Path) -> None:
+    prints = []
+    for seed in (0, 1):
+        save_model(tensorflow, tmp_path / str(seed), takes_batch=False, seed=seed)
+        prints.append(Trill(tmp_path / str(seed), embedding_size=WIDTH).fingerprint)
+    assert prints[0] != prints[1]
+    assert Trill(tmp_path / "1", embedding_size=WIDTH).fingerprint == prints[1]
+
+
+def test_another_model_is_refused(tensorflow, tmp_path: Path) -> None:
+    save_model(tensorflow, tmp_path / "other", takes_batch=False, output="layer20")
+    with pytest.raises(CheckpointError, match="outputs embedding, layer20, not layer19"):
+        Trill(tmp_path / "other", embedding_size=WIDTH).embed(make_waveforms())
+    save_model(tensorflow, tmp_path / "trill", takes_batch=False)
+    with pytest.raises(CheckpointError, match=f"frames of {2 * WIDTH} numbers"):
+        Trill(tmp_path / "trill", embedding_size=2 * WIDTH).embed(make_waveforms())
+
+
+def test_a_folder_without_a_model_is_refused(tensorflow, tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"no saved_model\.pb"):
+        Trill(tmp_path)
+    (tmp_path / "saved_model.pb").write_bytes(b"no model")
+    with pytest.raises(CheckpointError, match="no SavedModel that loads") as caught:
+        Trill(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_without_tensorflow_one_line_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "trill").mkdir()
+    monkeypatch.setitem(sys.modules, "tensorflow", None)
+    with pytest.raises(SerabError, match=r"pip install 'serab-companion\[tensorflow\]'") as caught:
+        load_extractor("trill", weights=tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_missing_folder_is_named(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="trill needs the folder trill/, which is not in"):
+        load_extractor("trill", weights=tmp_path)
+
+
+def test_torch_still_compiles_after_tensorflow_is_imported() -> None:
+    """TensorFlow's LLVM and triton's end the process where TensorFlow comes first."""
+    if importlib.util.find_spec("tensorflow") is None:
+        pytest.skip("TensorFlow is not installed: pip install 'serab-companion[tensorflow]'")
+    code = "from serab_lib.extractors import trill; trill._import_tensorflow(); import torch._dynamo"
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, timeout=300)

@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from making import make_vggish_state
+from torch.nn import functional
+
+from serab_lib.checkpoints import CHECKPOINTS, CheckpointError
+from serab_lib.extractors.audioset_mel import audioset_log_mel
+from serab_lib.extractors.registry import load_extractor
+from serab_lib.extractors.vggish import VggishExtractor
+
+State = dict[str, torch.Tensor]
+
+
+@pytest.fixture(scope="module")
+def state() -> State:
+    return make_vggish_state()
+
+
+@pytest.fixture(scope="module")
+def extractor(state: State, tmp_path_factory: pytest.TempPathFactory) -> VggishExtractor:
+    path = tmp_path_factory.mktemp("vggish") / "random.pth"
+    torch.save(state, path)
+    return VggishExtractor(path)
+
+
+def test_names_are_those_of_torchvggish(extractor: VggishExtractor) -> None:
+    layers = [f"features.{i}" for i in (0, 3, 6, 8, 11, 13)] + [f"embeddings.{i}" for i in (0, 2, 4)]
+    expected = {f"{layer}.{kind}" for layer in layers for kind in ("weight", "bias")}
+    assert set(extractor.network.state_dict()) == expected
+
+
+def test_parameters_are_those_of_the_published_file(extractor: VggishExtractor) -> None:
+    """288,567,937 bytes hold them and some 3 kB of names."""
+    assert 0 < 288_567_937 - 4 * extractor.n_parameters < 5_000
+
+
+def test_network_is_the_published_one(state: State, extractor: VggishExtractor) -> None:
+    """Six 3 x 3 convolutions, four poolings, and linear layers in TensorFlow's order of axes."""
+    patches = torch.randn(2, 1, 96, 64, generator=torch.Generator().manual_seed(0)) - 2
+    maps = patches
+    for layer, pooled in ((0, True), (3, True), (6, False), (8, True), (11, False), (13, True)):
+        weight, bias = state[f"features.{layer}.weight"].contiguous(), state[f"features.{layer}.bias"]
+        maps = functional.conv2d(maps, weight, bias, padding=1).relu()
+        maps = functional.max_pool2d(maps, 2) if pooled else maps
+    assert maps.shape == (2, 512, 6, 4)
+    expected = torch.stack([maps[:, :, time, mel] for time in range(6) for mel in range(4)], dim=1).flatten(1)
+    for layer in (0, 2, 4):
+        expected = functional.linear(expected, state[f"embeddings.{layer}.weight"], state[f"embeddings.{layer}.bias"])
+        expected = expected.relu() if layer < 4 else expected
+    result = extractor.network(patches)
+    torch.testing.assert_close(result, expected, rtol=1e-3, atol=1e-4)
+    assert (result < 0).any()  # raw: no activation behind the last layer
+
+
+@pytest.mark.parametrize(
+    ("n_samples", "n_patches"),
+    [(1, 1), (15_999, 1), (16_000, 1), (30_959, 1), (30_960, 2), (46_319, 2), (46_320, 3)],
+)
+def test_patches_are_consecutive_and_whole(extractor: VggishExtractor, n_samples: int, n_patches: int) -> None:
+    """96 frames each; one frame is 400 samples, the next begins 160 later."""
+    assert extractor.prepare(torch.zeros(n_samples)).shape == (64, 96 * n_patches)
+
+
+def test_less_than_a_second_is_put_in_its_middle(extractor: VggishExtractor) -> None:
+    waveform = torch.randn(5_001, generator=torch.Generator().manual_seed(0))
+    padded = torch.cat([torch.zeros(5_499), waveform, torch.zeros(5_500)])
+    expected = audioset_log_mel(padded, log_offset=0.01)[:, :96]
+    torch.testing.assert_close(extractor.prepare(waveform), expected, rtol=0, atol=0)
+
+
+def test_a_second_and_more_is_not_padded(extractor: VggishExtractor) -> None:
+    waveform = torch.randn(20_000, generator=torch.Generator().manual_seed(0))
+    expected = audioset_log_mel(waveform, log_offset=0.01)[:, :96]
+    torch.testing.assert_close(extractor.prepare(waveform), expected)
+
+
+def not_a_file(path: Path, state: State) -> None:
+    pass
+
+
+def text(path: Path, state: State) -> None:
+    path.write_text("hello")
+
+
+def cut_off(path: Path, state: State) -> None:
+    torch.save(state, path)
+    path.write_bytes(path.read_bytes()[:50_000])
+
+
+def missing_tensor(path: Path, state: State) -> None:
+    torch.save({name: tensor for name, tensor in state.items() if name != "embeddings.4.bias"}, path)
+
+
+def other_size(path: Path, state: State) -> None:
+    torch.save(state | {"embeddings.4.weight": torch.zeros(527, 4096), "embeddings.4.bias": torch.zeros(527)}, path)
+
+
+@pytest.mark.parametrize("breakage", [not_a_file, text, cut_off, missing_tensor, other_size])
+def test_what_is_not_vggish_is_refused_in_one_line(
+    state: State, tmp_path: Path, breakage: Callable[[Path, State], None]
+) -> None:
+    path = tmp_path / "broken.pth"
+    breakage(path, state)
+    with pytest.raises(CheckpointError) as caught:
+        VggishExtractor(path)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_under_the_released_name_must_have_its_hash(state: State, tmp_path: Path) -> None:
+    torch.save(state, tmp_path / CHECKPOINTS["vggish"][0].file)
+    with pytest.raises(CheckpointError, match="not the released file"):
+        load_extractor("vggish", weights=tmp_path)
