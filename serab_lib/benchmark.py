@@ -142,7 +142,10 @@ def _weights_identity(entry: Entry, settings: Settings, summary: Summary) -> str
         summary.failures.append(f"{entry.name}: {error}")
         return None
     options = sorted((name, str(value)) for name, value in entry.options.items())
-    content = hash_files([str(file)], cache=cache_folder(settings.cache))[0] if file else "none"
+    files = [Path(str(file))] if file else []
+    if files and files[0].is_dir():
+        files = sorted(path for path in files[0].rglob("*") if path.is_file())
+    content = " ".join(hash_files([str(path) for path in files], cache=cache_folder(settings.cache))) or "none"
     return f"{entry.family} {options} {content}"
 
 

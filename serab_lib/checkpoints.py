@@ -230,8 +230,8 @@ def require_checkpoint(name: str, weights: str | Path | None = None) -> Path:
         files = " or ".join(f"the folder {each.file}/" if each.is_folder else each.file for each in released)
         where = f"which is not in {folder}" if folder.is_dir() else f"and there is no folder {folder}"
         raise CheckpointError(
-            f"{name} needs {files}, {where}: put the file from {released[0].url} there, "
-            "or pass another folder as --weights"
+            f"{name} needs {files}, {where}: {'unpack the model' if released[0].is_folder else 'put the file'} from "
+            f"{released[0].url} there, or pass another folder as --weights"
         )
     verify(path, next(each for each in released if each.file == path.name))
     return path

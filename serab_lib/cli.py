@@ -116,7 +116,7 @@ def models(weights: Weights = None, as_json: AsJson = False) -> None:
                 "source": checkpoint.url if checkpoint else None,
             }
         )
-    _print_rows(rows, ("name", "title", "embedding_size", "n_parameters", "weights", "licence"), as_json)
+    _print_rows(rows, ("name", "embedding_size", "n_parameters", "weights", "licence"), as_json)
 
 
 @command
@@ -324,11 +324,18 @@ def _print_rows(rows: list[dict[str, Any]], shown: tuple[str, ...], as_json: boo
         printed.add_column(
             name.replace("_", " "),
             overflow="fold",
+            no_wrap=name in ("name", "code"),
             justify="right" if rows and isinstance(rows[0][name], int) else "left",
         )
     for row in rows:
-        printed.add_row(*(f"{row[name]:,}" if isinstance(row[name], int) else escape(str(row[name])) for name in shown))
+        printed.add_row(*(_format(row[name]) for name in shown))
     output.print(printed)
+
+
+def _format(value: object) -> str:
+    if value is None:
+        return "–"
+    return f"{value:,}" if isinstance(value, int) else escape(str(value))
 
 
 def _print_cells(out: Path, keys: list[tuple[str, str, str]]) -> None:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import torch
@@ -78,6 +79,10 @@ def load_model(model_file_path: str = "") -> HearModel:
         return HearModel(_load_file(path))
     if len(path.parts) > 1 and not name.startswith(("path:", "hear:")):
         raise SerabError(f"there is no file {path}: give the path of a checkpoint, or a name that `serab models` lists")
+    if name.casefold() == "opensmile" and "tensorflow" in sys.modules and "opensmile" not in sys.modules:
+        raise SerabError(
+            "openSMILE's library fails in a process that loaded TensorFlow first: import opensmile before it"
+        )
     return HearModel(load_extractor(name))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -122,6 +123,14 @@ def test_audio_of_another_form_is_refused(model: hear.HearModel, audio: torch.Te
     for function in (hear.get_scene_embeddings, hear.get_timestamp_embeddings):
         with pytest.raises(SerabError, match="n_sounds, n_samples"):
             function(audio, model)
+
+
+def test_opensmile_is_refused_where_it_would_end_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """openSMILE's library corrupts the heap of a process that loaded TensorFlow before it."""
+    monkeypatch.setitem(sys.modules, "tensorflow", None)
+    monkeypatch.delitem(sys.modules, "opensmile", raising=False)
+    with pytest.raises(SerabError, match="import opensmile before"):
+        hear.load_model("opensmile")
 
 
 def test_another_model_is_refused() -> None:

@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 from sklearn.ensemble import RandomForestClassifier
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import ParameterGrid
 
 from serab_lib.errors import SerabError, unknown_name
@@ -142,7 +141,6 @@ def fit_classifier(
     _check_parts(X_train, y_train, X_validation, y_validation, X_test)
     candidates: Candidates = list(ParameterGrid(grid or GRIDS[name])) if search else [DEFAULTS[name]]
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
         warnings.filterwarnings("ignore", module=r"sklearn\.")
         guesses = _PREDICTORS[name](X_train, y_train, X_validation, candidates, seed=seed)
         n_right = [int(np.sum(guess == y_validation)) for guess in guesses]

@@ -61,7 +61,7 @@ def predict_candidates(
     about 1e-10 after 60 steps and to about 1e-3 after 150, as they do within scikit-learn between two orders of the
     samples.
     """
-    if X_fit.shape[1] <= X_fit.shape[0] or not X_fit.any():
+    if X_fit.shape[1] <= X_fit.shape[0]:
         return [
             LogisticRegression(**candidate, max_iter=MAX_ITERATIONS, random_state=seed)
             .fit(X_fit, y_fit)
@@ -156,7 +156,7 @@ def rotate_into_row_space(X: np.ndarray) -> RowSpace:
     Parameters
     ----------
     X : np.ndarray, shape (n_samples, n_features)
-        Embeddings, not all zero.
+        Embeddings.
 
     Returns
     -------

@@ -15,7 +15,7 @@ N_MELS = 64
 # One patch: 96 frames of 10 ms.
 PATCH_FRAMES = 96
 _WINDOW_SAMPLES = 400
-_HOP_SAMPLES = 160
+HOP_SAMPLES = 160
 _FFT_SAMPLES = 512
 _LOWEST_HZ, _HIGHEST_HZ = 125.0, 7500.0
 # Patches that go through a network at a time: enough to keep a device busy, few enough to bound the memory
@@ -25,12 +25,17 @@ _MAX_PATCHES = {"cpu": 32, "cuda": 2048}
 
 def n_samples_of(n_frames: int) -> int:
     """Samples that a number of whole spectrogram frames covers: 15,600 for the 96 of one patch."""
-    return _WINDOW_SAMPLES + (n_frames - 1) * _HOP_SAMPLES
+    return _WINDOW_SAMPLES + (n_frames - 1) * HOP_SAMPLES
 
 
 @functools.lru_cache(maxsize=1)
-def _transform() -> tuple[torch.Tensor, torch.Tensor]:
-    """Periodic Hann window and mel filter bank (64, 257).
+def _window() -> torch.Tensor:
+    return torch.hann_window(_WINDOW_SAMPLES)
+
+
+@functools.lru_cache(maxsize=1)
+def mel_bank() -> torch.Tensor:
+    """Weights of 64 mel bands on the bins of the FFT, shape (64, 257).
 
     The triangles are straight lines on the mel scale, as TensorFlow's are, where torchaudio's are straight
     in hertz.
@@ -41,7 +46,7 @@ def _transform() -> tuple[torch.Tensor, torch.Tensor]:
     bins = _hertz_to_mel(torch.linspace(0, SAMPLE_RATE_HZ / 2, _FFT_SAMPLES // 2 + 1, dtype=torch.float64))
     lower, centre, upper = corners[:-2], corners[1:-1], corners[2:]
     rising, falling = (bins - lower) / (centre - lower), (upper - bins) / (upper - centre)
-    return torch.hann_window(_WINDOW_SAMPLES), torch.minimum(rising, falling).clamp_min(0).float()
+    return torch.minimum(rising, falling).clamp_min(0).float()
 
 
 def _hertz_to_mel(frequency: torch.Tensor) -> torch.Tensor:
@@ -68,10 +73,9 @@ def audioset_log_mel(waveform: torch.Tensor, *, log_offset: float) -> torch.Tens
     none beyond the last; magnitudes (not power) of an FFT of 512; 64 HTK mel bands from 125 to 7,500 Hz
     without normalisation.
     """
-    window, bank = _transform()
-    frames = waveform.unfold(0, _WINDOW_SAMPLES, _HOP_SAMPLES) * window  # (n_frames, 400)
+    frames = waveform.unfold(0, _WINDOW_SAMPLES, HOP_SAMPLES) * _window()  # (n_frames, 400)
     magnitudes = torch.fft.rfft(frames, n=_FFT_SAMPLES).abs()  # (n_frames, 257)
-    return torch.log(bank @ magnitudes.T + log_offset)
+    return torch.log(mel_bank() @ magnitudes.T + log_offset)
 
 
 def average_over_patches(

@@ -62,6 +62,9 @@ class Extractor(ABC):
     def to(self, device: str | torch.device) -> Extractor:
         """Move the network to a device and return the extractor itself."""
         self.device = torch.device(device)
+        if self.device.type == "cuda":
+            # Convolutions in TF32 would differ from the CPU's by about 1e-3.
+            torch.backends.cudnn.allow_tf32 = False
         return self
 
     def prepare(self, waveform: torch.Tensor) -> torch.Tensor:

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from serab_lib.errors import SerabError
-from serab_lib.extractors.trill import import_triton
+from serab_lib.extractors.trill import prepare_for_tensorflow
 from serab_lib.extractors.waveforms import WaveformExtractor
 
 
@@ -165,7 +165,7 @@ def _find(module: str) -> Any:
 
 def _import(module: str) -> ModuleType:
     _find(module)
-    import_triton()  # the guest may import TensorFlow
+    prepare_for_tensorflow()  # the guest may import TensorFlow
     try:
         code = importlib.import_module(module)
     except Exception as error:

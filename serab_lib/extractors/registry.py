@@ -28,8 +28,9 @@ class Entry:
         On the command line, and in tables.
     family : str
         Class that implements it, as `module:Class` below `serab_lib.extractors`.
-    embedding_size, n_parameters : int
-        Held against the instantiated network by a test.
+    embedding_size : int
+    n_parameters : int or None
+        Measured, and held against the instantiated network by a test; None where nobody has measured it.
     licence : str
         Of the weights, or of the tool where there are none.
     options : mapping
@@ -44,7 +45,7 @@ class Entry:
     title: str
     family: str
     embedding_size: int
-    n_parameters: int
+    n_parameters: int | None
     licence: str
     sample_rate: int = 16_000
     options: Mapping[str, object] = field(default_factory=dict)
@@ -146,8 +147,7 @@ _ENTRIES = (
         title="TRILL, layer 19",
         family="trill:Trill",
         embedding_size=12_288,
-        # As the paper prints it. The model's file cannot be had here; a loaded model counts its own.
-        n_parameters=9_000_000,
+        n_parameters=None,  # never measured; a loaded model counts its own
         licence=CHECKPOINTS["trill"][0].licence,
         paper_row="TRILL, layer 19",
     ),

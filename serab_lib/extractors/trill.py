@@ -104,17 +104,19 @@ class Trill(WaveformExtractor):
         return outputs[_OUTPUT].numpy()
 
 
-def import_triton() -> None:
-    """Import triton where torch brings it, before TensorFlow is.
+def prepare_for_tensorflow() -> None:
+    """Import first what ends the process if it is imported after TensorFlow.
 
-    Both carry LLVM, and imported in the other order, as torch may do at any later time, they end the process.
+    Triton, which torch may import at any later time, carries LLVM as TensorFlow does, and the second copy
+    aborts. openSMILE's library corrupts the heap.
     """
-    with contextlib.suppress(ImportError):
-        importlib.import_module("triton")
+    for name in ("triton", "opensmile"):
+        with contextlib.suppress(ImportError):
+            importlib.import_module(name)
 
 
 def _import_tensorflow() -> Any:
-    import_triton()
+    prepare_for_tensorflow()
     try:
         import tensorflow
     except ImportError as error:

@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from serab_lib.checkpoints import load_into, read_state_dict
 from serab_lib.extractors.audioset_mel import (
+    HOP_SAMPLES,
     PATCH_FRAMES,
     audioset_log_mel,
     average_over_patches,
@@ -106,7 +107,7 @@ class VggishExtractor(Extractor):
         """Log-mel spectrogram of whole patches, shape (64, 96 n)."""
         shortfall = max(0, _MIN_SAMPLES - len(waveform))
         padded = functional.pad(waveform, (shortfall // 2, shortfall - shortfall // 2))
-        n_patches = (len(padded) - n_samples_of(0)) // (PATCH_FRAMES * 160)
+        n_patches = (len(padded) - n_samples_of(0)) // (PATCH_FRAMES * HOP_SAMPLES)
         return audioset_log_mel(padded[: n_samples_of(n_patches * PATCH_FRAMES)], log_offset=_LOG_OFFSET)
 
     def encode(self, prepared: Sequence[torch.Tensor]) -> torch.Tensor:

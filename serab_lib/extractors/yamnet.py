@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from serab_lib.checkpoints import load_into
 from serab_lib.extractors.audioset_mel import (
+    HOP_SAMPLES,
     PATCH_FRAMES,
     audioset_log_mel,
     average_over_patches,
@@ -110,7 +111,7 @@ class YamnetExtractor(Extractor):
 
     def prepare(self, waveform: torch.Tensor) -> torch.Tensor:
         """Log-mel spectrogram of whole patches, shape (64, 96 + 48 n)."""
-        patch_samples, hop_samples = n_samples_of(PATCH_FRAMES), _HOP_FRAMES * 160
+        patch_samples, hop_samples = n_samples_of(PATCH_FRAMES), _HOP_FRAMES * HOP_SAMPLES
         n_hops = max(0, -(-(len(waveform) - patch_samples) // hop_samples))
         padded = pad_end(waveform, patch_samples + n_hops * hop_samples)
         return audioset_log_mel(padded, log_offset=_LOG_OFFSET)

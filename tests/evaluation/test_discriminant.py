@@ -3,7 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from scipy import linalg
+from sklearn.covariance import ledoit_wolf_shrinkage
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis, QuadraticDiscriminantAnalysis
+from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import check_estimator
 
 from serab_lib.evaluation import discriminant
@@ -64,6 +66,15 @@ def test_lda_with_constant_columns(n_features: int) -> None:
     X[:, 3] = 0.7
     X[y == "calm", 5] = -1.5
     X[:, 7] = np.where(np.arange(len(y)) % 2, 1.0, 1.0 + np.finfo(float).eps)
+    assert_same_lda(X, y)
+
+
+@pytest.mark.usefixtures("no_fallback")
+def test_lda_that_shrinks_all_the_way() -> None:
+    """Noise without any structure: Ledoit and Wolf's estimate passes 1 and is held there."""
+    X = np.random.default_rng(0).normal(size=(60, 10))
+    y = np.repeat(["anger", "fear"], 30)
+    assert {ledoit_wolf_shrinkage(StandardScaler().fit_transform(X[y == name])) for name in np.unique(y)} == {1.0}
     assert_same_lda(X, y)
 
 

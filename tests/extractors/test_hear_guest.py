@@ -14,7 +14,7 @@ from serab_lib.embeddings import extract
 from serab_lib.errors import SerabError
 from serab_lib.extractors.hear_guest import HearGuest
 from serab_lib.extractors.registry import get_entry, load_extractor
-from serab_lib.extractors.trill import import_triton
+from serab_lib.extractors.trill import prepare_for_tensorflow
 
 GUEST = """
 import torch
@@ -168,7 +168,7 @@ def test_missing_weights_are_named(write_guest, tmp_path: Path) -> None:
 
 
 def test_a_guest_in_tensorflow(write_guest) -> None:
-    import_triton()
+    prepare_for_tensorflow()
     pytest.importorskip("tensorflow", reason="TensorFlow is not installed: pip install 'serab-companion[tensorflow]'")
     guest = """
 import tensorflow as tf

@@ -14,14 +14,14 @@ import torch
 from serab_lib.checkpoints import CheckpointError
 from serab_lib.errors import SerabError
 from serab_lib.extractors.registry import load_extractor
-from serab_lib.extractors.trill import Trill, import_triton
+from serab_lib.extractors.trill import Trill, prepare_for_tensorflow
 
 WINDOW, HOP, WIDTH = 400, 160, 6
 
 
 @pytest.fixture(scope="module")
 def tensorflow():
-    import_triton()
+    prepare_for_tensorflow()
     return pytest.importorskip(
         "tensorflow", reason="TensorFlow is not installed: pip install 'serab-companion[tensorflow]'"
     )
@@ -117,9 +117,17 @@ def test_missing_folder_is_named(tmp_path: Path) -> None:
         load_extractor("trill", weights=tmp_path)
 
 
-def test_torch_still_compiles_after_tensorflow_is_imported() -> None:
-    """TensorFlow's LLVM and triton's end the process where TensorFlow comes first."""
+@pytest.mark.parametrize(
+    "code",
+    [
+        pytest.param("import torch._dynamo", id="torch's compiler"),
+        pytest.param("OpenSmile().embed([torch.zeros(16_000)])", id="openSMILE"),
+    ],
+)
+def test_what_tensorflow_could_break_still_works_beside_it(code: str) -> None:
+    """Either ends the process where TensorFlow is imported first."""
     if importlib.util.find_spec("tensorflow") is None:
         pytest.skip("TensorFlow is not installed: pip install 'serab-companion[tensorflow]'")
-    code = "from serab_lib.extractors import trill; trill._import_tensorflow(); import torch._dynamo"
-    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, timeout=300)
+    start = "import torch; from serab_lib.extractors import trill; trill._import_tensorflow(); "
+    start += "from serab_lib.extractors.opensmile import OpenSmile; "
+    subprocess.run([sys.executable, "-c", start + code], check=True, capture_output=True, timeout=300)

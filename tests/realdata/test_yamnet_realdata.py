@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +12,21 @@ import pytest
 import torch
 
 from serab_lib.audio import load_audio
+from serab_lib.checkpoints import require_checkpoint
+from serab_lib.corpus import load_task
+from serab_lib.embeddings import extract
+from serab_lib.evaluation.classifiers import fit_classifier
+from serab_lib.evaluation.protocol import Problem
+from serab_lib.extractors.audioset_mel import mel_bank
+from serab_lib.extractors.registry import EXTRACTORS, load_extractor
 from serab_lib.extractors.yamnet import YamnetExtractor
+from serab_lib.splits import split
+from serab_lib.tasks import get_task
 
-pytestmark = pytest.mark.realdata
+pytestmark = [
+    pytest.mark.realdata,
+    pytest.mark.filterwarnings("ignore:Warning. Enabling `experimental_preserve_all_tensors`"),
+]
 
 _LOG_MEL, _EMBEDDING = "Identity_1", "yamnet_frames/global_average_pooling2d/Mean"
 _MEL_BANK = "yamnet_frames/tf_op_layer_MatMul_2/MatMul_2"
@@ -27,7 +41,9 @@ def checkpoint(real_weights: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def extractor(checkpoint: Path) -> YamnetExtractor:
-    return YamnetExtractor(checkpoint)
+    extractor = YamnetExtractor(checkpoint)
+    extractor.name = "yamnet"
+    return extractor
 
 
 class Reference:
@@ -35,8 +51,8 @@ class Reference:
 
     def __init__(self, content: bytes) -> None:
         reason = "needs ai-edge-litert, part of the test extra on Linux"
-        interpreter = pytest.importorskip("ai_edge_litert.interpreter", reason=reason)
-        self.interpreter = interpreter.Interpreter(
+        module = pytest.importorskip("ai_edge_litert.interpreter", reason=reason)
+        self.interpreter = module.Interpreter(
             model_content=content, num_threads=1, experimental_preserve_all_tensors=True
         )
         self.interpreter.allocate_tensors()
@@ -100,3 +116,81 @@ def recordings(data: Path, *, every: int) -> list[torch.Tensor]:
 def cosines(first: Sequence[np.ndarray], second: Sequence[np.ndarray]) -> np.ndarray:
     first, second = np.stack(first), np.stack(second)
     return (first * second).sum(axis=1) / np.linalg.norm(first, axis=1) / np.linalg.norm(second, axis=1)
+
+
+def test_mel_bank_is_the_files_own(checkpoint: Path) -> None:
+    """The file holds its mel bank in steps of 0.0078: the same numbers up to half a step."""
+    import tflite
+
+    model = tflite.Model.GetRootAs(checkpoint.read_bytes())
+    graph = model.Subgraphs(0)
+    tensors = {graph.Tensors(i).Name().decode(): graph.Tensors(i) for i in range(graph.TensorsLength())}
+    stored = model.Buffers(tensors[_MEL_BANK].Buffer()).DataAsNumpy().view(np.int8).reshape(64, 257)
+    step = tensors[_MEL_BANK].Quantization().Scale(0)
+    np.testing.assert_allclose(mel_bank().numpy(), stored * step, atol=0.501 * step)
+
+
+def test_network_equals_the_interpreter(checkpoint: Path, extractor: YamnetExtractor, real_data: Path) -> None:
+    """From the same log-mel patch to the same embedding, where neither side rounds to 8 bits."""
+    reference = Reference(with_float_weights(checkpoint.read_bytes()))
+    for waveform in made_up() + recordings(real_data, every=200):
+        patch = torch.nn.functional.pad(waveform, (0, max(0, 15_600 - len(waveform))))[:15_600]
+        log_mel, expected = reference.run(patch, _LOG_MEL, _EMBEDDING)
+        result = extractor.encode([torch.from_numpy(log_mel).T])
+        torch.testing.assert_close(result, torch.from_numpy(expected), rtol=1e-4, atol=1e-4)
+
+
+def test_embeddings_agree_with_the_interpreter(checkpoint: Path, extractor: YamnetExtractor, real_data: Path) -> None:
+    """From audio on; the interpreter rounds its Fourier transform and mel bands to 8 bits, which pure tones show."""
+    real, artificial = recordings(real_data, every=36), made_up()
+    result = extractor.embed(real + artificial).numpy()
+    floats = Reference(with_float_weights(checkpoint.read_bytes()))
+    agreement = cosines(result, [floats.embed(waveform) for waveform in real + artificial])
+    assert agreement[: len(real)].min() > 0.998
+    assert agreement[len(real) :].min() > 0.93
+
+
+def test_embeddings_agree_with_the_file_as_it_is(checkpoint: Path, extractor: YamnetExtractor, real_data: Path) -> None:
+    """As shipped, the interpreter also rounds the activations between its layers to 8 bits."""
+    waveforms = recordings(real_data, every=36)
+    reference = Reference(checkpoint.read_bytes())
+    agreement = cosines(extractor.embed(waveforms).numpy(), [reference.embed(waveform) for waveform in waveforms])
+    assert agreement.min() > 0.97
+    assert np.median(agreement) > 0.999
+
+
+@pytest.mark.slow
+def test_accuracies_are_within_a_point_of_the_interpreters(
+    checkpoint: Path, extractor: YamnetExtractor, real_data: Path, tmp_path: Path
+) -> None:
+    task = get_task("RAV")
+    utterances = split(load_task(task, real_data), task, "released")
+    made = extract(utterances["path"], utterances["stem"], extractor, cache=tmp_path)
+    content = with_float_weights(checkpoint.read_bytes())
+    own = threading.local()
+
+    def embed(path: str) -> np.ndarray:
+        own.reference = getattr(own, "reference", None) or Reference(content)
+        return own.reference.embed(load_audio(path))
+
+    with ThreadPoolExecutor(2) as pool:
+        reference = np.stack(list(pool.map(embed, utterances["path"])))
+    problems = [Problem(embeddings, utterances, task.classes).parts() for embeddings in (made.matrix, reference)]
+    numbers = utterances["emotion"].map({name: i for i, name in enumerate(task.classes)})
+    expected = numbers[utterances["part"] == "test"].to_numpy()
+    for classifier in ("LDA", "SVC"):
+        ours, theirs = ((fit_classifier(classifier, *parts).predictions == expected).mean() for parts in problems)
+        assert ours == pytest.approx(theirs, abs=0.0101), classifier
+
+
+def test_floats_and_8_bits_agree(extractor: YamnetExtractor, real_weights: Path, real_data: Path) -> None:
+    if not (real_weights / "yamnet.h5").is_file():
+        pytest.skip("SERAB_WEIGHTS holds no yamnet.h5")
+    floats = load_extractor("yamnet", weights=real_weights)
+    waveforms = recordings(real_data, every=144)
+    assert np.median(cosines(extractor.embed(waveforms).numpy(), floats.embed(waveforms).numpy())) > 0.95
+
+
+def test_the_file_at_hand_is_a_released_one(checkpoint: Path, extractor: YamnetExtractor) -> None:
+    assert require_checkpoint("yamnet", checkpoint.parent).parent == checkpoint.parent
+    assert extractor.n_parameters == EXTRACTORS["yamnet"].n_parameters
