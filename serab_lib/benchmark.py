@@ -139,7 +139,7 @@ def _weights_identity(entry: Entry, settings: Settings, summary: Summary) -> str
         if entry.needs_weights:
             file = require_checkpoint(entry.name, settings.weights)
     except SerabError as error:
-        summary.failures.append(f"{entry.name}: {error}")
+        summary.failures.append(str(error))
         return None
     options = sorted((name, str(value)) for name, value in entry.options.items())
     files = [Path(str(file))] if file else []

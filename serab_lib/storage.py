@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -41,9 +42,9 @@ def replaced(path: Path) -> Iterator[Path]:
     temporary: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        os.close(handle)
-        temporary = Path(name)
+        # Made with the permissions of any new file, which those of `tempfile` are not.
+        temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+        temporary.touch()
         yield temporary
         os.replace(temporary, path)
     except OSError as error:

@@ -60,6 +60,11 @@ def text(path: Path) -> None:
     path.write_text("hello")
 
 
+def lines_like_a_pickle(path: Path) -> None:
+    """What a user's list of accounts looks like; the reader takes its first letter for a command."""
+    path.write_text("root:x:0:0:root:/root:/bin/bash\n")
+
+
 def cut_off(path: Path) -> None:
     torch.save(make_byol_state(), path)
     path.write_bytes(path.read_bytes()[:100_000])
@@ -83,7 +88,9 @@ def missing_tensor(path: Path) -> None:
     torch.save(state, path)
 
 
-@pytest.mark.parametrize("breakage", [not_a_file, text, cut_off, code, a_list, other_network, missing_tensor])
+@pytest.mark.parametrize(
+    "breakage", [not_a_file, text, lines_like_a_pickle, cut_off, code, a_list, other_network, missing_tensor]
+)
 def test_what_is_no_checkpoint_is_refused_in_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, breakage
 ) -> None:

@@ -31,3 +31,10 @@ def test_a_file_in_the_way_is_named(tmp_path: Path) -> None:
     (tmp_path / "out").write_text("a file")
     with pytest.raises(SerabError, match="choose another folder with --out"):
         require_writable(tmp_path / "out" / "below", "--out")
+
+
+def test_written_files_have_the_usual_permissions(tmp_path: Path) -> None:
+    (tmp_path / "usual").touch()
+    with replaced(tmp_path / "file") as temporary:
+        temporary.write_text("new")
+    assert (tmp_path / "file").stat().st_mode == (tmp_path / "usual").stat().st_mode

@@ -45,7 +45,8 @@ class YamnetNetwork(nn.Module):
     Notes
     -----
     Its classifier of 521 sounds (534,025 more parameters) is left out: nothing here uses it. Google counts
-    3.7 million with it, and the paper's 4.2 million are MobileNet v1's with the 1,000 classes of ImageNet.
+    3.7 million with it. The paper prints 4.2 million, which is what MobileNet v1 has with the 1,000 classes of
+    ImageNet.
     """
 
     def __init__(self) -> None:
