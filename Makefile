@@ -45,6 +45,7 @@ lint: setup  ## Check style and spelling
 	$(BIN)/codespell serab_lib tests benchmarks scripts *.md
 
 bench: setup  ## Time the engine against the released procedure on the same RAVDESS files
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[bench]'
 	$(BIN)/python benchmarks/run.py
 
 reproduce: setup  ## Run the grid of all nine tasks: DATA= WEIGHTS= DEVICE=cuda JOBS=

@@ -9,6 +9,7 @@ the other; the median of the ratios counts.
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import os
 import resource
@@ -43,6 +44,8 @@ def main() -> int:
         return 0
     n_seconds = options.repeats * sum(soundfile.info(path).duration for path in paths)
     print(f"{options.repeats} x {len(paths)} recordings, {n_seconds:.0f} s of audio, {os.cpu_count()} cores")
+    resampler = "resampy, as the release does" if importlib.util.find_spec("resampy") else "torchaudio"
+    print(f"the released procedure resamples with {resampler}")
     for model in MODELS:
         compare(model, options, n_seconds)
     for repeats in (options.repeats, 4 * options.repeats):
@@ -112,6 +115,7 @@ def measure(side: str, model: str, paths: list[str], weights: str | None) -> dic
             start = time.perf_counter()
             matrix = released.embed_byol(paths, checkpoint, mean, std)
         elif model == "opensmile":
+            released.embed_opensmile(paths[:2])
             start = time.perf_counter()
             matrix = released.embed_opensmile(paths)
         else:

@@ -255,8 +255,8 @@ def verify(path: Path, checkpoint: Checkpoint) -> None:
     if got != expected and got not in checkpoint.also_sha256:
         raise CheckpointError(
             f"{path} is not the released file ({kind} {got[:12]}, expected {str(expected)[:12]}; "
-            f"{len(content):,} bytes): fetch it again from {checkpoint.url}, "
-            f"or use a checkpoint of your own as --models path:{path.name}"
+            f"{len(content):,} bytes): fetch it again from {checkpoint.url}; a BYOL or CvT checkpoint of your own "
+            f"is used as --models path:{path.name}"
         )
 
 

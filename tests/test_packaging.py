@@ -34,7 +34,7 @@ def test_environment_has_the_same_versions_as_the_constraints() -> None:
 
 def test_environment_and_setup_install_the_same_extras() -> None:
     environment, makefile = ((ROOT / name).read_text() for name in ("environment.yml", "Makefile"))
-    (wanted,) = re.findall(r"--editable '\.\[(.*?)\]'", makefile)
+    (wanted,) = re.findall(r"--editable '\.\[(demo.*?)\]'", makefile)
     assert f"--editable .[{wanted}]" in environment
 
 
