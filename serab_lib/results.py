@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import filelock
 import pandas as pd
 
 from serab_lib.errors import SerabError
-from serab_lib.evaluation.protocol import CellResult
 from serab_lib.storage import replaced
+
+if TYPE_CHECKING:
+    from serab_lib.evaluation.protocol import CellResult
 
 CELL_KEY = ["task", "model", "protocol"]
 COLUMNS = [
