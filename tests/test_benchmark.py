@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -173,3 +175,10 @@ def test_provenance_is_valid_json_after_each_cell(data: Path) -> None:
     run_grid(["SAV"], ["logmel-stats"], settings(data, protocols=("released", "described")))
     content = json.loads((data.parent / "out" / "provenance.json").read_text())
     assert set(content) == {"SAV/logmel-stats/released", "SAV/logmel-stats/described"}
+
+
+def test_looking_for_finished_cells_loads_nothing_heavy() -> None:
+    """A second run over finished cells takes a second; importing torch and scikit-learn alone takes longer."""
+    code = "import sys, serab_lib.benchmark; print(sorted({'torch', 'sklearn', 'joblib'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
