@@ -88,13 +88,15 @@ class LinearDiscriminant(ClassifierMixin, BaseEstimator):
                 " classes"
             )
         self.priors_ = counts / n_samples
-        groups = [X[codes == code] for code in range(len(counts))]
-        self.means_ = np.stack([group.mean(axis=0) for group in groups])
-        shrunk = [_shrink_covariance(group) for group in groups]
-        diagonal = sum(prior * ridge for prior, (ridge, _) in zip(self.priors_, shrunk, strict=True))
-        factor = np.concatenate(
-            [np.sqrt(prior) * factor for prior, (_, factor) in zip(self.priors_, shrunk, strict=True)]
-        )
+        self.means_ = np.empty((len(counts), X.shape[1]))
+        diagonal, factor = np.zeros(X.shape[1]), np.empty(X.shape)
+        stops = np.cumsum(counts)
+        for code, (prior, start, stop) in enumerate(zip(self.priors_, stops - counts, stops, strict=True)):
+            group = X[codes == code]
+            self.means_[code] = group.mean(axis=0)
+            ridge, root = _shrink_covariance(group)
+            diagonal += prior * ridge
+            np.multiply(root, np.sqrt(prior), out=factor[start:stop])
         if _is_well_conditioned(diagonal, factor):
             coefficients = _solve_diagonal_plus_low_rank(diagonal, factor, self.means_.T).T
         else:
@@ -181,7 +183,7 @@ def _is_well_conditioned(diagonal: np.ndarray, factor: np.ndarray) -> bool:
     LAPACK's drops those whose singular value is below the rounding error of the largest one; the diagonal bounds the
     smallest from below, diagonal and factor together bound the largest from above.
     """
-    largest = diagonal.max() + np.sum(factor**2)
+    largest = diagonal.max() + np.vdot(factor, factor)
     return bool(diagonal.min() > np.finfo(float).eps * largest)
 
 
@@ -193,7 +195,7 @@ def _solve_diagonal_plus_low_rank(diagonal: np.ndarray, factor: np.ndarray, righ
     diagonal : np.ndarray, shape (p,)
         Positive.
     factor : np.ndarray, shape (n, p)
-        Any.
+        Any; overwritten.
     right : np.ndarray, shape (p, k)
         Right-hand sides.
 
@@ -208,7 +210,7 @@ def _solve_diagonal_plus_low_rank(diagonal: np.ndarray, factor: np.ndarray, righ
         covariance[np.diag_indices(n_columns)] += diagonal
         return linalg.solve(covariance, right, assume_a="pos", check_finite=False)
     root = np.sqrt(diagonal)
-    scaled = factor / root
+    scaled = np.divide(factor, root, out=factor)
     inner = scaled @ scaled.T
     inner[np.diag_indices(n_rows)] += 1.0
     y = right / root[:, None]
