@@ -1,0 +1,13 @@
+"""The command line: `serab`. One module a group of commands; importing it registers them."""
+
+from __future__ import annotations
+
+from serab_lib.cli import audio, grid, listing
+from serab_lib.cli.app import app
+
+__all__ = ["app", "audio", "grid", "listing", "main"]
+
+
+def main() -> None:
+    """Run the program."""
+    app()

@@ -1,0 +1,114 @@
+"""`serab tasks`, `serab models` and `serab check`: what there is, and whether it is whole."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import json
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+
+from serab_lib.cli.app import AsJson, Data, Weights, command, output, print_rows, progress
+from serab_lib.errors import SerabError, printable
+
+
+@command
+def tasks(data: Data = None, as_json: AsJson = False) -> None:
+    """List the tasks: their language, access, licence and what is on disk."""
+    from serab_lib.corpus import find_corpus
+    from serab_lib.tasks import TASKS
+
+    rows = []
+    for task in TASKS.values():
+        row = {
+            "code": task.code,
+            "name": task.name,
+            "language": task.language,
+            "classes": len(set(task.emotions.values())),
+            "access": task.access,
+            "licence": task.licence,
+            "on_disk": "no",
+            "utterances": 0,
+            "source": task.source,
+        }
+        try:
+            corpus = find_corpus(task, data)
+        except SerabError as error:
+            row["problem"] = str(error)
+        else:
+            row["on_disk"] = "complete" if corpus.complete else "incomplete"
+            row["on_disk"] += ", synthetic" if corpus.synthetic else ""
+            row["utterances"] = len(corpus.utterances)
+        rows.append(row)
+    shown = ("code", "name", "language", "classes", "access", "on_disk", "utterances", "licence")
+    print_rows(rows, shown, as_json)
+
+
+@command
+def models(weights: Weights = None, as_json: AsJson = False) -> None:
+    """List the extractors: parameters, embedding size, and whether their weights are at hand."""
+    from serab_lib.checkpoints import CHECKPOINTS
+    from serab_lib.extractors.registry import EXTRACTORS
+
+    rows = []
+    for entry in EXTRACTORS.values():
+        (checkpoint, *_) = CHECKPOINTS.get(entry.name, (None,))
+        rows.append(
+            {
+                "name": entry.name,
+                "title": entry.title,
+                "embedding_size": entry.embedding_size,
+                "n_parameters": entry.n_parameters,
+                "sample_rate": entry.sample_rate,
+                "licence": entry.licence,
+                "weights": entry.weights_state(weights),
+                "file": checkpoint.file if checkpoint else None,
+                "source": checkpoint.url if checkpoint else None,
+            }
+        )
+    print_rows(rows, ("name", "embedding_size", "n_parameters", "weights", "licence"), as_json)
+
+
+@command
+def check(
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[TASK]...", help="Codes or names. All on disk if none.")
+    ] = None,
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
+    """Decode every file of a corpus and name what is missing, broken, silent or there twice."""
+    from serab_lib.check import check_corpus
+    from serab_lib.corpus import find_data
+    from serab_lib.tasks import TASKS, get_task
+
+    folder = find_data(data)
+    chosen = [get_task(name) for name in names or []]
+    chosen = chosen or [task for task in TASKS.values() if (folder / task.name).is_dir()]
+    if not chosen:
+        raise SerabError(f"no corpus in {folder}: pass --data DIR with one folder per corpus, such as DIR/ravdess")
+    rows = []
+    for task in chosen:
+        with progress() as tell:
+            problems = check_corpus(task, data, progress=functools.partial(tell, f"{task.code}: decoding"))
+        rows += [{"task": task.code, **dataclasses.asdict(problem)} for problem in problems]
+        if not as_json:
+            _print_problems(task.code, problems)
+    if as_json:
+        output.print_json(json.dumps(rows))
+    if any(row["affects_result"] for row in rows):
+        raise typer.Exit(1)
+
+
+def _print_problems(code: str, problems: list[Any], *, n_shown: int = 10) -> None:
+    """Print what is wrong with a corpus, the first few of each kind."""
+    verdict = "not fit for a comparable result" if any(each.affects_result for each in problems) else "complete"
+    output.print(f"[bold]{code}[/]: {verdict}{', with these remarks' if problems else ' and decodable'}")
+    for kind in dict.fromkeys(each.kind for each in problems):
+        alike = [each for each in problems if each.kind == kind]
+        for each in alike[:n_shown]:
+            output.print(f"  {kind}: {escape(printable(each.file))}: {escape(each.consequence)}", soft_wrap=True)
+        if len(alike) > n_shown:
+            output.print(f"  {kind}: {len(alike) - n_shown} more, all with --json")
