@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import datetime
 import logging
 import os
@@ -29,7 +28,6 @@ from serab_lib.tasks import Task, get_task
 
 if TYPE_CHECKING:
     from serab_lib.embeddings import Progress
-    from serab_lib.extractors.base import Extractor
 
 logger = logging.getLogger(__name__)
 
@@ -215,9 +213,12 @@ class _TaskGrid:
 
     def _extract(self, entry: Entry, cells: Sequence[_Cell]) -> list[_Made]:
         from serab_lib.embeddings import extract
+        from serab_lib.extraction import set_statistics
 
         extractor = load_extractor(entry, weights=self.settings.weights, device=self.settings.device)
-        origin = self._set_statistics(extractor)
+        origin = set_statistics(
+            extractor, self.corpus, n_jobs=self.settings.n_jobs, progress=self._tell
+        )
         started = datetime.datetime.now(datetime.UTC)
         made = extract(
             list(self.utterances["path"]),
@@ -238,25 +239,6 @@ class _TaskGrid:
         }
         rows = dict(zip(self.utterances["stem"], made.matrix, strict=True))
         return [_Made(cell, np.stack([rows[stem] for stem in cell.parts["stem"]]), origin) for cell in cells]
-
-    def _set_statistics(self, extractor: Extractor) -> dict[str, Any]:
-        """Give the extractor the task's log-mel statistics: the published ones, or measured on train."""
-        from serab_lib.embeddings import measure_statistics
-        from serab_lib.extractors.base import Statistics, StatisticsExtractor
-
-        if not isinstance(extractor, StatisticsExtractor):
-            return {}
-        if self.task.log_mel_statistics and not self.corpus.synthetic:
-            extractor.with_statistics(Statistics(*self.task.log_mel_statistics))
-            source = "published"
-        else:
-            # One pair per task, whatever the protocol, so that both share their embeddings.
-            parts = split(self.utterances, self.task, "described")
-            train = parts.loc[parts["part"] == "train", "path"]
-            measured = measure_statistics(list(train), extractor, n_jobs=self.settings.n_jobs, progress=self._tell)
-            extractor.with_statistics(measured)
-            source = "measured on the training speakers of the described split"
-        return {"log_mel_statistics": dataclasses.asdict(extractor.statistics) | {"source": source}}
 
     def _evaluate(self, waiting: Sequence[_Made]) -> None:
         """Fit and write; protocols that split a task alike share their fits and differ in what they select."""

@@ -88,8 +88,46 @@ class Results:
         return content
 
     def read_predictions(self, task: str, model: str, protocol: str) -> pd.DataFrame:
-        """Read a cell's predictions, one row per test utterance."""
-        return pd.read_parquet(self._predictions_path(task, model, protocol))
+        """Read a cell's predictions, one row per test utterance.
+
+        Raises
+        ------
+        SerabError
+            If they are not there.
+        """
+        path = self._predictions_path(task, model, protocol)
+        if path.exists():
+            return pd.read_parquet(path)
+        try:
+            return pd.read_csv(path.with_suffix(".csv"), dtype=str)
+        except FileNotFoundError as error:
+            raise SerabError(
+                f"{self.folder} has no predictions of {task}, {model}, {protocol}: compute the cell with `serab run`"
+            ) from error
+
+    def export(self, folder: str | Path) -> None:
+        """Write the results as text alone, small enough to be kept in a repository.
+
+        Parameters
+        ----------
+        folder : str or Path
+            Receives `cells.csv`, `provenance.json` and `predictions/*.csv`; what is there is replaced, cell by
+            cell, and cells that are not in these results stay.
+        """
+        target = Results(folder)
+        target.folder.mkdir(parents=True, exist_ok=True)
+        cells, kept = self.read_cells(), target.read_cells()
+        keys = set(cells[CELL_KEY].itertuples(index=False, name=None))
+        kept = kept[[key not in keys for key in kept[CELL_KEY].itertuples(index=False, name=None)]]
+        for key in sorted(keys):
+            with replaced(target._predictions_path(*key).with_suffix(".csv")) as temporary:
+                self.read_predictions(*key).to_csv(temporary, index=False)
+        with replaced(target.folder / "provenance.json") as temporary:
+            origins = target.read_provenance() | self.read_provenance()
+            temporary.write_text(json.dumps(origins, indent=1, sort_keys=True) + "\n")
+        table = (cells if kept.empty else pd.concat([kept, cells])).sort_values([*CELL_KEY, "classifier"])
+        with replaced(target.folder / "cells.csv") as temporary:
+            table.to_csv(temporary, index=False, float_format="%.6f")
 
     def finished_inputs(self) -> dict[tuple[str, str, str], str | None]:
         """Map each finished cell to the digest of what it was computed from."""
@@ -98,7 +136,7 @@ class Results:
         return {
             key: provenance.get("/".join(key), {}).get("inputs")
             for key in keys
-            if self._predictions_path(*key).exists()
+            if self._predictions_path(*key).exists() or self._predictions_path(*key).with_suffix(".csv").exists()
         }
 
     def write(

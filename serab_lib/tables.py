@@ -25,7 +25,7 @@ def accuracy_grid(cells: pd.DataFrame, protocol: str) -> pd.DataFrame:
     -------
     pandas.DataFrame
         Percent; one row per model, sorted by UM as in the paper, or by name where it is unknown. UM, WM and
-        GM are over the measured tasks and only given where every row has the same ones.
+        GM are over the measured tasks, and only given where there are several and every row has the same ones.
     """
     chosen = cells[(cells["protocol"] == protocol) & cells["selected"].astype(bool)]
     if chosen.empty:
@@ -34,7 +34,7 @@ def accuracy_grid(cells: pd.DataFrame, protocol: str) -> pd.DataFrame:
     accuracies = accuracies[[code for code in TASKS if code in accuracies] + _others(accuracies)]
     sizes = chosen.groupby("task")["n_test"].max()[accuracies.columns]
     grid = 100 * accuracies
-    if not accuracies.isna().any(axis=None):
+    if accuracies.shape[1] > 1 and not accuracies.isna().any(axis=None):
         for model, row in accuracies.iterrows():
             means = summarise_tasks(row, sizes)
             grid.loc[model, list(MEANS)] = [100 * means[name] for name in MEANS]

@@ -415,7 +415,8 @@ def get_task(name: str | Task) -> Task:
     Parameters
     ----------
     name : str or Task
-        ``RAV`` or ``ravdess``; a `Task` is handed back as it is.
+        ``RAV`` or ``ravdess``, or ``path:FILE`` for a corpus of one's own that a TOML file describes; a `Task`
+        is handed back as it is.
 
     Returns
     -------
@@ -434,6 +435,8 @@ def get_task(name: str | Task) -> Task:
     """
     if isinstance(name, Task):
         return name
+    if name.strip().startswith("path:"):
+        return read_task(name.strip().removeprefix("path:"))
     folded = name.strip().casefold()
     for task in TASKS.values():
         if folded in (task.code.casefold(), task.name.casefold()):

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from serab_lib.cli import audio, grid, listing
+from serab_lib.cli import audio, book, grid, listing
 from serab_lib.cli.app import app
 
-__all__ = ["app", "audio", "grid", "listing", "main"]
+__all__ = ["app", "audio", "book", "grid", "listing", "main"]
 
 
 def main() -> None:

@@ -1,0 +1,189 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# (pipeline)=
+# # The pipeline, step by step
+#
+# From a folder of recordings to one accuracy, on one task and with one extractor. Each step is one call of the
+# library, and each has a figure. It takes about a minute.
+#
+# ```{figure} ../book/_static/pipeline.svg
+# :name: fig-pipeline
+# :alt: From an utterance to an accuracy: resampling, log-mel spectrogram, frozen extractor, one vector, speaker normalisation, five classifiers with a grid search, test accuracy.
+# :width: 100%
+#
+# The whole way. Only the classifiers are trained.
+# ```
+
+# %% tags=["setup"]
+# On Colab, this installs the library; where it is installed, it does nothing.
+import importlib.util
+
+if importlib.util.find_spec("serab_lib") is None:
+    get_ipython().run_line_magic(
+        "pip", "install -q 'serab-companion[demo,notebook] @ git+https://github.com/serab-companion/serab-companion'"
+    )
+
+# %% tags=["parameters"]
+profile: str = "demo"
+task: str = "EMV"
+model: str = "logmel-stats"
+protocol: str = "described"
+
+# %%
+from serab_lib import evaluate, load_extractor, plots, split
+from serab_lib.audio import load_audio, log_mel
+from serab_lib.extraction import extract_corpus
+from serab_lib.evaluation.metrics import count_confusions
+from serab_lib.evaluation.protocol import normalise_speakers
+from serab_lib.maps import draw_map
+from serab_lib.show import record, show_audio, show_figure, show_table
+from serab_lib.workspace import open_workspace
+
+workspace = open_workspace(profile)
+corpus = workspace.find_corpus(task)
+workspace.show_origin(corpus)
+
+# %% [markdown]
+# ## The recordings
+#
+# A corpus is a folder. The names of its files say who speaks and which emotion is meant; the library reads them into
+# a table with one row per utterance.
+
+# %%
+utterances = corpus.utterances
+show_table(utterances.drop(columns="path").head(4), name="tbl-utterances", caption="The first utterances.", index=False)
+
+# %% tags=["hide-input"]
+example = utterances.iloc[0]
+if corpus.synthetic:
+    show_audio({f"speaker {example['speaker']}, {example['emotion']}": example["path"]})
+
+# %% [markdown]
+# ## From sound to a picture of it
+#
+# Every file is decoded, mixed down to one channel, and resampled to 16 kHz. The BYOL family looks at the logarithm
+# of a mel spectrogram: 64 bands between 60 and 7,800 Hz, every 10 ms.
+
+# %%
+waveform = load_audio(example["path"])
+spectrogram = log_mel(waveform)
+
+# %% tags=["hide-input"]
+show_figure(
+    plots.pipeline.plot_audio(waveform, spectrogram),
+    name="fig-audio",
+    caption="The first utterance: its waveform, and its log-mel spectrogram.",
+    alt="A waveform above a spectrogram with 64 mel bands; harmonics of the voice show as bright stripes.",
+    vector=False,
+)
+
+# %% [markdown]
+# ## One vector per utterance
+#
+# The extractor is frozen: it was made elsewhere and is not trained here. Networks of the BYOL family first subtract
+# one mean and divide by one standard deviation per task. Whatever an utterance's length, one vector comes out.
+# {doc}`03_baselines` has the list of extractors.
+
+# %%
+extractor = load_extractor(model)
+embeddings = extract_corpus(corpus, extractor)
+record(n_utterances=len(embeddings), embedding_size=extractor.embedding_size, extractor=extractor.title)
+
+# %% [markdown]
+# *{glue:text}`extractor`* gave {glue:text}`n_utterances` vectors of {glue:text}`embedding_size` numbers.
+#
+# ## Three parts, no speaker in two of them
+
+# %%
+parts = split(utterances, corpus.task, protocol)
+show_table(
+    parts.groupby("part", sort=False).agg(utterances=("stem", "size"), speakers=("speaker", "nunique")),
+    name="tbl-parts",
+    caption=f"The parts under the protocol `{protocol}`.",
+)
+
+# %% [markdown]
+# ## Speakers differ more than emotions do
+#
+# In a map of the embeddings, utterances often cluster by who speaks. The benchmark takes that out: it standardises
+# each speaker's embeddings with that speaker's own mean and standard deviation. This uses the test speakers'
+# unlabelled recordings, so it assumes that several utterances of a new speaker are at hand.
+
+# %%
+normalised = normalise_speakers(embeddings, parts["group"], parts["part"])
+maps = {"as extracted": draw_map(embeddings), "normalised": draw_map(normalised)}
+
+# %% tags=["hide-input"]
+show_figure(
+    plots.pipeline.plot_embedding_maps(maps, parts["emotion"], parts["speaker"]),
+    name="fig-maps",
+    caption="The embeddings in two dimensions (t-SNE), before and after speaker normalisation.",
+    alt="Four scatter plots. Before normalisation points cluster by speaker; afterwards the speakers mix.",
+)
+
+# %% [markdown]
+# ## Five classifiers
+#
+# LDA, logistic regression, QDA, a random forest and a support vector machine are fitted on the training part. The
+# hyperparameters are those that do best on the validation part; then each is fitted again on both. Under `described`
+# the classifier with the best validation accuracy is the one whose test accuracy counts.
+
+# %%
+result = evaluate(embeddings, parts, protocol=protocol, classes=corpus.task.classes)
+
+# %% tags=["hide-input"]
+show_figure(
+    plots.pipeline.plot_classifiers(result.scores),
+    name="fig-classifiers",
+    caption="Accuracy of the five classifiers on the validation and the test part, in percent.",
+    alt="Two bars per classifier. The selected classifier is marked below its bars.",
+)
+
+# %%
+scores = result.scores.assign(
+    validation=100 * result.scores["validation_accuracy"],
+    test=100 * result.scores["test_accuracy"],
+    UAR=100 * result.scores["test_uar"],
+)
+show_table(
+    scores[["classifier", "best_params", "validation", "test", "UAR", "selected"]],
+    name="tbl-classifiers",
+    caption="The five classifiers with their chosen hyperparameters; percent.",
+    index=False,
+)
+
+# %% [markdown]
+# ## What is confused with what
+
+# %%
+chosen = scores.loc[scores["selected"]].iloc[0]
+confusions = count_confusions(
+    result.predictions["emotion"], result.predictions[chosen["classifier"]], classes=corpus.task.classes
+)
+record(classifier=chosen["classifier"], accuracy=f"{chosen['test']:.1f}", uar=f"{chosen['UAR']:.1f}")
+
+# %% tags=["hide-input"]
+show_figure(
+    plots.pipeline.plot_confusions(confusions, corpus.task.classes),
+    name="fig-confusions",
+    caption="The selected classifier's test predictions. Shades are shares of the true class, figures are counts.",
+    alt="A confusion matrix; a dark diagonal means that most utterances are recognised.",
+)
+
+# %% [markdown]
+# {glue:text}`classifier` is selected and reaches {glue:text}`accuracy` % accuracy and {glue:text}`uar` % unweighted
+# average recall on the test part. `serab run` does all of this for every task and extractor, writes accuracies,
+# predictions and their provenance, and never computes a finished cell again. {doc}`05_accuracy_grid` shows what came
+# of it.

@@ -1,0 +1,116 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# (grid)=
+# # The accuracy grid
+#
+# The paper's table 3: thirteen extractors on nine tasks. This chapter prints it with the means over tasks recomputed,
+# puts our own measurements beside it, and says for every empty cell why it is empty. It takes a few seconds where
+# results are at hand; the demo computes its own in two minutes.
+
+# %% tags=["setup"]
+# On Colab, this installs the library; where it is installed, it does nothing.
+import importlib.util
+
+if importlib.util.find_spec("serab_lib") is None:
+    get_ipython().run_line_magic(
+        "pip", "install -q 'serab-companion[demo,notebook] @ git+https://github.com/serab-companion/serab-companion'"
+    )
+
+# %% tags=["parameters"]
+profile: str = "demo"
+
+# %%
+from serab_lib import comparison
+from serab_lib.show import record, show_table
+from serab_lib.tables import accuracy_grid
+from serab_lib.workspace import open_workspace
+
+workspace = open_workspace(profile)
+workspace.show_origin()
+
+# %% [markdown] tags=["real"]
+# ## What the paper prints
+#
+# {numref}`tbl-paper` has the paper's accuracies as printed, with the three means computed anew: UM is the mean over
+# tasks, WM weighs them by the number of test utterances, GM is the geometric mean. The means of one row of the
+# original differ; {doc}`07_audit` shows which.
+
+# %% tags=["hide-input", "real"]
+if not workspace.synthetic:
+    show_table(
+        comparison.mark_best(comparison.recompute_paper_grid()),
+        name="tbl-paper",
+        caption="The paper's table 3, means recomputed. Accuracy on test in percent; the best of each column in bold.",
+        sortable=True,
+    )
+
+# %% [markdown]
+# ## What was measured here
+#
+# The means over tasks are given where every row has the same tasks. Under `described` the classifier is chosen on the validation part, and this is
+# what a new model should report. Under `released` it is chosen on the test part, as the authors' code does.
+
+# %% tags=["hide-input"]
+cells = workspace.read_cells()
+for protocol in ("described", "released"):
+    show_table(
+        comparison.mark_best(accuracy_grid(cells, protocol)),
+        name=f"tbl-measured-{protocol}",
+        caption=f"Accuracy on test in percent, protocol `{protocol}`. {workspace.origin}",
+        sortable=True,
+    )
+
+# %% [markdown]
+# With so few test speakers an accuracy is known only roughly. {numref}`tbl-cells` has intervals (Wilson, 95 %), the
+# unweighted average recall, and the classifier of each cell.
+
+# %% tags=["hide-input"]
+measured = comparison.list_measured(cells)
+show_table(
+    measured,
+    name="tbl-cells",
+    caption=f"Every measured cell. Percent. {workspace.origin}",
+    sortable=True,
+    index=False,
+)
+record(n_cells=len(measured))
+
+# %% [markdown]
+# {glue:text}`n_cells` cells stand here.
+
+# %% [markdown] tags=["real"]
+# ## Cell by cell
+#
+# The paper's grid has 117 cells. {numref}`tbl-beside` sets the measured ones beside the paper's under `released`,
+# the protocol that follows the authors' code, and says of each other one why it is empty. Sort by *difference* to see
+# where we part, filter by task or model, or take the table with you as CSV.
+
+# %% tags=["hide-input", "real"]
+if not workspace.synthetic:
+    beside = comparison.compare_with_paper(cells, "released")
+    show_table(
+        beside,
+        name="tbl-beside",
+        caption="Paper and recomputation, cell by cell, protocol `released`. Percent; intervals by Wilson, 95 %.",
+        sortable=True,
+        index=False,
+    )
+
+# %% [markdown]
+# ## Take it with you
+#
+# `serab table --format latex` and `--format csv` write the same grid for a paper of your own. Each number here comes
+# from `results/cells.csv`; `results/provenance.json` says for every cell which audio, weights, versions and commit
+# made it, and `results/predictions/` has what was predicted for each test utterance.

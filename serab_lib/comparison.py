@@ -1,0 +1,150 @@
+"""The paper's accuracy grid with intervals, and ours beside it, cell by cell."""
+
+from __future__ import annotations
+
+import pandas as pd
+from scipy.stats import binomtest
+
+from serab_lib.evaluation.metrics import summarise_tasks
+from serab_lib.extractors.registry import EXTRACTORS
+from serab_lib.file_lists import list_utterances
+from serab_lib.paper import read_accuracies
+from serab_lib.splits import split
+from serab_lib.tasks import PAPER_TASKS, get_task
+
+
+def wilson_interval(accuracy: float, n: int, *, confidence: float = 0.95) -> tuple[float, float]:
+    """Give the interval of a share.
+
+    Parameters
+    ----------
+    accuracy : float
+        Fraction of 1.
+    n : int
+        Number of utterances.
+    confidence : float
+
+    Returns
+    -------
+    low, high : float
+        Fractions of 1, by Wilson's score method (1927). It counts utterances as if they were independent; those
+        of one speaker are not, so it is a lower bound on the uncertainty.
+
+    Examples
+    --------
+    >>> low, high = wilson_interval(0.773, 300)
+    >>> round(low, 3), round(high, 3)
+    (0.723, 0.817)
+    """
+    interval = binomtest(round(accuracy * n), n).proportion_ci(confidence, method="wilson")
+    return float(interval.low), float(interval.high)
+
+
+def count_test_utterances(protocol: str) -> pd.Series:
+    """Count the test utterances of the paper's tasks under a protocol, from the file lists."""
+    sizes = {}
+    for code in PAPER_TASKS:
+        parts = split(list_utterances(code), get_task(code), protocol)
+        sizes[code] = int((parts["part"] == "test").sum())
+    return pd.Series(sizes)
+
+
+def recompute_paper_grid() -> pd.DataFrame:
+    """Take the paper's printed accuracies and recompute its means over tasks.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Percent; 13 models by nine tasks, then UM, WM and GM computed here (WM with the `released` test sizes),
+        sorted by UM as computed.
+    """
+    grid = read_accuracies()[list(PAPER_TASKS)].astype(float)
+    sizes = count_test_utterances("released")
+    means = pd.DataFrame([summarise_tasks(row, sizes) for _, row in grid.iterrows()], index=grid.index)
+    return grid.join(means).sort_values("UM")
+
+
+def mark_best(grid: pd.DataFrame) -> pd.DataFrame:
+    """Write a grid as text with one decimal, the best of each column in bold."""
+    text = grid.map(lambda value: "–" if pd.isna(value) else f"{value:.1f}")
+    for column in grid:
+        best = grid[column].round(1) == grid[column].round(1).max()
+        text.loc[best, column] = "**" + text.loc[best, column] + "**"
+    return text
+
+
+def compare_with_paper(cells: pd.DataFrame, protocol: str) -> pd.DataFrame:
+    """Set every cell of the paper's grid beside the measured one.
+
+    Parameters
+    ----------
+    cells : pandas.DataFrame
+        As `cells.csv` holds them.
+    protocol : str
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per cell of the paper's grid: `task`, `model`, `paper` and its `interval`, `ours` and its
+        interval, `difference` (points), `classifier`, and `state`: measured, or why it is empty. Percent.
+        Measured cells come first; cells of synthetic corpora count for nothing here.
+    """
+    printed = read_accuracies()
+    sizes = count_test_utterances("released")
+    real = cells[~cells["synthetic"].astype(bool)]
+    chosen = real[(real["protocol"] == protocol) & real["selected"].astype(bool)].set_index(["task", "model"])
+    rows = []
+    for entry in EXTRACTORS.values():
+        if entry.paper_row is None:
+            continue
+        for code in PAPER_TASKS:
+            paper = float(printed.loc[entry.paper_row, code])
+            low, high = wilson_interval(paper / 100, sizes[code])
+            row = {"task": code, "model": entry.title, "paper": paper, "paper's interval": _write(low, high)}
+            key = (code, entry.name)
+            rows.append(row | (_describe(chosen.loc[key], paper) if key in chosen.index else _explain(code)))
+    table = pd.DataFrame(rows)
+    return table.sort_values("ours", na_position="last", kind="stable").reset_index(drop=True)
+
+
+def _describe(cell: pd.Series, paper: float) -> dict[str, object]:
+    ours = 100 * float(cell["test_accuracy"])
+    low, high = wilson_interval(float(cell["test_accuracy"]), int(cell["n_test"]))
+    measured = {"ours": ours, "our interval": _write(low, high), "classifier": cell["classifier"]}
+    state = "measured" if cell["complete"] else "measured on an incomplete corpus"
+    return {**measured, "difference": ours - paper, "state": state}
+
+
+def _explain(code: str) -> dict[str, object]:
+    reason = "not measured yet"
+    if get_task(code).access == "restricted":
+        reason += "; the corpus must be asked for"
+    empty = float("nan")
+    return {"ours": empty, "our interval": "–", "classifier": "–", "difference": empty, "state": reason}
+
+
+def _write(low: float, high: float) -> str:
+    return f"{100 * low:.1f}–{100 * high:.1f}"
+
+
+def list_measured(cells: pd.DataFrame) -> pd.DataFrame:
+    """List the selected cells of both protocols: accuracy, interval, UAR, validation accuracy, classifier."""
+    chosen = cells[cells["selected"].astype(bool)]
+    rows = []
+    for _, cell in chosen.iterrows():
+        low, high = wilson_interval(cell["test_accuracy"], int(cell["n_test"]))
+        entry = EXTRACTORS.get(cell["model"])
+        rows.append(
+            {
+                "task": cell["task"],
+                "model": entry.title if entry else cell["model"],
+                "protocol": cell["protocol"],
+                "accuracy": 100 * cell["test_accuracy"],
+                "interval": _write(low, high),
+                "UAR": 100 * cell["test_uar"],
+                "validation": 100 * cell["validation_accuracy"],
+                "classifier": cell["classifier"],
+                "test utterances": int(cell["n_test"]),
+            }
+        )
+    return pd.DataFrame(rows).sort_values(["task", "protocol", "accuracy"], ascending=[True, True, False])

@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+
+from serab_lib.book.weaving import describe_run, weave
+
+PROVENANCE = {"commit": "abc123", "versions": {"torch": "2.13"}, "machine": "a laptop"}
+
+
+def executed(*outputs, tags=()):
+    cell = new_code_cell("show()", metadata={"tags": list(tags)}, outputs=list(outputs))
+    papermill = {"parameters": {"profile": "demo"}, "start_time": "2026-01-02T03:04:05", "duration": 7.4}
+    return new_notebook(cells=[new_markdown_cell("(x)=\n# A chapter"), cell], metadata={"papermill": papermill})
+
+
+def display(data, **description):
+    return new_output("display_data", data, metadata={"serab": description})
+
+
+@pytest.fixture
+def woven(tmp_path):
+    def run(notebook):
+        path = tmp_path / "05_x.ipynb"
+        nbformat.write(notebook, path)
+        complaints = weave(path, PROVENANCE)
+        return nbformat.read(path, as_version=4), complaints
+
+    return run
+
+
+def test_table_becomes_a_numbered_one(woven):
+    markdown = "| a |\n|--:|\n| 1 |"
+    output = display({"text/markdown": markdown}, kind="table", name="tbl-x", caption="Of `x`.", sortable=True)
+    notebook, _ = woven(executed(output))
+    text = notebook.cells[2].source
+    assert text.startswith(":::::{table} Of `x`.\n:name: tbl-x\n:class: serab-table sortable\n")
+    assert markdown in text
+    assert notebook.cells[1].outputs == []
+
+
+def test_figure_is_written_to_a_file_with_its_alternative_text(woven, tmp_path):
+    output = display({"image/svg+xml": "<svg/>"}, kind="figure", name="fig-x", caption="C.", alt="What\nit shows.")
+    notebook, _ = woven(executed(output))
+    assert (tmp_path / "_figures" / "05_x-fig-x.svg").read_text() == "<svg/>"
+    assert ":alt: What it shows.\n" in notebook.cells[2].source
+    assert ":name: fig-x\n" in notebook.cells[2].source
+
+
+def test_other_outputs_stay_and_complaints_are_handed_on(woven):
+    plain = new_output("stream", name="stdout", text="hello")
+    noise = new_output("stream", name="stderr", text="careful")
+    notebook, complaints = woven(executed(plain, noise))
+    assert [output.text for output in notebook.cells[1].outputs] == ["hello"]
+    assert complaints == ["careful"]
+
+
+def test_setup_and_parameters_are_folded(woven):
+    notebook, _ = woven(executed(tags=["injected-parameters"]))
+    assert "hide-input" in notebook.cells[1].metadata.tags
+
+
+def test_page_ends_with_how_it_was_made(woven):
+    notebook, _ = woven(executed())
+    text = notebook.cells[-1].source
+    for part in ("`profile='demo'`", "2026-01-02 03:04", "7 s", "`abc123`", "torch 2.13", "a laptop", "05_x.py"):
+        assert part in text
+
+
+def test_status_says_title_and_seconds(tmp_path):
+    path = tmp_path / "05_x.ipynb"
+    nbformat.write(executed(), path)
+    assert describe_run(path) | {"finished": ""} == {
+        "notebook": "05_x",
+        "title": "A chapter",
+        "seconds": 7.4,
+        "finished": "",
+    }

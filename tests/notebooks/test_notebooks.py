@@ -1,0 +1,94 @@
+"""Every notebook: its pair is in sync, its outputs are stripped, and its cells call the library."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import jupytext
+import nbformat
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+SOURCES = sorted((ROOT / "notebooks").glob("*.py"))
+MAX_LINES = 15
+
+
+def read(source: Path) -> nbformat.NotebookNode:
+    return jupytext.read(source)
+
+
+def code_cells(source: Path) -> list[nbformat.NotebookNode]:
+    return [cell for cell in read(source).cells if cell.cell_type == "code"]
+
+
+def is_file(cell: nbformat.NotebookNode) -> bool:
+    """A cell that writes a file of the reader's own."""
+    return cell.source.startswith("%%writefile")
+
+
+pytestmark = pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
+
+
+def test_pair_is_in_sync(source):
+    pair = nbformat.read(source.with_suffix(".ipynb"), as_version=4)
+    cells = read(source).cells
+    assert [(c.cell_type, c.source, c.metadata) for c in pair.cells] == [
+        (c.cell_type, c.source, c.metadata) for c in cells
+    ], "run `make notebooks`"
+    assert pair.metadata.kernelspec.language == "python"
+
+
+def test_outputs_are_stripped(source):
+    pair = nbformat.read(source.with_suffix(".ipynb"), as_version=4)
+    for cell in pair.cells:
+        assert not cell.get("outputs") and not cell.get("execution_count")
+
+
+def test_begins_with_title_then_setup_then_parameters(source):
+    cells = read(source).cells
+    assert re.search(r"^# \S", cells[0].source, re.MULTILINE)
+    tags = [cell.metadata.get("tags", []) for cell in cells if cell.cell_type == "code"]
+    assert tags[0] == ["setup"] and tags[1] == ["parameters"]
+    assert sum("parameters" in each for each in tags) == 1
+
+
+def test_parameters_are_literals_on_lines_of_their_own(source):
+    (cell,) = [cell for cell in code_cells(source) if "parameters" in cell.metadata.get("tags", [])]
+    for line in cell.source.splitlines():
+        assert re.fullmatch(r"\w+: (str|int|float|bool) = \S[^=]*", line), line
+        ast.literal_eval(line.split(" = ")[1])
+
+
+def test_cells_hold_no_plumbing(source):
+    for cell in code_cells(source):
+        if is_file(cell):
+            continue
+        for node in ast.walk(ast.parse(cell.source)):
+            assert not isinstance(node, ast.FunctionDef | ast.ClassDef | ast.Lambda), cell.source
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and "caption" not in cell.source:
+                assert not re.match(r"(/|\.{1,2}/|~|[A-Za-z]:\\)", node.value), f"a path: {node.value}"
+
+
+def test_cells_are_short(source):
+    for cell in code_cells(source):
+        assert len(cell.source.splitlines()) <= MAX_LINES, cell.source
+
+
+def test_setup_installs_from_the_one_address(source):
+    config = yaml.safe_load((ROOT / "_config.yml").read_text())
+    setup = code_cells(source)[0].source
+    assert f"git+{config['repository']['url']}'" in setup
+
+
+def test_figures_have_captions_and_alternative_text(source):
+    for cell in code_cells(source):
+        if is_file(cell):
+            continue
+        for node in ast.walk(ast.parse(cell.source)):
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") in ("show_figure", "show_table"):
+                given = {keyword.arg for keyword in node.keywords}
+                assert {"name", "caption"} <= given
+                assert node.func.id == "show_table" or "alt" in given
