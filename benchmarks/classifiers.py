@@ -26,7 +26,7 @@ from sklearn.model_selection import GridSearchCV, PredefinedSplit
 from sklearn.svm import SVC
 
 from serab_lib.evaluation.classifiers import GRIDS, fit_classifier
-from serab_lib.evaluation.discriminant import LinearDiscriminant
+from serab_lib.evaluation.linear_discriminant import LinearDiscriminant
 
 PARTS = {"train": 840, "validation": 300, "test": 300}
 N_QUICK = 392

@@ -19,7 +19,8 @@ from sklearn.model_selection import ParameterGrid
 
 from serab_lib.errors import SerabError, unknown_name
 from serab_lib.evaluation import logistic, svm
-from serab_lib.evaluation.discriminant import LinearDiscriminant, compute_log_posteriors, iterate_spreads
+from serab_lib.evaluation.linear_discriminant import LinearDiscriminant
+from serab_lib.evaluation.quadratic_discriminant import compute_log_posteriors, iterate_spreads
 
 CLASSIFIERS = ("LDA", "LR", "QDA", "RF", "SVC")
 

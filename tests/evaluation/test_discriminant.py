@@ -8,9 +8,9 @@ from sklearn.discriminant_analysis import LinearDiscriminantAnalysis, QuadraticD
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import check_estimator
 
-from serab_lib.evaluation import discriminant
-from serab_lib.evaluation.discriminant import (
-    LinearDiscriminant,
+from serab_lib.evaluation import linear_discriminant
+from serab_lib.evaluation.linear_discriminant import LinearDiscriminant
+from serab_lib.evaluation.quadratic_discriminant import (
     QuadraticDiscriminant,
     compute_log_posteriors,
     iterate_spreads,
@@ -45,7 +45,7 @@ def assert_same_lda(X: np.ndarray, y: np.ndarray, *, seed: int = 1) -> None:
 @pytest.fixture
 def no_fallback(monkeypatch: pytest.MonkeyPatch) -> None:
     """Fail where scikit-learn would do the work."""
-    monkeypatch.setattr(discriminant, "_fit_in_full", lambda *_: pytest.fail("scikit-learn was asked"))
+    monkeypatch.setattr(linear_discriminant, "_fit_in_full", lambda *_: pytest.fail("scikit-learn was asked"))
 
 
 @pytest.mark.filterwarnings("ignore:Only one sample")
@@ -86,8 +86,8 @@ def test_lda_without_shrinkage_is_left_to_scikit_learn(monkeypatch: pytest.Monke
     X = np.concatenate([centres + half, centres - half])
     y = np.array(["anger", "fear"] * 2)
     asked = []
-    whole = discriminant._fit_in_full
-    monkeypatch.setattr(discriminant, "_fit_in_full", lambda *given: asked.append(1) or whole(*given))
+    whole = linear_discriminant._fit_in_full
+    monkeypatch.setattr(linear_discriminant, "_fit_in_full", lambda *given: asked.append(1) or whole(*given))
     assert_same_lda(X, y)
     assert_same_lda(*make_classes((10, 12), 1))
     assert len(asked) == 2
