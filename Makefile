@@ -15,9 +15,12 @@ export SERAB_WEIGHTS := $(WEIGHTS)
 export SERAB_CACHE ?= $(CURDIR)/.cache
 export JUPYTER_PLATFORM_DIRS := 1
 
-DEMO := _build/demo
+# The demo's corpora and results, where the notebooks look for them, too.
+DEMO := $(SERAB_CACHE)/demo
+PORT ?= 8000
+PROFILE ?= published
 
-.PHONY: help setup demo test lint book reproduce bench serve clean
+.PHONY: help setup demo test lint book notebooks reproduce bench serve clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | column -t -s "$$(printf '\t')"
@@ -27,14 +30,25 @@ setup: $(STAMP)  ## Make the virtual environment .venv with the tested versions
 $(STAMP): pyproject.toml constraints.txt scripts/mend_torchaudio.py
 	$(PYTHON) -c 'import sys; ok = (3, 11) <= sys.version_info[:2] <= (3, 13); sys.exit(0 if ok else "Python 3.11 to 3.13 is needed, this is " + sys.version.split()[0] + ": make PYTHON=python3.12 ...")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[demo,book,test,lint]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[demo,book,stats,test,lint]'
 	$(BIN)/python scripts/mend_torchaudio.py
 	touch $@
 
-demo: setup  ## Run the nine-task grid on synthetic corpora and print it
+demo: setup  ## Run the nine-task grid on synthetic corpora, print it, and build the book of it
 	$(BIN)/serab synthesise --data $(DEMO)/data
 	$(BIN)/serab run --tasks all --models ready --protocol both --data $(DEMO)/data --out $(DEMO)/results
 	$(BIN)/serab table --results $(DEMO)/results
+	$(BIN)/serab book --profile demo
+
+book: setup  ## Build the published book: the paper's tables beside the measurements in results/
+	$(BIN)/serab book --profile published
+
+serve: setup  ## Show a built book on this machine: PROFILE=demo PORT=8000
+	@echo "http://localhost:$(PORT)/ (Ctrl-C ends it)"
+	$(BIN)/python -m http.server $(PORT) --bind 127.0.0.1 --directory _build/$(PROFILE)/html
+
+notebooks: setup  ## Derive each notebook's .ipynb from its .py
+	$(BIN)/jupytext --quiet --to ipynb --update notebooks/*.py
 
 test: setup  ## Run the tests; those on real data where SERAB_DATA and SERAB_WEIGHTS are set
 	$(BIN)/python -m pytest
@@ -42,14 +56,14 @@ test: setup  ## Run the tests; those on real data where SERAB_DATA and SERAB_WEI
 lint: setup  ## Check style and spelling
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/codespell serab_lib tests benchmarks scripts *.md
+	$(BIN)/codespell serab_lib tests benchmarks scripts notebooks/*.py book/*.md *.md
 
 bench: setup  ## Time the engine against the released procedure on the same RAVDESS files
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[bench]'
 	$(BIN)/python benchmarks/run.py
 
-reproduce: setup  ## Run the grid of all nine tasks: DATA= WEIGHTS= DEVICE=cuda JOBS=
-	$(BIN)/serab run --tasks all --models ready --protocol both --device $(DEVICE) $(if $(JOBS),--jobs $(JOBS)) --out results
+reproduce: setup  ## Fetch, run the whole grid, rewrite results/, build the book: DATA= WEIGHTS= DEVICE=cuda JOBS= PLAN=1
+	$(BIN)/serab reproduce --device $(DEVICE) $(if $(JOBS),--jobs $(JOBS)) $(if $(PLAN),--plan)
 
 clean:  ## Remove what was built, but not .venv or results/
 	rm -rf _build .cache .pytest_cache .ruff_cache

@@ -44,6 +44,10 @@ class Checkpoint:
         True where it is to be unpacked into a folder of that name.
     needs_consent : bool
         True where the licence must be accepted by the user before a download.
+    n_bytes : int or None
+        Size, where it is known.
+    mirrors : tuple of str
+        Further addresses of the file; of a folder, which has no file of its own, those of its .tar.gz.
     """
 
     file: str
@@ -55,9 +59,11 @@ class Checkpoint:
     also_sha256: tuple[str, ...] = ()
     is_folder: bool = False
     needs_consent: bool = False
+    n_bytes: int | None = None
+    mirrors: tuple[str, ...] = ()
 
 
-def _serab(file: str, git_blob: str, sha256: str | None = None) -> Checkpoint:
+def _serab(file: str, git_blob: str, sha256: str | None = None, n_bytes: int | None = None) -> Checkpoint:
     root = "https://github.com/Neclow/SERAB"
     return Checkpoint(
         file=file,
@@ -66,10 +72,11 @@ def _serab(file: str, git_blob: str, sha256: str | None = None) -> Checkpoint:
         licence_url=f"{root}/blob/main/LICENSE",
         git_blob=git_blob,
         sha256=sha256,
+        n_bytes=n_bytes,
     )
 
 
-def _ntt(embedding_size: int, git_blob: str, sha256: str | None = None) -> Checkpoint:
+def _ntt(embedding_size: int, git_blob: str, sha256: str | None = None, n_bytes: int | None = None) -> Checkpoint:
     root = "https://github.com/nttcslab/byol-a"
     file = f"AudioNTT2020-BYOLA-64x96d{embedding_size}.pth"
     return Checkpoint(
@@ -79,17 +86,19 @@ def _ntt(embedding_size: int, git_blob: str, sha256: str | None = None) -> Check
         licence_url=f"{root}/blob/master/LICENSE.pdf",
         git_blob=git_blob,
         sha256=sha256,
+        n_bytes=n_bytes,
         needs_consent=True,
     )
 
 
-def _torchaudio(file: str, licence_url: str, sha256: str | None = None) -> Checkpoint:
+def _torchaudio(file: str, licence_url: str, sha256: str | None = None, n_bytes: int | None = None) -> Checkpoint:
     return Checkpoint(
         file=file,
         url=f"https://download.pytorch.org/torchaudio/models/{file}",
         licence="MIT",
         licence_url=licence_url,
         sha256=sha256,
+        n_bytes=n_bytes,
     )
 
 
@@ -105,6 +114,7 @@ CHECKPOINTS: dict[str, tuple[Checkpoint, ...]] = {
             512,
             "314a35a543ddca60f175addfa6fbeecb56e1944a",
             "6cc64226318494f06ef41d7e5810be7d37abfd6490da45abdab48f188c5332e2",
+            2_410_576,
         ),
     ),
     "byol-a-1024": (_ntt(1024, "1c04492d54707e53f04fb664ec6bf3ec655d47f0"),),
@@ -114,6 +124,7 @@ CHECKPOINTS: dict[str, tuple[Checkpoint, ...]] = {
             "default512_BYOLAs64x96-2107281850-e100-bs256-lr0003-rs42.pth",
             "f4283f224c40a869e7bed9fd64316342ee2809c7",
             "449f5d0dc6b6fa8433d5e43769097520d3bc0fdae88977a7ac29e2e72ca51b52",
+            2_409_434,
         ),
     ),
     "byol-s-1024": (
@@ -153,6 +164,7 @@ CHECKPOINTS: dict[str, tuple[Checkpoint, ...]] = {
             licence=_AUDIOSET_LICENCE,
             licence_url=_TENSORFLOW_LICENCE,
             sha256="13c3308955bbfaef262f175ac9c40e47b134573a93984f009220dd7cc12a1744",
+            n_bytes=15_296_092,
         ),
         Checkpoint(
             file="yamnet.tflite",
@@ -171,6 +183,7 @@ CHECKPOINTS: dict[str, tuple[Checkpoint, ...]] = {
             licence=_AUDIOSET_LICENCE,
             licence_url=_TENSORFLOW_LICENCE,
             sha256="10086976245803799d9194e9a73d9b6c1549c71d1b80106f5cade5608a561f4b",
+            n_bytes=288_567_937,
         ),
     ),
     "trill": (
@@ -180,6 +193,10 @@ CHECKPOINTS: dict[str, tuple[Checkpoint, ...]] = {
             url="https://www.kaggle.com/models/google/nonsemantic-speech-benchmark/tensorFlow2/trill",
             licence="Apache-2.0 (its code)",
             licence_url="https://github.com/google-research/google-research/blob/master/LICENSE",
+            mirrors=(
+                "https://tfhub.dev/google/nonsemantic-speech-benchmark/trill/3?tf-hub-format=compressed",
+                "https://www.kaggle.com/api/v1/models/google/nonsemantic-speech-benchmark/tensorFlow2/trill/3/download",
+            ),
         ),
     ),
     "wav2vec2-base": (_torchaudio("wav2vec2_fairseq_base_ls960.pth", _FAIRSEQ_LICENCE),),
@@ -192,6 +209,7 @@ CHECKPOINTS: dict[str, tuple[Checkpoint, ...]] = {
             "wavlm_base_plus.pth",
             _WAVLM_LICENCE,
             "136a3e720c04f2c77bf7a4dc6a3868b14d5a2c145a988114b733cb1a8428be98",
+            377_604_347,
         ),
     ),
     "wavlm-large": (_torchaudio("wavlm_large.pth", _WAVLM_LICENCE),),

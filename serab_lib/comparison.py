@@ -3,41 +3,14 @@
 from __future__ import annotations
 
 import pandas as pd
-from scipy.stats import binomtest
 
+from serab_lib.evaluation.intervals import wilson_interval
 from serab_lib.evaluation.metrics import summarise_tasks
 from serab_lib.extractors.registry import EXTRACTORS
 from serab_lib.file_lists import list_utterances
 from serab_lib.paper import read_accuracies
 from serab_lib.splits import split
 from serab_lib.tasks import PAPER_TASKS, get_task
-
-
-def wilson_interval(accuracy: float, n: int, *, confidence: float = 0.95) -> tuple[float, float]:
-    """Give the interval of a share.
-
-    Parameters
-    ----------
-    accuracy : float
-        Fraction of 1.
-    n : int
-        Number of utterances.
-    confidence : float
-
-    Returns
-    -------
-    low, high : float
-        Fractions of 1, by Wilson's score method (1927). It counts utterances as if they were independent; those
-        of one speaker are not, so it is a lower bound on the uncertainty.
-
-    Examples
-    --------
-    >>> low, high = wilson_interval(0.773, 300)
-    >>> round(low, 3), round(high, 3)
-    (0.723, 0.817)
-    """
-    interval = binomtest(round(accuracy * n), n).proportion_ci(confidence, method="wilson")
-    return float(interval.low), float(interval.high)
 
 
 def count_test_utterances(protocol: str) -> pd.Series:
@@ -99,8 +72,8 @@ def compare_with_paper(cells: pd.DataFrame, protocol: str) -> pd.DataFrame:
             continue
         for code in PAPER_TASKS:
             paper = float(printed.loc[entry.paper_row, code])
-            low, high = wilson_interval(paper / 100, sizes[code])
-            row = {"task": code, "model": entry.title, "paper": paper, "paper's interval": _write(low, high)}
+            row = {"task": code, "model": entry.title, "paper": paper}
+            row["paper's interval"] = _write_interval(paper / 100, sizes[code])
             key = (code, entry.name)
             rows.append(row | (_describe(chosen.loc[key], paper) if key in chosen.index else _explain(code)))
     table = pd.DataFrame(rows)
@@ -109,8 +82,8 @@ def compare_with_paper(cells: pd.DataFrame, protocol: str) -> pd.DataFrame:
 
 def _describe(cell: pd.Series, paper: float) -> dict[str, object]:
     ours = 100 * float(cell["test_accuracy"])
-    low, high = wilson_interval(float(cell["test_accuracy"]), int(cell["n_test"]))
-    measured = {"ours": ours, "our interval": _write(low, high), "classifier": cell["classifier"]}
+    interval = _write_interval(float(cell["test_accuracy"]), int(cell["n_test"]))
+    measured = {"ours": ours, "our interval": interval, "classifier": cell["classifier"]}
     state = "measured" if cell["complete"] else "measured on an incomplete corpus"
     return {**measured, "difference": ours - paper, "state": state}
 
@@ -123,8 +96,9 @@ def _explain(code: str) -> dict[str, object]:
     return {"ours": empty, "our interval": "–", "classifier": "–", "difference": empty, "state": reason}
 
 
-def _write(low: float, high: float) -> str:
-    return f"{100 * low:.1f}–{100 * high:.1f}"
+def _write_interval(accuracy: float, n: int) -> str:
+    interval = wilson_interval(round(accuracy * n), n)
+    return f"{100 * interval.low:.1f}–{100 * interval.high:.1f}"
 
 
 def list_measured(cells: pd.DataFrame) -> pd.DataFrame:
@@ -132,7 +106,6 @@ def list_measured(cells: pd.DataFrame) -> pd.DataFrame:
     chosen = cells[cells["selected"].astype(bool)]
     rows = []
     for _, cell in chosen.iterrows():
-        low, high = wilson_interval(cell["test_accuracy"], int(cell["n_test"]))
         entry = EXTRACTORS.get(cell["model"])
         rows.append(
             {
@@ -140,7 +113,7 @@ def list_measured(cells: pd.DataFrame) -> pd.DataFrame:
                 "model": entry.title if entry else cell["model"],
                 "protocol": cell["protocol"],
                 "accuracy": 100 * cell["test_accuracy"],
-                "interval": _write(low, high),
+                "interval": _write_interval(cell["test_accuracy"], int(cell["n_test"])),
                 "UAR": 100 * cell["test_uar"],
                 "validation": 100 * cell["validation_accuracy"],
                 "classifier": cell["classifier"],

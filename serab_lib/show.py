@@ -43,7 +43,7 @@ def show_table(frame: pd.DataFrame, *, name: str, caption: str, sortable: bool =
         Whether the row names are part of the table.
     """
     shown = frame.reset_index() if index else frame
-    shown = shown.map(_format_value).rename(columns=str)
+    shown = shown.map(_format_value).rename(columns=lambda name: str(name).replace("_", " "))
     alignment = ["right" if _is_numeric(shown[column]) else "left" for column in shown]
     markdown = shown.to_markdown(index=False, colalign=alignment, disable_numparse=True)
     styler = shown.style.set_caption(caption).hide(axis="index").format(_as_html)
@@ -66,9 +66,12 @@ def show_figure(figure: Figure, *, name: str, caption: str, alt: str, vector: bo
     vector : bool
         SVG; False for PNG, where there are thousands of marks.
     """
+    import matplotlib as mpl
+
     stream = io.BytesIO()
     if vector:
-        figure.savefig(stream, format="svg", metadata={"Date": None}, bbox_inches="tight")
+        with mpl.rc_context({"svg.hashsalt": "serab"}):  # the same figure gives the same file
+            figure.savefig(stream, format="svg", metadata={"Date": None}, bbox_inches="tight")
         data = {"image/svg+xml": stream.getvalue().decode()}
     else:
         figure.savefig(stream, format="png", dpi=160, bbox_inches="tight")
@@ -105,6 +108,19 @@ def show_banner(title: str, text: str, *, kind: str = "note") -> None:
     style = classes.get(kind, "admonition warning synthetic")
     box = f'<div class="{style}"><p class="admonition-title">{html.escape(title)}</p><p>{html.escape(text)}</p></div>'
     _publish({"text/html": box, "text/plain": f"{title}: {text}"}, {})
+
+
+def show_markdown(text: str, *, name: str) -> None:
+    """Show text that was put together by the library.
+
+    Parameters
+    ----------
+    text : str
+        Markdown.
+    name : str
+        What it is.
+    """
+    _publish({"text/markdown": text, "text/plain": text}, {"kind": "markdown", "name": name})
 
 
 def record(**values: object) -> None:

@@ -39,7 +39,8 @@ class Task:
         Regular expression for a whole file stem, with named groups: ``emotion``, ``speaker`` and what else a
         split goes by.
     emotions : mapping
-        Code in the name to class.
+        Code in the name to class. Their order numbers the classes, as in the release's loaders: an SVM's tied votes
+        go to the lower number. (IEM4's loader numbers them in the order of a set, which changes from run to run.)
     speaker_format : str
         How the speaker's name is made of the pattern's groups.
     released_group : str

@@ -70,8 +70,7 @@ _RECORDS = (
         "Computing, 5(4), 377-390. https://doi.org/10.1109/TAFFC.2014.2336244",
         pattern=r"(?P<speaker>\d{4})_(?P<sentence>[A-Z]{3})_(?P<emotion>[A-Z]{3})_(?P<level>LO|MD|HI|XX)",
         emotions={
-            "ANG": "anger", "DIS": "disgust", "FEA": "fear", "HAP": "happiness", "NEU": "neutral",
-            "SAD": "sadness"
+            "NEU": "neutral", "HAP": "happiness", "SAD": "sadness", "ANG": "anger", "FEA": "fear", "DIS": "disgust"
         },
         examples={"1001_DFA_ANG_XX": ("1001", "anger"), "1091_WSI_SAD_XX": ("1091", "sadness")},
         excluded={
@@ -100,7 +99,7 @@ _RECORDS = (
         "https://doi.org/10.21437/Interspeech.2005-446",
         pattern=r"(?P<speaker>\d\d)(?P<text>[a-z]\d\d)(?P<emotion>[AEFLNTW])(?P<version>[a-z])",
         emotions={
-            "W": "anger", "E": "disgust", "A": "fear", "F": "happiness", "T": "sadness", "L": "boredom",
+            "W": "anger", "L": "boredom", "E": "disgust", "A": "fear", "F": "happiness", "T": "sadness",
             "N": "neutral"
         },
         examples={"03a01Fa": ("03", "happiness"), "16b10Wb": ("16", "anger"), "08a01Na": ("08", "neutral")},
@@ -171,8 +170,8 @@ _RECORDS = (
         pattern=r"03-01-(?P<emotion>0[1-8])-(?P<intensity>\d\d)-(?P<statement>\d\d)-(?P<repetition>\d\d)"
         r"-(?P<speaker>\d\d)",
         emotions={
-            "01": "neutral", "02": "calm", "03": "happiness", "04": "sadness", "05": "anger", "06": "fear",
-            "07": "disgust", "08": "surprise"
+            "05": "anger", "07": "disgust", "06": "fear", "03": "happiness", "04": "sadness", "08": "surprise",
+            "01": "neutral", "02": "calm"
         },
         examples={"03-01-05-01-02-01-01": ("01", "anger"), "03-01-06-01-02-01-12": ("12", "fear")},
         other_files={

@@ -104,9 +104,14 @@ class Workspace:
         done = {key for key in [*summary.computed, *summary.present]}
         return cells[[key in done for key in zip(cells["task"], cells["model"], cells["protocol"], strict=True)]]
 
+    @property
+    def measured(self) -> Results:
+        """Results on real recordings, in any profile; they may be empty."""
+        return Results(_find_results())
+
     def read_measured(self) -> pd.DataFrame:
         """Read the cells that were measured on real recordings, in any profile; empty where none are at hand."""
-        cells = Results(_find_results()).read_cells()
+        cells = self.measured.read_cells()
         return cells[~cells["synthetic"].astype(bool)].reset_index(drop=True)
 
     def show_origin(self, corpus: Corpus | None = None) -> None:

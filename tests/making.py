@@ -111,3 +111,16 @@ def make_state(family: str, embedding_size: int) -> dict[str, torch.Tensor]:
     if family == "vggish:VggishExtractor":
         return make_vggish_state()
     return make_byol_state(embedding_size)
+
+
+def write_noises(folder: Path, *, n_files: int = 8, seconds: float = 1.2, rate: int = 16_000) -> list[Path]:
+    """Write clips of noise, each shaped by a tone of its own: audio to pre-train on."""
+    generator = np.random.default_rng(1)
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = [folder / f"clip{number:02d}.wav" for number in range(n_files)]
+    for number, path in enumerate(paths):
+        time = np.arange(int(rate * seconds)) / rate
+        envelope = 0.6 + 0.4 * np.sin(2 * np.pi * (1 + number) * time)
+        tone = np.sin(2 * np.pi * (150 + 90 * number) * time)
+        soundfile.write(path, 0.1 * envelope * (tone + 0.3 * generator.standard_normal(len(time))), rate)
+    return paths

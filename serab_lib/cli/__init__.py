@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from serab_lib.cli import audio, book, grid, listing
+from serab_lib.cli import audio, audit, book, fetch, grid, listing, pretrain, reproduce
 from serab_lib.cli.app import app
 
-__all__ = ["app", "audio", "book", "grid", "listing", "main"]
+__all__ = ["app", "audio", "audit", "book", "fetch", "grid", "listing", "main", "pretrain", "reproduce"]
 
 
 def main() -> None:

@@ -30,7 +30,6 @@ _STYLE = {
     "axes.axisbelow": True,
     "grid.color": "0.9",
     "legend.frameon": False,
-    "svg.hashsalt": "serab",  # the same figure gives the same file
 }
 
 

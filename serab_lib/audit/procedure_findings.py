@@ -1,0 +1,193 @@
+"""Findings about the procedure: what the released code does where the text says something else, or nothing."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+
+from serab_lib.audit.corpora import count_full_scale, wrap_full_scale
+from serab_lib.audit.finding import Finding, count, join
+from serab_lib.audit.label_order import measure_label_order
+from serab_lib.audit.leak import Voices
+from serab_lib.audit.selection import SelectionModel, measure_selection, simulate_selection
+from serab_lib.audit.sources import Sources, place_crop
+from serab_lib.splits import split
+from serab_lib.tasks import Task
+
+CROP_S = 0.95
+CLIP_S = 10.0  # of AudioSet
+SAMPLE_RATE_HZ = 16_000
+_N_ORDERS = 200
+
+
+def find_selection(sources: Sources) -> Iterator[Finding]:
+    """Yield that the classifier is chosen on the test part."""
+    if sources.procedure.selects_on != "test":
+        return
+    sizes = sources.readings[sources.readings["reading"] == "released"]
+    typical = sources.accuracies[list(sizes["task"])].median()
+    model, n_draws = SelectionModel(), min(sources.n_draws, 1_000)
+    simulated = simulate_selection(sizes, typical, model=model, n_draws=n_draws, rng=sources.seed)
+    least, most = (simulated.loc[getattr(simulated["gap"], which)()] for which in ("idxmin", "idxmax"))
+    evidence = (
+        f"Simulated with {n_draws:,} draws for the sizes of the released splits ({model.n_classifiers} classifiers "
+        f"whose true accuracies differ by {100 * model.spread:.0f} points, correlated mistakes), the best on test is "
+        f"above the one chosen on validation by {least['gap']:.1f} ({least['task']}) to {most['gap']:.1f} points "
+        f"({most['task']}) on average."
+    )
+    values = {"least_gap": float(least["gap"]), "most_gap": float(most["gap"]), "n_draws": n_draws}
+    values["mean_gap"] = float(simulated["gap"].mean())
+    if len(sources.cells):
+        cells = sources.cells[~sources.cells["synthetic"].astype(bool)]
+        gaps = measure_selection(cells[cells["protocol"] == "released"])["gap"]
+        if len(gaps):
+            values |= {"measured_cells": len(gaps), "measured_gap": float(100 * gaps.mean())}
+            evidence += (
+                f" In {count(len(gaps), 'measured cell')} it is {100 * gaps.min():.1f} to {100 * gaps.max():.1f} "
+                f"points, {100 * gaps.mean():.1f} on average."
+            )
+    yield Finding(
+        name="selection-on-test",
+        title="The classifier is chosen on the test part",
+        says="The paper says that the best classifier of the grid search is evaluated on the test set.",
+        does="The release fits five classifiers, searches each one's parameters on validation, and reports the one "
+        "whose test accuracy is best.",
+        evidence=evidence,
+        consequence="Printed accuracies are best cases: they are above what the same procedure gives with the choice "
+        "made on validation, more so for small test parts, and models that lie closer together than that cannot be "
+        "ranked by them.",
+        confidence="very likely",
+        where="table 3, all columns; the release's evaluation",
+        values=values,
+    )
+
+
+def find_transductive(sources: Sources) -> Iterator[Finding]:
+    """Yield that normalisation uses the test speakers' own utterances."""
+    if not sources.procedure.transductive:
+        return
+    test = sources.normalisation
+    test = test[(test["part"] == "test") & (test["protocol"] == "released")]
+    yield Finding(
+        name="transductive-normalisation",
+        title="Test utterances are normalised by each other",
+        says="The paper describes classifiers that are fitted on train and validation and evaluated on test.",
+        does="Before that, the release standardises the embeddings of every group with their own mean and standard "
+        "deviation, in the test part too.",
+        evidence="Changing one test utterance's embedding changes what the others of its group are normalised to. The "
+        f"groups of the test parts hold {test['median'].min():.0f} to {test['median'].max():.0f} utterances (median of "
+        "each task).",
+        consequence="The numbers hold for a user who has a collection of utterances of each new speaker, with all "
+        "emotions in it, not for single recordings. No label of the test part is used.",
+        confidence="very likely",
+        where="table 3, all columns; the release's normalisation",
+        values={"smallest_median": float(test["median"].min()), "largest_median": float(test["median"].max())},
+    )
+
+
+def find_class_order(sources: Sources) -> Iterator[Finding]:
+    """Yield that the numbering of the classes decides part of some results, and changes from run to run for IEM4."""
+    if sources.procedure.fixed_class_order:
+        return
+    name, task, accuracy, n_settings = _measure_orders(sources)
+    n_orders = count(math.factorial(len(task.classes)), "order")
+    common = accuracy.round(1).mode().iloc[0]
+    yield Finding(
+        name="class-order",
+        title="Part of the result depends on how the classes are numbered; for IEM4 that changes from run to run",
+        says="The paper does not speak of it: seeds are fixed, so results should repeat.",
+        does="A support vector machine gives tied votes to the class with the lower number. The release numbers the "
+        "classes in the order of each loader's table, and IEM4's in that of a Python set of strings, which depends on "
+        "the hash seed of the run.",
+        evidence=f"{task.title} has {n_orders} of its {len(task.classes)} classes. Over {len(accuracy)} of them the "
+        f"released procedure with {name} gives {accuracy.min():.1f} to {accuracy.max():.1f} %, most often "
+        f"{common:.1f}, as the order decides tied votes and through them which of {n_settings} parameter settings "
+        "validation prefers.",
+        consequence="Printed values hold for one numbering among many that are as good. A rerun on IEM4 need not give "
+        "the same number, whatever the seed; elsewhere a small change of audio or library can tip the same ties.",
+        confidence="certain",
+        where="table 3, wherever the SVM was reported; the release's labels",
+        values={
+            "task": task.code,
+            "embeddings": name,
+            "n_orders": len(accuracy),
+            "lowest": float(accuracy.min()),
+            "highest": float(accuracy.max()),
+            "median": float(accuracy.median()),
+            "n_settings": n_settings,
+        },
+    )
+
+
+def _measure_orders(sources: Sources) -> tuple[str, Task, pd.Series, int]:
+    """Accuracies (percent) over orders of the classes: as kept, of embeddings at hand, or of made-up voices."""
+    if len(sources.orders):
+        kept = sources.orders
+        task = sources.task(kept["task"].iloc[0])
+        return kept["model"].iloc[0], task, 100 * kept["released"], kept["best_params"].astype(str).nunique()
+    task = max(sources.tasks, key=lambda task: len(task.classes))
+    parts = split(sources.utterances[task.code], task, "released")
+    real = {model: matrix for (code, model), matrix in sources.embeddings.items() if code == task.code}
+    # Without embeddings at hand: made-up ones, of voices about as hard to read as real ones.
+    name, matrix = next(iter(real.items()), ("made-up voices", None))
+    kept = sources.utterances[task.code]["stem"].isin(parts["stem"]).to_numpy()
+    matrix = Voices(emotion=0.3).embed(parts, rng=sources.seed) if matrix is None else matrix[kept]
+    orders = measure_label_order(np.asarray(matrix, dtype=float), parts, n_orders=_N_ORDERS, rng=sources.seed)
+    return name, task, 100 * orders["released"], orders["best_params"].astype(str).nunique()
+
+
+def find_crops(sources: Sources) -> Iterator[Finding]:
+    """Yield that pre-training crops all begin at the start of their clip."""
+    if sources.procedure.crops_anywhere:
+        return
+    n_clip, n_crop = round(CLIP_S * SAMPLE_RATE_HZ), round(CROP_S * SAMPLE_RATE_HZ)
+    rng = np.random.default_rng(sources.seed)
+    starts = {
+        sign: {place_crop(n_clip, n_crop, rng, reversed_sign=sign) for _ in range(1_000)} for sign in (False, True)
+    }
+    share = (max(starts[True]) + n_crop) / n_clip
+    yield Finding(
+        name="training-crops",
+        title="Pre-training crops are always cut at the start",
+        says=f"The method takes a random crop of {CROP_S} s of each clip.",
+        does="The release's patch of BYOL-A takes the spare length of a clip with the wrong sign, so that a clip "
+        "longer than the crop is cut at its start.",
+        evidence=f"Of 1,000 crops of a clip of {CLIP_S:.0f} s, {len(starts[False]):,} begin at different places with "
+        f"the right sign and {len(starts[True])} with the reversed one.",
+        consequence=f"Pre-training hears the first {100 * share:.1f} % of such a clip, and the same piece in every "
+        "epoch. It concerns the BYOL-S models, not how they are evaluated; what it cost cannot be told from the "
+        "checkpoints.",
+        confidence="very likely",
+        where="tables 2 and 3, rows BYOL-S; the release's pre-training",
+        values={"share_heard": share, "n_starts": len(starts[True]), "n_starts_intended": len(starts[False])},
+    )
+
+
+def find_full_scale(sources: Sources) -> Iterator[Finding]:
+    """Yield that samples of full scale reach openSMILE as clicks."""
+    if sources.procedure.keeps_full_scale:
+        return
+    wrapped = int(wrap_full_scale([32767])[0])
+    counted = {code: count_full_scale(table) for code, table in sources.sounds.items()}
+    each = [
+        f"{sources.task(code).title} has {int(n['n_samples'])} such samples in {int(n['n_affected'])} of "
+        f"{int(n['n_files']):,} files"
+        for code, n in counted.items()
+    ]
+    at_hand = f" Of the corpora at hand, {join(each)}." if each else ""
+    yield Finding(
+        name="full-scale-click",
+        title="openSMILE receives full-scale samples as clicks",
+        says="The paper uses openSMILE's ComParE 2016 functionals as they are.",
+        does="The release divides 16-bit samples by 32,767; openSMILE's Python wrapper multiplies by 32,768 and "
+        "converts to 16 bits without clipping.",
+        evidence=f"A sample of 32,767 comes out as {wrapped:,}.{at_hand}",
+        consequence="Recordings that reach full scale carry clicks that are not in the corpus, so openSMILE's row may "
+        "be off where there are many of them. The wrap-around is not repeated here, under either protocol.",
+        confidence="certain",
+        where="table 3, row openSMILE",
+        values={"wrapped": wrapped, **{f"n_affected_{code}": int(n["n_affected"]) for code, n in counted.items()}},
+    )

@@ -1,0 +1,115 @@
+"""`serab pretrain`: encoders from audio without labels."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from serab_lib.cli.app import Data, Jobs, command, output, progress, split_names
+from serab_lib.errors import SerabError
+
+
+@command
+def pretrain(
+    audio: Annotated[
+        list[Path] | None, typer.Argument(help="Folders (any depth), audio files, or .txt lists of them.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder of the run.")] = Path("pretrained"),
+    model: Annotated[str, typer.Option(help="byol-s-512, -1024, -2048, byol-s-cvt-256, -512, -2048, or byol-a-….")] = (
+        "byol-s-512"
+    ),
+    task: Annotated[
+        str, typer.Option(help="Train on this task's training part: no speaker of validation or test is heard.")
+    ] = "",
+    audioset_csv: Annotated[Path | None, typer.Option(help="AudioSet's list of segments: use only its files.")] = None,
+    speech: Annotated[bool, typer.Option("--speech", help="Of that list, only segments with speech: BYOL-S.")] = False,
+    labels: Annotated[
+        str, typer.Option(help="Ontology ids in place of speech and its children, comma-separated.")
+    ] = "",
+    epochs: Annotated[int, typer.Option(help="Passes over the clips.")] = 100,
+    batch_size: Annotated[int, typer.Option(help="Crops a step, over all devices.")] = 256,
+    accumulate: Annotated[int, typer.Option(help="Parts a batch is computed in, to save memory.")] = 1,
+    learning_rate: Annotated[float, typer.Option(help="Of AdamW.")] = 3e-4,
+    momentum: Annotated[float, typer.Option(help="Of the target's moving average.")] = 0.99,
+    seed: Annotated[int, typer.Option(help="One seed gives one result on one device.")] = 42,
+    crops_per_clip: Annotated[int, typer.Option(help="Crops of each clip in an epoch.")] = 1,
+    crop_start: Annotated[str, typer.Option(help="random, or released: always at the clip's start.")] = "random",
+    mixup: Annotated[bool, typer.Option(help="Mix views with earlier crops.")] = True,
+    crop: Annotated[bool, typer.Option(help="Cut and resize views at random.")] = True,
+    hidden_size: Annotated[int, typer.Option(help="Width of projector and predictor.")] = 4096,
+    precision: Annotated[str, typer.Option(help="32 or bf16.")] = "32",
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    devices: Annotated[int, typer.Option(help="How many of them.")] = 1,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out, if there is one.")] = False,
+    checkpoint_steps: Annotated[
+        int, typer.Option(help="Steps between checkpoints; one follows each epoch, too.")
+    ] = 500,
+    probe: Annotated[str, typer.Option(help="Task whose validation accuracy is measured during training.")] = "",
+    probe_epochs: Annotated[int, typer.Option(help="Epochs between two measurements.")] = 1,
+    data: Data = None,
+    cache: Annotated[Path | None, typer.Option(help="Folder of caches. Default: SERAB_CACHE, then the user's.")] = None,
+    jobs: Jobs = None,
+) -> None:
+    """Pre-train a BYOL-A, BYOL-S or BYOL-S/CvT encoder on audio files."""
+    from serab_lib.pretraining.config import PretrainConfig
+    from serab_lib.pretraining.distributed import is_leader
+    from serab_lib.pretraining.train import pretrain as train
+
+    config = PretrainConfig(
+        model=model,
+        epochs=epochs,
+        batch_size=batch_size,
+        accumulate=accumulate,
+        learning_rate=learning_rate,
+        momentum=momentum,
+        seed=seed,
+        crops_per_clip=crops_per_clip,
+        crop_start=crop_start,
+        mixup_ratio=PretrainConfig.mixup_ratio if mixup else 0.0,
+        resized_crop=crop,
+        hidden_size=hidden_size,
+        precision=precision,
+        device=device,
+        n_devices=devices,
+        checkpoint_steps=checkpoint_steps,
+        probe_epochs=probe_epochs,
+    )
+    files = _choose_files(audio or [], task, data, audioset_csv, speech, labels)
+    with progress() as tell:
+        log = train(
+            files, out, config, resume=resume, probe=probe or None, data=data, cache=cache, n_jobs=jobs, progress=tell
+        )
+    if not is_leader():
+        return
+    last = log[log["epoch"] == log["epoch"].max()].mean(numeric_only=True)
+    encoder = out / "encoder.pth"
+    pooling = ":mean+max" if model.endswith("cvt-2048") else ""
+    output.print(
+        f"{len(log)} steps; last epoch: loss {last['loss']:.3f}, spread of the embeddings {last['embedding_std']:.3f}, "
+        f"{last['crops_per_s']:.0f} crops a second\n{escape(str(encoder))} is the encoder: "
+        f"serab run --models path:{escape(str(encoder))}{pooling}",
+        soft_wrap=True,
+    )
+
+
+def _choose_files(
+    audio: list[Path], task: str, data: Path | None, segments: Path | None, speech: bool, labels: str
+) -> list[Path]:
+    """Files to train on: those of the arguments and of a task's training part, then AudioSet's selection."""
+    from serab_lib.pretraining.audioset import SPEECH_LABELS, select_segments
+    from serab_lib.pretraining.clips import find_audio, find_training_part
+
+    if not audio and not task:
+        raise SerabError("no audio to train on: name a folder, audio files or a list of them, or a --task")
+    if segments is None and (speech or labels):
+        raise SerabError("--speech and --labels choose from AudioSet's segments: name their list by --audioset-csv")
+    files = find_audio(audio) if audio else []
+    if task:
+        files += find_training_part(task, data)
+    if segments is None:
+        return files
+    chosen = split_names(labels, "--labels") if labels else SPEECH_LABELS if speech else None
+    return select_segments(files, segments, labels=chosen)

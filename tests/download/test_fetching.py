@@ -1,0 +1,473 @@
+"""`fetch` from source to place: shown, verified, unpacked, checked; nothing of a failure looks like a corpus."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import filelock
+import pandas as pd
+import pytest
+import torch
+from archives import make_wav, write_tar, write_zip
+from making import make_byol_state
+from serving import Site
+from typer.testing import CliRunner
+
+from serab_lib import check, checkpoints, corpus
+from serab_lib.checkpoints import CHECKPOINTS, Checkpoint
+from serab_lib.cli import app
+from serab_lib.corpus import find_corpus, read_manifest
+from serab_lib.download import Options, Policy, fetch, places, survey
+from serab_lib.download.corpora import CORPORA
+from serab_lib.download.sources import RemoteFile, Source, get_source, resolve_names
+from serab_lib.errors import SerabError, UnknownNameError
+
+DURATION_S = 0.2
+NAMES = [f"wav/{stem}.wav" for stem in ("03a01Fa", "03a01Nc", "08a01Na", "16b10Wb")]
+RECORDINGS = {name: make_wav(name, duration_s=DURATION_S) for name in NAMES}
+Publish = Callable[..., Source]
+
+
+@pytest.fixture(autouse=True)
+def _small_emodb(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An EmoDB of four recordings."""
+
+    def read(name: str) -> pd.DataFrame | None:
+        table = read_manifest(name)
+        if name != "emodb.csv":
+            return table
+        return table[table["file"].isin(NAMES)].assign(duration_s=str(DURATION_S))
+
+    for module in (corpus, check):
+        monkeypatch.setattr(module, "read_manifest", read)
+
+
+@pytest.fixture
+def publish(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Publish:
+    """Put an EmoDB on the site, answered for in some ways, and make it the official source."""
+
+    def publish(*ways: str, members: dict[str, bytes] | None = None, checksum: bool = False) -> Source:
+        content = write_zip(tmp_path / "site.zip", members or RECORDINGS).read_bytes()
+        digest = f"sha256:{hashlib.sha256(content).hexdigest()}" if checksum else None
+        file = RemoteFile(name="download.zip", urls=(site.add("download.zip", content, *ways),), checksum=digest)
+        source = replace(CORPORA["emodb"], files=(file,))
+        monkeypatch.setitem(CORPORA, "emodb", source)
+        return source
+
+    return publish
+
+
+@pytest.fixture
+def options(tmp_path: Path, policy: Policy) -> Options:
+    return Options(data=tmp_path / "data", weights=tmp_path / "weights", policy=policy)
+
+
+def refuse(name: str, options: Options) -> str:
+    with pytest.raises(SerabError) as caught:
+        fetch(name, options)
+    message = str(caught.value)
+    assert "\n" not in message
+    assert not (Path(options.data) / name).exists(), "nothing of a failed fetch is mistaken for a corpus"
+    return message
+
+
+@pytest.mark.parametrize("checksum", [True, False])
+@pytest.mark.parametrize("ways", [(), ("slow",), ("cut:9000", "good"), ("500", "503", "good")])
+def test_a_corpus_is_fetched(
+    site: Site, publish: Publish, options: Options, ways: tuple[str, ...], checksum: bool
+) -> None:
+    publish(*ways, checksum=checksum)
+    shown, told = [], []
+    made = fetch("emodb", replace(options, announce=shown.append, progress=lambda *n: told.append(n)))
+    assert made.state == "fetched" and made.problems == ()
+    assert ("checksum" in made.verified) == checksum
+    assert find_corpus("emodb", options.data).complete
+    assert [source.name for source in shown] == ["emodb"]
+    assert told
+    assert os.listdir(options.data) == ["emodb"]
+    n_asked = len(site.asked)
+    assert fetch("EMB", options).state == "present"
+    assert len(site.asked) == n_asked
+
+
+@pytest.mark.parametrize(
+    ("ways", "reason"),
+    [
+        (("404",), "HTTP 404"),
+        (("html",), "a web page in place of the file"),
+        (("500",), "HTTP 500, 5 times"),
+        (("cut:9000",), "cut off after|connection broke"),
+    ],
+)
+def test_a_source_that_fails_says_what_to_do_by_hand(
+    publish: Publish, options: Options, ways: tuple[str, ...], reason: str
+) -> None:
+    publish(*ways)
+    message = refuse("emodb", options)
+    assert pytest.approx(1) == len([each for each in reason.split("|") if each in message])
+    assert "http://emodb.bilderbar.info/download/" in message
+    assert "serab fetch emodb --archive FILE" in message
+
+
+def test_offline_names_file_address_and_place(options: Options) -> None:
+    for name in ("cafe", "emovo", "ravdess", "shemo", "subesco", "cremad"):
+        source = get_source(name)
+        message = refuse(name, options)
+        assert "the host cannot be found or reached" in message
+        assert source.page in message or source.advice in message
+        assert str(Path(options.data) / name) in message
+        assert message.count("--archive FILE") == (2 if name == "shemo" else 1)
+
+
+@pytest.mark.parametrize("name", ["iemocap", "savee", "aesdd"])
+def test_what_cannot_be_fetched_says_how_to_get_it(name: str, options: Options) -> None:
+    message = refuse(name, options)
+    assert "http" in message and f"serab fetch {name} --archive FILE" in message
+    assert not Path(options.data).exists()
+
+
+def test_a_wrong_checksum_is_not_unpacked(site: Site, publish: Publish, options: Options) -> None:
+    publish(checksum=True)
+    site.pages["/download.zip"].content = write_zip(Path(options.data).parent / "x.zip", {"a.wav": b"x"}).read_bytes()
+    assert "not the published file (sha256 differs)" in refuse("emodb", options)
+
+
+@pytest.mark.parametrize(
+    ("change", "kind"),
+    [
+        ({NAMES[0]: None}, "missing"),
+        ({NAMES[0]: b"RIFF"}, "undecodable"),
+        ({NAMES[0]: make_wav("x", duration_s=DURATION_S + 0.06)}, "duration"),
+        ({NAMES[0]: b""}, "empty"),
+    ],
+)
+def test_without_checksum_the_list_of_files_decides(
+    publish: Publish, options: Options, change: dict[str, bytes | None], kind: str
+) -> None:
+    members = {name: content for name, content in {**RECORDINGS, **change}.items() if content is not None}
+    publish(members=members)
+    message = refuse("emodb", options)
+    assert "is not put in place" in message and kind in message
+    room = Path(options.data) / ".fetch" / "emodb" / "unpacked"
+    assert f"--data {room}" in message and (room / "emodb").is_dir()
+
+
+def test_other_recordings_in_the_archive_are_not_kept(publish: Publish, options: Options) -> None:
+    publish(members=RECORDINGS | {"egg/strange name.wav": make_wav("egg")})
+    made = fetch("emodb", options)
+    assert "1 recordings" in made.notes[0] and "strange name" in made.notes[0]
+    assert find_corpus("emodb", options.data).complete, "a run does not stop at them"
+
+
+def test_a_damaged_archive_is_fetched_afresh_next_time(site: Site, publish: Publish, options: Options) -> None:
+    publish()
+    whole = site.pages["/download.zip"].content
+    site.pages["/download.zip"].content = whole[:5000]
+    refuse("emodb", options)
+    site.pages["/download.zip"].content = whole
+    assert fetch("emodb", options).state == "fetched"
+
+
+@pytest.mark.parametrize("name", ["../../evil.wav", "/tmp/evil.wav"])
+def test_a_hostile_archive_leaves_nothing(tmp_path: Path, publish: Publish, options: Options, name: str) -> None:
+    publish(members={**RECORDINGS, name: make_wav("evil")})
+    assert "is not unpacked" in refuse("emodb", options)
+    assert not list(tmp_path.rglob("*.wav")) and not Path("/tmp/evil.wav").exists()
+
+
+def test_zenodos_checksum_is_used(
+    site: Site, publish: Publish, options: Options, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (file,) = publish().files
+    digest = hashlib.md5(site.pages["/download.zip"].content).hexdigest()
+    for stated, outcome in ((digest, "fetched"), ("0" * 32, "failed")):
+        listing = {
+            "files": [{"key": file.name, "checksum": f"md5:{stated}", "size": len(site.pages["/download.zip"].content)}]
+        }
+        listed = replace(file, listed_at=site.add("api", json.dumps(listing).encode()))
+        monkeypatch.setitem(CORPORA, "emodb", replace(CORPORA["emodb"], files=(listed,)))
+        if outcome == "fetched":
+            assert "published checksum" in fetch("emodb", options).verified
+            shutil.rmtree(options.data)
+        else:
+            assert "md5 differs" in refuse("emodb", options)
+
+
+def test_a_corpus_of_single_files_goes_on_after_a_failure(
+    site: Site, options: Options, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = []
+    for name, content in RECORDINGS.items():
+        digest = hashlib.sha256(content).hexdigest()
+        urls = (site.add(name, content, "404"), site.add(f"mirror/{name}", content))
+        files.append(RemoteFile(name=name, urls=urls, size=len(content), checksum=f"sha256:{digest}"))
+    site.pages[f"/mirror/{NAMES[2]}"].ways = ["404"]
+    monkeypatch.setitem(CORPORA, "emodb", replace(CORPORA["emodb"], files=tuple(files), packed=False))
+    assert "HTTP 404" in refuse("emodb", options)
+    site.pages[f"/mirror/{NAMES[2]}"].ways = ["good"]
+    made = fetch("emodb", options)
+    assert "published checksum" in made.verified and made.problems == ()
+    assert find_corpus("emodb", options.data).complete
+    assert os.listdir(options.data) == ["emodb"]
+
+
+def test_the_users_archive_needs_no_network(tmp_path: Path, options: Options) -> None:
+    for path in (write_zip(tmp_path / "a.zip", RECORDINGS), write_tar(tmp_path / "a.tgz", RECORDINGS)):
+        made = fetch("emodb", replace(options, archives=(path,)))
+        assert made.state == "fetched" and "list of files" in made.verified
+        assert path.exists(), "the user's archive stays"
+        shutil.rmtree(options.data)
+
+
+def test_an_archive_of_another_corpus_is_refused(tmp_path: Path, options: Options) -> None:
+    other = write_zip(tmp_path / "savee.zip", {"AudioData/DC/a01.wav": make_wav("a")})
+    refuse("emodb", replace(options, archives=(other,)))
+    refuse("emodb", replace(options, archives=(tmp_path / "none.zip",)))
+    refuse("emodb", replace(options, archives=(tmp_path,)))
+
+
+@pytest.mark.parametrize("content", ["incomplete", "synthetic", "other"])
+def test_what_is_in_the_place_is_left_alone(publish: Publish, options: Options, content: str) -> None:
+    publish()
+    place = Path(options.data) / "emodb"
+    place.mkdir(parents=True)
+    if content == "other":
+        (place / "notes.txt").write_text("mine")
+    else:
+        (place / "03a01Fa.wav").write_bytes(RECORDINGS[NAMES[0]])
+    if content == "synthetic":
+        (place / "SYNTHETIC.json").write_text('{"files": {"03a01Fa.wav": "x"}}')
+    before = sorted(place.iterdir())
+    with pytest.raises(SerabError, match="move it away"):
+        fetch("emodb", options)
+    assert sorted(place.iterdir()) == before
+
+
+def test_an_empty_folder_in_the_place_is_no_obstacle(publish: Publish, options: Options) -> None:
+    publish()
+    (Path(options.data) / "emodb").mkdir(parents=True)
+    assert fetch("emodb", options).state == "fetched"
+
+
+def test_a_full_disk_is_seen_before_the_download(
+    site: Site, publish: Publish, options: Options, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish()
+    monkeypatch.setattr(places.shutil, "disk_usage", lambda folder: shutil._ntuple_diskusage(10**9, 10**9, 2 * 10**8))
+    assert "free some space" in refuse("emodb", options)
+    assert site.n_asked("download.zip") == 0
+
+
+def test_two_fetches_of_one_corpus_do_not_meet(publish: Publish, options: Options) -> None:
+    publish()
+    staging = Path(options.data) / ".fetch"
+    staging.mkdir(parents=True)
+    with filelock.FileLock(staging / "emodb.lock"):
+        assert "another process" in refuse("emodb", options)
+    assert fetch("emodb", options).state == "fetched"
+
+
+KILLED = """
+import sys, time
+from pathlib import Path
+from serab_lib.download.retrieval import retrieve
+from serab_lib.download.sources import RemoteFile
+def tell(n_done, n_total):
+    if n_done > 100_000:
+        print("there", flush=True)
+        time.sleep(60)
+retrieve(RemoteFile(name="a.zip", urls=(sys.argv[1],)), Path(sys.argv[2]), tell=tell)
+"""
+
+
+def test_a_killed_download_is_gone_on_with(site: Site, tmp_path: Path, policy: Policy) -> None:
+    from serab_lib.download.retrieval import retrieve
+
+    content = os.urandom(400_000)
+    url = site.add("a.zip", content)
+    with subprocess.Popen([sys.executable, "-c", KILLED, url, str(tmp_path)], stdout=subprocess.PIPE) as process:
+        assert process.stdout.readline() == b"there\n"
+        process.send_signal(signal.SIGKILL)
+    assert not (tmp_path / "a.zip").exists() and (tmp_path / "a.zip.part").exists()
+    retrieve(RemoteFile(name="a.zip", urls=(url,)), tmp_path, policy=policy)
+    assert (tmp_path / "a.zip").read_bytes() == content
+    assert site.ranges()[1] is not None
+
+
+@pytest.fixture
+def model(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> bytes:
+    """A checkpoint that the site publishes as byol-s-512, by its git blob."""
+    torch.save(make_byol_state(), tmp_path / "made.pth")
+    content = (tmp_path / "made.pth").read_bytes()
+    released = Checkpoint(
+        file="released.pth",
+        url=site.add("released.pth", content),
+        licence="MIT",
+        licence_url="https://example.org/licence",
+        git_blob=hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest(),
+    )
+    monkeypatch.setitem(CHECKPOINTS, "byol-s-512", (released,))
+    return content
+
+
+def test_a_checkpoint_lands_under_its_released_name(model: bytes, options: Options) -> None:
+    made = fetch("byol-s-512", options)
+    assert made.path == Path(options.weights) / "released.pth" and made.path.read_bytes() == model
+    assert os.listdir(options.weights) == ["released.pth"]
+    assert checkpoints.require_checkpoint("byol-s-512", options.weights) == made.path
+    assert fetch("byol-s-512", options).state == "present"
+
+
+def test_a_wrong_checkpoint_does_not_arrive(site: Site, model: bytes, options: Options) -> None:
+    site.pages["/released.pth"].content = model[:-1] + b"x"
+    with pytest.raises(SerabError, match="git blob differs") as caught:
+        fetch("byol-s-512", options)
+    assert f"put released.pth into {options.weights}" in str(caught.value)
+    assert not (Path(options.weights) / "released.pth").exists()
+
+
+def test_a_damaged_checkpoint_is_replaced_and_kept(model: bytes, options: Options) -> None:
+    Path(options.weights).mkdir()
+    (Path(options.weights) / "released.pth").write_bytes(b"cut off")
+    assert fetch("byol-s-512", options).state == "fetched"
+    assert {path.name for path in Path(options.weights).iterdir()} == {"released.pth", "released.pth.replaced-1"}
+
+
+def test_a_checkpoint_without_a_hash_must_be_readable(
+    site: Site, model: bytes, options: Options, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (released,) = CHECKPOINTS["byol-s-512"]
+    monkeypatch.setitem(CHECKPOINTS, "byol-s-512", (replace(released, git_blob=None),))
+    site.pages["/released.pth"].content = model[:1000]
+    with pytest.raises(SerabError, match="not a checkpoint of tensors, or is cut off"):
+        fetch("byol-s-512", options)
+    site.pages["/released.pth"].content = model
+    assert "no checksum is published" in fetch("byol-s-512", options).verified
+
+
+def test_a_licence_must_be_accepted(
+    site: Site, model: bytes, options: Options, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (released,) = CHECKPOINTS["byol-s-512"]
+    monkeypatch.setitem(CHECKPOINTS, "byol-s-512", (replace(released, needs_consent=True),))
+    with pytest.raises(SerabError, match=r"read https://example\.org/licence.*--accept-licence"):
+        fetch("byol-s-512", options)
+    assert site.asked == []
+    assert fetch("byol-s-512", replace(options, accept_licence=True)).state == "fetched"
+
+
+def test_the_checkpoints_that_need_consent_are_ntts() -> None:
+    assert {name for name, (first, *_) in CHECKPOINTS.items() if first.needs_consent} == {
+        f"byol-a-{size}" for size in (512, 1024, 2048)
+    }
+
+
+@pytest.mark.parametrize("top", ["", "trill_3/"])
+def test_a_saved_model_is_unpacked_as_a_folder(
+    site: Site, tmp_path: Path, options: Options, monkeypatch: pytest.MonkeyPatch, top: str
+) -> None:
+    members = {f"{top}saved_model.pb": b"graph", f"{top}variables/variables.data-00000-of-00001": b"numbers"}
+    url = site.add("trill.tar.gz", write_tar(tmp_path / "t.tar.gz", members).read_bytes())
+    (released,) = CHECKPOINTS["trill"]
+    monkeypatch.setitem(CHECKPOINTS, "trill", (replace(released, mirrors=(url,)),))
+    made = fetch("trill", options)
+    assert made.path == Path(options.weights) / "trill"
+    assert (made.path / "variables" / "variables.data-00000-of-00001").read_bytes() == b"numbers"
+    assert os.listdir(options.weights) == ["trill"]
+
+
+def test_names_and_groups() -> None:
+    assert get_source("RAV") is get_source("ravdess") is CORPORA["ravdess"]
+    assert get_source("wavlm-large-layer-3").name == "wavlm-large"
+    wanted, withheld = resolve_names(["all"])
+    assert {each.name for each in wanted} == {"cafe", "cremad", "emodb", "emovo", "ravdess", "shemo", "subesco"}
+    assert {each.name for each in withheld} == {"aesdd", "iemocap", "savee"}
+    wanted, withheld = resolve_names(["checkpoints", "byol-a-512"])
+    assert "byol-a-512" in {each.name for each in wanted}
+    assert {each.name for each in withheld} == {"byol-a-1024", "byol-a-2048"}
+    with pytest.raises(UnknownNameError, match="did you mean ravdess"):
+        get_source("ravdes")
+    with pytest.raises(SerabError, match="needs no weights"):
+        get_source("opensmile")
+
+
+def test_the_survey_tells_what_is_there(publish: Publish, model: bytes, options: Options) -> None:
+    publish()
+    fetch("emodb", options)
+    (Path(options.data) / "cafe").mkdir()
+    Path(options.weights).mkdir()
+    (Path(options.weights) / "released.pth").write_bytes(b"cut off")
+    states = {offer.source.name: offer.state for offer in survey(options.data, options.weights, verify=True)}
+    assert states["emodb"] == "there"
+    assert states["cafe"] == states["byol-s-512"] == "not usable"
+    assert states["ravdess"] == states["vggish"] == "can be fetched"
+    assert states["savee"] == "to be asked for" and states["aesdd"] == "by hand"
+    assert states["byol-a-512"] == "licence to accept"
+
+
+def run(*arguments: object) -> tuple[int, str, str]:
+    result = CliRunner().invoke(app, [str(each) for each in arguments])
+    return result.exit_code, result.stdout, result.stderr
+
+
+def test_the_command_shows_fetches_and_says_where(publish: Publish, tmp_path: Path) -> None:
+    publish()
+    code, out, shown = run("fetch", "emodb", "--to", tmp_path / "to")
+    assert code == 0
+    source = CORPORA["emodb"]
+    assert all(text in shown for text in (source.page, source.citation, source.licence, "MB"))
+    assert f"emodb: fetched, {tmp_path / 'to' / 'emodb'}" in out
+    code, out, _ = run("fetch", "emodb", "--data", tmp_path / "to")
+    assert code == 0 and "is there already" in out
+
+
+def test_the_command_goes_on_after_a_failure(publish: Publish, model: bytes, tmp_path: Path) -> None:
+    publish("404")
+    code, out, shown = run("fetch", "emodb", "savee", "byol-s-512", "--to", tmp_path / "to")
+    assert code == 1
+    lines = [line for line in shown.splitlines() if line.startswith("error:")]
+    assert len(lines) == 2 and "EmoDB" in lines[0] and "Register.html" in lines[1]
+    assert "byol-s-512: fetched" in out
+
+
+def test_the_command_names_what_a_group_leaves_out(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("cafe", "cremad", "emovo", "ravdess", "shemo", "subesco", "emodb"):
+        monkeypatch.delitem(CORPORA, name)
+    code, out, _ = run("fetch", "all", "--to", tmp_path)
+    assert code == 0
+    assert [line.partition(":")[0] for line in out.splitlines()] == ["aesdd", "iemocap", "savee"]
+    code, out, _ = run("fetch", "all", "--to", tmp_path, "--json")
+    assert {row["state"] for row in json.loads(out)} == {"left out"}
+
+
+def test_the_list_needs_no_network(tmp_path: Path) -> None:
+    code, out, _ = run("fetch", "--data", tmp_path, "--weights", tmp_path, "--json")
+    rows = json.loads(out)
+    assert code == 0 and {row["name"] for row in rows} == set(CORPORA) | set(CHECKPOINTS)
+    assert all(row["licence"] and row["page"].startswith("http") and row["state"] for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--archive", "x.zip"], "needs the name of its corpus"),
+        (["emodb", "savee", "--archive", "x.zip"], "fetch one at a time"),
+        (["emodb", "--archive", "x.zip"], "there is no archive x.zip"),
+        (["byol-s-512", "--archive", "x.zip"], "is no archive"),
+        (["nothing"], "there is no corpus or checkpoint 'nothing'"),
+        (["byol-a-512"], "LICENSE.pdf"),
+    ],
+)
+def test_mistakes_are_one_line(arguments: list[str], message: str, tmp_path: Path) -> None:
+    code, _, shown = run("fetch", *arguments, "--to", tmp_path / "to")
+    assert code == 1
+    assert message in shown and len(shown.strip().splitlines()) == 1

@@ -1,0 +1,95 @@
+"""Every corpus is read from its archive as delivered: taken with `--archive`, complete, nothing renamed."""
+
+from __future__ import annotations
+
+from pathlib import Path, PurePosixPath
+
+import pandas as pd
+import pytest
+import soundfile
+from archives import BUILDERS, build
+
+from serab_lib import check, corpus
+from serab_lib.audio import load_audio
+from serab_lib.corpus import find_corpus, read_manifest
+from serab_lib.download import Options, fetch
+from serab_lib.download.corpora import CORPORA
+from serab_lib.tasks import TASKS, get_task
+
+# Of the long lists every n-th name is enough here: tests/test_corpus.py reads all of them.
+LONGEST = 400
+
+
+@pytest.fixture
+def _short_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Manifests without durations and hashes, which files of noise cannot have, and no longer than `LONGEST`."""
+
+    def read(name: str) -> pd.DataFrame | None:
+        table = read_manifest(name)
+        if table is None or name.endswith("_sha256.csv"):
+            return None
+        if "utterances" in table:
+            return table.assign(utterances=[str(1 + int(each) // 16) for each in table["utterances"]])
+        step = len(table) // LONGEST + 1
+        return table.iloc[::step].assign(duration_s="")
+
+    for module in (corpus, check):
+        monkeypatch.setattr(module, "read_manifest", read)
+    monkeypatch.setattr("archives.read_manifest", read)
+
+
+@pytest.mark.usefixtures("_short_files")
+@pytest.mark.parametrize("layout", BUILDERS)
+def test_the_archive_as_delivered_becomes_the_corpus(layout: str, tmp_path: Path) -> None:
+    name = layout.partition(",")[0]
+    data, room = tmp_path / "data", tmp_path / "archives"
+    room.mkdir()
+    made = fetch(name, Options(data=data, archives=build(layout, room)))
+    assert (made.state, made.path) == ("fetched", data / name)
+    assert [each for each in made.problems if each.affects_result] == []
+    found = find_corpus(name, data)
+    assert found.complete and not found.synthetic
+    facts = read_manifest(f"{name}.csv")
+    if facts is not None:
+        known = {PurePosixPath(row.file).stem: (row.speaker, row.emotion) for row in facts.itertuples()}
+        assert all(known[row.stem] == (row.speaker, row.emotion) for row in found.utterances.itertuples())
+    assert not list(data.rglob("__MACOSX")) and not list(data.rglob("._*")), "litter stays in the archive"
+    assert {path.suffix for path in (data / name).rglob("*")} & {".exe", ".avi", ".flv"} == set()
+    assert sorted(path.name for path in data.iterdir()) == [name], "nothing else is left behind"
+    assert fetch(name, Options(data=data)).state == "present"
+
+
+@pytest.mark.usefixtures("_short_files")
+@pytest.mark.parametrize(("name", "rates", "channels"), [("emovo", {48_000}, {1, 2}), ("shemo", {22_050, 44_100}, {1})])
+def test_stereo_and_mixed_rates_become_mono_at_16_khz(
+    name: str, rates: set[int], channels: set[int], tmp_path: Path
+) -> None:
+    fetch(name, Options(data=tmp_path, archives=build(name, tmp_path)))
+    paths = list(find_corpus(name, tmp_path).utterances["path"])
+    heads = {path: soundfile.info(path) for path in paths}
+    assert {each.samplerate for each in heads.values()} == rates
+    assert {each.channels for each in heads.values()} == channels
+    for kind in {(each.samplerate, each.channels) for each in heads.values()}:
+        path = next(path for path, each in heads.items() if (each.samplerate, each.channels) == kind)
+        waveform = load_audio(path, sample_rate=16_000)
+        assert waveform.ndim == 1 and abs(len(waveform) - 48) <= 1
+
+
+def test_every_task_has_a_source_with_what_must_be_shown() -> None:
+    assert set(CORPORA) == {task.name for task in TASKS.values()}
+    for name, source in CORPORA.items():
+        assert all((source.page, source.licence, source.citation, source.advice, source.download_size)), name
+        assert (source.access == "restricted") == (get_task(name).access == "restricted")
+        for file in source.files:
+            assert file.urls and all(
+                url.startswith(("https://", "http://emodb", "http://www.emodb")) for url in file.urls
+            )
+            kind, _, digest = (file.checksum or "").partition(":")
+            assert (kind, len(digest)) in (("", 0), ("md5", 32), ("sha256", 64))
+
+
+def test_cremad_comes_file_by_file() -> None:
+    files = CORPORA["cremad"].files
+    assert len(files) == 7_442
+    assert sum(file.size for file in files) == 605_899_936
+    assert {file.name for file in files} == set(read_manifest("cremad.csv")["file"])

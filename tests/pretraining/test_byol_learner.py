@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from serab_lib.errors import SerabError
+from serab_lib.pretraining.byol import Byol, build_encoder, measure_spread, moving_average, prediction_loss
+from serab_lib.pretraining.config import PretrainConfig
+
+TINY = PretrainConfig(model="byol-s-16", hidden_size=32, projection_size=16, dropout=0.0)
+
+
+def make_learner(config: PretrainConfig = TINY) -> Byol:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return Byol(config)
+
+
+def make_views(n: int = 4) -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(1)
+    return tuple(torch.randn(2, n, 1, 64, 16, generator=generator))
+
+
+def test_moving_average_is_a_weighted_mean_and_changes_nothing() -> None:
+    average, value = torch.tensor([1.0, -2.0]), torch.tensor([3.0, 2.0])
+    assert moving_average(average, value, 0.75).tolist() == [1.5, -1.0]
+    assert moving_average(average, value, 1.0).equal(average)
+    assert moving_average(average, value, 0.0).equal(value)
+    assert average.tolist() == [1.0, -2.0]
+    assert value.tolist() == [3.0, 2.0]
+
+
+def test_target_starts_equal_and_apart_in_memory() -> None:
+    learner = make_learner()
+    online = [*learner.encoder.parameters(), *learner.projector.parameters()]
+    for mine, other in zip(learner.target.parameters(), online, strict=True):
+        assert mine.equal(other)
+        assert mine.data_ptr() != other.data_ptr()
+
+
+def test_no_gradient_reaches_the_target() -> None:
+    learner = make_learner()
+    loss, _ = learner(*make_views())
+    loss.backward()
+    assert all(weights.grad is None and not weights.requires_grad for weights in learner.target.parameters())
+    trained = [*learner.encoder.parameters(), *learner.projector.parameters(), *learner.predictor.parameters()]
+    assert all(weights.grad is not None and weights.grad.any() for weights in trained[-3:])
+    assert learner.encoder.features[0].weight.grad.abs().sum() > 0
+
+
+def test_target_follows_by_the_momentum() -> None:
+    learner = make_learner()
+    before = [weights.clone() for weights in learner.target.parameters()]
+    with torch.no_grad():
+        for weights in learner.encoder.parameters():
+            weights.add_(1.0)
+    learner.update_target(0.9)
+    n_encoder = len(list(learner.encoder.parameters()))
+    for i, (old, new) in enumerate(zip(before, learner.target.parameters(), strict=True)):
+        torch.testing.assert_close(new, old + (0.1 if i < n_encoder else 0.0))
+
+
+@pytest.mark.parametrize(("factor", "expected"), [(2.0, 0.0), (-3.0, 4.0)])
+def test_loss_of_equal_and_of_opposite_directions(factor: float, expected: float) -> None:
+    vectors = torch.randn(5, 8, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(prediction_loss(factor * vectors, vectors), torch.full((5,), expected))
+
+
+def test_loss_of_right_angles_is_two() -> None:
+    assert prediction_loss(torch.tensor([[1.0, 0.0]]), torch.tensor([[0.0, 5.0]])).item() == 2
+
+
+def test_both_directions_count() -> None:
+    first, second = make_views()
+    there, _ = make_learner()(first, second)
+    back, _ = make_learner()(second, first)
+    assert there.item() == pytest.approx(back.item(), rel=1e-5)
+    learner = make_learner()
+    online = [learner.predictor(learner.projector(learner.encoder(view))) for view in (first, second)]
+    targets = [learner.target(view) for view in (first, second)]
+    expected = prediction_loss(online[0], targets[1]) + prediction_loss(online[1], targets[0])
+    assert there.item() == pytest.approx(expected.mean().item(), rel=1e-5)
+
+
+def test_spread_of_random_and_of_equal_vectors() -> None:
+    vectors = torch.from_numpy(np.random.default_rng(0).normal(size=(500, 64)))
+    assert measure_spread(vectors).item() == pytest.approx(1, abs=0.05)
+    assert measure_spread(vectors[:1].expand(500, -1)).item() == pytest.approx(0, abs=1e-6)
+
+
+def test_collapse_shows_when_the_predictor_is_removed() -> None:
+    spreads = {}
+    base = torch.randn(24, 1, 64, 8, generator=torch.Generator().manual_seed(2))
+    for predictor in (True, False):
+        config = dataclasses.replace(TINY, predictor=predictor)
+        learner, generator = make_learner(config), torch.Generator().manual_seed(3)
+        online = [weights for weights in learner.parameters() if weights.requires_grad]
+        optimizer = torch.optim.AdamW(online, lr=3e-3)
+        for _ in range(25):
+            chosen = base[torch.randperm(24, generator=generator)[:12]]
+            noise = 0.5 * torch.randn(2, *chosen.shape, generator=generator)
+            loss, measures = learner(*(chosen + noise))
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            learner.update_target(0.9)
+        spreads[predictor] = measures[1].item()
+    assert spreads[False] < 0.7 * spreads[True]
+
+
+@pytest.mark.parametrize(
+    ("model", "size", "n_parameters"),
+    [
+        ("byol-s-512", 512, 600_192),
+        ("BYOL-A-1024", 1024, 1_649_792),
+        ("byol-s-cvt-256", 256, 1_583_488),
+        ("byol-s-cvt-512", 512, 5_012_992),
+        ("byol-s-cvt-2048", 2048, 5_012_992),
+    ],
+)
+def test_encoders_are_those_of_the_registry(model: str, size: int, n_parameters: int) -> None:
+    with torch.device("meta"):
+        encoder = build_encoder(model)
+    assert sum(weights.numel() for weights in encoder.parameters()) == n_parameters
+    assert encoder.embedding_size == size
+
+
+@pytest.mark.parametrize("model", ["vggish", "byol-s-cvt-128", "byol-s-0", "byol-x-512"])
+def test_other_models_are_refused(model: str) -> None:
+    with pytest.raises(SerabError, match=f"no encoder '{model}' to pre-train"):
+        build_encoder(model)
+
+
+def test_dropout_can_be_chosen() -> None:
+    assert build_encoder("byol-s-16").fc[2].p == 0.3
+    assert build_encoder("byol-s-16", dropout=0.0).fc[2].p == 0.0

@@ -1,0 +1,144 @@
+"""A web server on this machine that plays the sources: good, slow, broken, moved or hostile."""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+
+@dataclass
+class Page:
+    """A file of the site, and how its requests are answered: the last way goes on for all further ones.
+
+    Ways: `good`; `slow`; `cut:N`, the line breaks after N bytes; `hang`; `redirect:ADDRESS`; a status such as `503`;
+    `html`, a form in place of the file; `gzip`, a false encoding; `odd range`, another part than asked for.
+    """
+
+    content: bytes
+    ways: list[str] = field(default_factory=lambda: ["good"])
+    etag: str = '"1"'
+    has_ranges: bool = True
+    has_length: bool = True
+    heeds_if_range: bool = True
+
+
+class Site:
+    """What a server has, and what it was asked."""
+
+    def __init__(self) -> None:
+        self.pages: dict[str, Page] = {}
+        self.asked: list[tuple[str, dict[str, str]]] = []
+        self.address = ""
+
+    def add(self, name: str, content: bytes, *ways: str, **options: object) -> str:
+        """Put a file on the site and return its address."""
+        self.pages[f"/{name}"] = Page(content, list(ways) or ["good"], **options)  # type: ignore[arg-type]
+        return f"{self.address}/{name}"
+
+    def n_asked(self, name: str) -> int:
+        return sum(path == f"/{name}" for path, _ in self.asked)
+
+    def ranges(self) -> list[str | None]:
+        return [headers.get("Range") for _, headers in self.asked]
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    site: Site
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+    def do_GET(self) -> None:
+        path = self.path.partition("?")[0]
+        self.site.asked.append((path, dict(self.headers)))
+        page = self.site.pages.get(path)
+        if page is None:
+            self._answer(404, b"not here")
+            return
+        way, _, detail = (page.ways.pop(0) if len(page.ways) > 1 else page.ways[0]).partition(":")
+        if way.isdigit():
+            self._answer(int(way), b"trouble", {"Retry-After": detail} if detail else {})
+        elif way == "redirect":
+            self._answer(302, b"", {"Location": detail})
+        elif way == "html":
+            self._answer(200, b"<html>Confirm the download</html>", {"Content-Type": "text/html; charset=utf-8"})
+        elif way == "hang":
+            time.sleep(1)
+            self.close_connection = True
+        else:
+            self._send(page, way, detail)
+
+    def _send(self, page: Page, way: str, detail: str) -> None:
+        content, headers, status = page.content, {"ETag": page.etag}, 200
+        asked = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
+        unchanged = not page.heeds_if_range or self.headers.get("If-Range", page.etag) == page.etag
+        if asked and page.has_ranges and unchanged:
+            start = int(asked[1])
+            if start >= len(content):
+                self._answer(416, b"", {"Content-Range": f"bytes */{len(content)}"})
+                return
+            shown = start + 1 if way == "odd range" else start
+            headers["Content-Range"] = f"bytes {shown}-{len(content) - 1}/{len(content)}"
+            content, status = content[start:], 206
+        if way == "gzip":
+            headers["Content-Encoding"] = "br"
+        if way == "cut":
+            self._answer(status, content[: int(detail)], headers, n_promised=len(content) if page.has_length else -1)
+            self.close_connection = True
+        elif way == "slow":
+            self._answer(status, content, headers, pause_s=0.005)
+        else:
+            self._answer(status, content, headers, n_promised=None if page.has_length else -1)
+
+    def _answer(
+        self,
+        status: int,
+        content: bytes,
+        headers: dict[str, str] | None = None,
+        *,
+        n_promised: int | None = None,
+        pause_s: float = 0,
+    ) -> None:
+        self.send_response(status)
+        for name, value in (headers or {}).items():
+            self.send_header(name, value)
+        if n_promised == -1:
+            self.send_header("Connection", "close")
+            self.close_connection = True
+        else:
+            self.send_header("Content-Length", str(len(content) if n_promised is None else n_promised))
+        self.end_headers()
+        step = max(1, len(content) // 8) if pause_s else max(1, len(content))
+        try:
+            for start in range(0, len(content), step):
+                self.wfile.write(content[start : start + step])
+                time.sleep(pause_s)
+        except (BrokenPipeError, ConnectionResetError):
+            self.close_connection = True
+
+
+@contextmanager
+def serve() -> Iterator[Site]:
+    """Run a site for as long as the context lasts."""
+    site = Site()
+    handler = type("Handler", (_Handler,), {"site": site})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    server.daemon_threads = True
+    # A reader that breaks off is part of the play.
+    server.handle_error = lambda *_: None  # type: ignore[method-assign]
+    server.block_on_close = False
+    site.address = f"http://127.0.0.1:{server.server_address[1]}"
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
+    thread.start()
+    try:
+        yield site
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()

@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+import soundfile
+from matplotlib.figure import Figure
+
+from serab_lib import show
+
+
+@pytest.fixture
+def shown(monkeypatch):
+    """What would be displayed: a list of (data, metadata)."""
+    found = []
+    monkeypatch.setattr(show, "display", lambda data, raw, metadata: found.append((data, metadata)))
+    return found
+
+
+def test_table_carries_name_caption_and_markdown(shown):
+    frame = pd.DataFrame({"n": [1234, None], "share": [1.25, float("nan")], "text": ["a|b", "**x**"]}, index=["p", "q"])
+    show.show_table(frame, name="tbl-x", caption="Of things.", sortable=True)
+    ((data, metadata),) = shown
+    assert metadata["serab"] == {"kind": "table", "name": "tbl-x", "caption": "Of things.", "sortable": True}
+    lines = data["text/markdown"].splitlines()
+    assert [cell.strip() for cell in lines[3].split("|")[1:-1]] == ["q", "–", "–", "**x**"]
+    assert "a\\|b" in lines[2] and "1.2" in lines[2]
+    assert "<b>x</b>" in data["text/html"] and "a|b" in data["text/html"] and "Of things." in data["text/html"]
+
+
+def test_markup_in_a_table_is_not_taken_for_html(shown):
+    show.show_table(pd.DataFrame({"a": ["<script>"]}), name="t", caption="c")
+    assert "<script>" not in shown[0][0]["text/html"]
+
+
+@pytest.mark.parametrize(("vector", "mime"), [(True, "image/svg+xml"), (False, "image/png")])
+def test_figure_is_the_same_each_time(shown, vector, mime):
+    figure = Figure()
+    figure.subplots().plot([1, 2])
+    for _ in range(2):
+        show.show_figure(figure, name="fig-x", caption="C.", alt="A line.", vector=vector)
+    assert shown[0][0][mime] == shown[1][0][mime]
+    assert shown[0][1]["serab"]["alt"] == "A line." == shown[0][0]["text/plain"]
+
+
+def test_audio_becomes_part_of_the_page(shown, tmp_path):
+    path = tmp_path / "a.wav"
+    soundfile.write(path, np.sin(np.arange(8000) / 10) * 0.1, 16_000)
+    show.show_audio({"a <b>": path})
+    html = shown[0][0]["text/html"]
+    assert 'src="data:audio/mpeg;base64,' in html and "a &lt;b&gt;" in html
+
+
+def test_numbers_are_kept_as_the_book_expects_them(shown):
+    show.record(accuracy=np.float64(0.5), name="x")
+    prefix = "application/papermill.record/"
+    assert [data[f"{prefix}text/plain"] for data, _ in shown] == ["0.5", "x"]
+    assert [metadata["scrapbook"]["name"] for _, metadata in shown] == ["accuracy", "name"]
+
+
+def test_banner_marks_synthetic_numbers(shown):
+    show.show_banner("Synthetic", "Not people & not results.", kind="synthetic")
+    assert "synthetic" in shown[0][0]["text/html"] and "&amp;" in shown[0][0]["text/html"]
