@@ -31,7 +31,7 @@ if importlib.util.find_spec("serab_lib") is None:
 # %% tags=["parameters"]
 profile: str = "demo"
 
-# %%
+# %% tags=["hide-input"]
 from serab_lib import descriptions, plots
 from serab_lib.file_lists import list_utterances
 from serab_lib.show import record, show_audio, show_banner, show_figure, show_table

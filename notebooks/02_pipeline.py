@@ -41,7 +41,7 @@ task: str = "EMV"
 model: str = "logmel-stats"
 protocol: str = "described"
 
-# %%
+# %% tags=["hide-input"]
 from serab_lib import evaluate, load_extractor, plots, split
 from serab_lib.audio import load_audio, log_mel
 from serab_lib.extraction import extract_corpus
@@ -49,6 +49,7 @@ from serab_lib.evaluation.metrics import count_confusions
 from serab_lib.evaluation.protocol import normalise_speakers
 from serab_lib.maps import draw_map
 from serab_lib.show import record, show_audio, show_figure, show_table
+from serab_lib.splits import PARTS
 from serab_lib.workspace import open_workspace
 
 workspace = open_workspace(profile)
@@ -109,7 +110,7 @@ record(n_utterances=len(embeddings), embedding_size=extractor.embedding_size, ex
 # %%
 parts = split(utterances, corpus.task, protocol)
 show_table(
-    parts.groupby("part", sort=False).agg(utterances=("stem", "size"), speakers=("speaker", "nunique")),
+    parts.groupby("part").agg(utterances=("stem", "size"), speakers=("speaker", "nunique")).loc[list(PARTS)],
     name="tbl-parts",
     caption=f"The parts under the protocol `{protocol}`.",
 )

@@ -64,7 +64,7 @@ if importlib.util.find_spec("serab_lib") is None:
 # %% tags=["parameters"]
 profile: str = "demo"
 
-# %%
+# %% tags=["hide-input"]
 from serab_lib import descriptions
 from serab_lib.show import record, show_table
 

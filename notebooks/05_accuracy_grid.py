@@ -15,9 +15,12 @@
 # (grid)=
 # # The accuracy grid
 #
-# The paper's table 3: thirteen extractors on nine tasks. This chapter prints it with the means over tasks recomputed,
-# puts our own measurements beside it, and says for every empty cell why it is empty. It takes a few seconds where
-# results are at hand; the demo computes its own in two minutes.
+# How well does each extractor do on each task? It takes a few seconds where results are at hand; the demo computes its
+# own in two minutes.
+
+# %% [markdown] tags=["real"]
+# The paper's table 3 has thirteen extractors on nine tasks. This chapter prints it with the means over tasks recomputed,
+# puts our own measurements beside it, and says for every empty cell why it is empty.
 
 # %% tags=["setup"]
 # On Colab, this installs the library; where it is installed, it does nothing.
@@ -31,7 +34,7 @@ if importlib.util.find_spec("serab_lib") is None:
 # %% tags=["parameters"]
 profile: str = "demo"
 
-# %%
+# %% tags=["hide-input"]
 from serab_lib import comparison
 from serab_lib.show import record, show_table
 from serab_lib.tables import accuracy_grid

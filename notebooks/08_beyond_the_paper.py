@@ -30,7 +30,7 @@ if importlib.util.find_spec("serab_lib") is None:
 # %% tags=["parameters"]
 profile: str = "demo"
 
-# %%
+# %% tags=["hide-input"]
 from serab_lib import comparison, load_extractor
 from serab_lib.extraction import extract_corpus
 from serab_lib.show import record, show_table

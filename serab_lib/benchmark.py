@@ -216,9 +216,7 @@ class _TaskGrid:
         from serab_lib.extraction import set_statistics
 
         extractor = load_extractor(entry, weights=self.settings.weights, device=self.settings.device)
-        origin = set_statistics(
-            extractor, self.corpus, n_jobs=self.settings.n_jobs, progress=self._tell
-        )
+        origin = set_statistics(extractor, self.corpus, n_jobs=self.settings.n_jobs, progress=self._tell)
         started = datetime.datetime.now(datetime.UTC)
         made = extract(
             list(self.utterances["path"]),

@@ -10,7 +10,7 @@ def drop_repeated(app: Any, page: str, template: str, context: dict[str, Any], d
     scripts = {}
     for script in context.get("script_files", []):
         attributes = getattr(script, "attributes", {})
-        scripts.setdefault((getattr(script, "filename", script), attributes.get("body")), script)
+        scripts.setdefault((getattr(script, "filename", script) or "", attributes.get("body")), script)
     context["script_files"] = list(scripts.values())
 
 

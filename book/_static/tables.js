@@ -13,7 +13,7 @@ function prepare(table) {
     info: long,
     order: [],
     scrollX: true,
-    classes: "display nowrap compact",
+    classes: ["display", "nowrap", "compact"],
     language: { search: "Filter" },
     layout: {
       topStart: { buttons: [{ extend: "csvHtml5", text: "CSV", title, filename: table.id || "table" }] },

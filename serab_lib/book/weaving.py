@@ -13,7 +13,8 @@ import nbformat
 from serab_lib.show import METADATA_KEY
 
 # Tags of papermill and the notebooks' habits to tags of the book.
-_BOOK_TAGS = {"parameters": "hide-input", "injected-parameters": "hide-input", "setup": "hide-input"}
+# The values that were injected are shown, not the defaults above them.
+_BOOK_TAGS = {"setup": "remove-input", "parameters": "remove-input", "injected-parameters": "hide-input"}
 
 
 def weave(path: Path, provenance: Mapping[str, Any]) -> list[str]:
@@ -57,10 +58,12 @@ def _kind(output: Any) -> str:
 
 def _write(output: Any, path: Path) -> str:
     description = output["metadata"][METADATA_KEY]
+    if description["kind"] == "markdown":
+        return "".join(output["data"]["text/markdown"])
     name, caption = description["name"], " ".join(description["caption"].split())
     if description["kind"] == "table":
         classes = "serab-table sortable" if description["sortable"] else "serab-table"
-        body = output["data"]["text/markdown"]
+        body = "".join(output["data"]["text/markdown"])
         return f":::::{{table}} {caption}\n:name: {name}\n:class: {classes}\n\n{body}\n:::::"
     file = _save(output["data"], path.parent / "_figures" / f"{path.stem}-{name}")
     alt = " ".join(description["alt"].split())

@@ -1,0 +1,151 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# (pretraining)=
+# # Pre-training
+#
+# BYOL-S, the paper's own contribution, is a training recipe. This chapter shows what the recipe does, runs it at a small size,
+# and says what the full run takes. It takes one to two minutes where it trains, and seconds where it reads what was
+# kept.
+#
+# ```{figure} ../book/_static/byol.svg
+# :name: fig-byol
+# :alt: Two distorted views of one crop pass through an online and a target network; a predictor on the online side has to foretell the target's output; the target follows the online network by a moving average.
+# :width: 100%
+#
+# Bootstrap your own latent, for audio. No labels are used.
+# ```
+#
+# Two views are made of one crop of 0.95 s. The online network has to predict what the target network makes of the
+# other view. The target is not trained: it follows the online network slowly {cite}`grill2020bootstrap`. BYOL-A brings this
+# to log-mel spectrograms {cite}`niizumi2021byol`; BYOL-S is BYOL-A trained on speech alone.
+
+# %% tags=["setup"]
+# On Colab, this installs the library; where it is installed, it does nothing.
+import importlib.util
+
+if importlib.util.find_spec("serab_lib") is None:
+    get_ipython().run_line_magic(
+        "pip",
+        "install -q 'serab-companion[demo,notebook,pretrain] @ git+https://github.com/serab-companion/serab-companion'",
+    )
+
+# %% tags=["parameters"]
+profile: str = "demo"
+model: str = "byol-s-512"
+epochs: int = 4
+batch_size: int = 32
+hidden_size: int = 512
+
+# %% tags=["hide-input"]
+from serab_lib import plots
+from serab_lib.audio import load_audio
+from serab_lib.pretraining import PretrainConfig
+from serab_lib.pretraining.illustration import illustrate
+from serab_lib.pretraining.showcase import pretrain_small, read_kept
+from serab_lib.show import record, show_figure, show_table
+from serab_lib.workspace import open_workspace
+
+workspace = open_workspace(profile)
+corpus = workspace.find_corpus("EMV")
+workspace.show_origin()
+
+# %% [markdown]
+# ## Two views of one sound
+#
+# First another, earlier sound is mixed in at up to 40 % of the energy, so that the network learns to attend to what
+# stands out. Then a random piece is cut from a canvas one and a half times as long as the crop and resized. The
+# example is spoken by eSpeak NG.
+
+# %%
+waveforms = [load_audio(path) for path in corpus.utterances["path"].iloc[[0, -1]]]
+illustration = illustrate(*waveforms)
+
+# %% tags=["hide-input"]
+show_figure(
+    plots.pretraining.plot_augmentations(illustration),
+    name="fig-augmentations",
+    caption="One crop and its partner, the mixtures on their canvas with what is cut out, and the two views.",
+    alt="Six log-mel spectrograms: crop and partner, two mixtures with a dashed rectangle, two resized views.",
+    vector=False,
+)
+
+# %% [markdown]
+# ## A small run
+
+# %%
+config = PretrainConfig(model=model, epochs=epochs, batch_size=batch_size, hidden_size=hidden_size, device="cpu")
+if workspace.synthetic:
+    corpora = [workspace.find_corpus(code) for code in ("EMB", "EMV", "RAV", "SAV")]
+    run, references = pretrain_small(corpora, config, probe_on=corpus)
+    logs = {"this run": run.log}
+else:
+    logs, accuracies = read_kept(workspace.results.folder / "pretraining")
+
+# %% tags=["hide-input"]
+show_figure(
+    plots.pretraining.plot_training(logs),
+    name="fig-training",
+    caption=f"Loss, spread of the embeddings, and agreement of target and online network. {workspace.origin}",
+    alt="The loss falls from step to step while the spread of the embeddings stays away from zero.",
+)
+record(first_loss=f"{next(iter(logs.values()))['loss'].iloc[0]:.1f}", n_steps=len(next(iter(logs.values()))))
+
+# %% [markdown]
+# The loss begins at {glue:text}`first_loss` and takes {glue:text}`n_steps` steps. A low loss alone says little: a
+# network that gives every sound the same vector has the lowest loss of all. So the spread of the embeddings is
+# watched, too. If it falls to zero, the run has collapsed; without the predictor it does.
+
+# %% tags=["hide-input"]
+if workspace.synthetic:
+    show_figure(
+        plots.pretraining.plot_probe(run.probe, references=references),
+        name="fig-probe",
+        caption="Probe: logistic regression on frozen embeddings, validation accuracy after each epoch. SYNTHETIC corpus.",
+        alt="Accuracy of the probe against epochs, with a dashed line for the random weights at the beginning.",
+    )
+
+# %% [markdown] tags=["real"]
+# ## Does it help?
+#
+# The runs above heard nothing but the training speakers of RAVDESS, without labels, on a CPU. Each encoder is then held
+# against the same encoder with the random weights it began with, on RAVDESS's test speakers, which no run has heard.
+
+# %% tags=["hide-input", "real"]
+if not workspace.synthetic:
+    described = accuracies[accuracies["protocol"] == "described"]
+    show_figure(
+        plots.pretraining.plot_gain(described),
+        name="fig-gain",
+        caption="Test accuracy on RAVDESS of pre-trained and of random encoders, with 95 % bootstrap intervals; `described`.",
+        alt="For each seed the pre-trained encoder lies above the random one.",
+    )
+    shown = described[["model", "seed", "condition", "classifier"]].assign(
+        accuracy=100 * described["accuracy"], low=100 * described["low"], high=100 * described["high"]
+    )
+    show_table(shown, name="tbl-gain", caption="The same in numbers; percent.", index=False)
+
+# %% [markdown]
+# ## The full run
+#
+# The paper trains for 100 epochs with batches of 256 on AudioSet's speech clips, which takes the authors 10 to 20
+# hours on a GPU. The same command does it here, on one device or several, and goes on where it was interrupted:
+#
+# ```console
+# serab pretrain AUDIO_FOLDER --model byol-s-512 --out my-encoder --precision bf16 --devices 4
+# serab run --tasks all --models path:my-encoder/encoder.pth
+# ```
+#
+# `--crop-start released` cuts every clip at its start, as the release does by a reversed sign ({doc}`07_audit`);
+# `--no-mixup`, `--no-crop` and `--momentum` are further ablations that the paper leaves open.

@@ -1,0 +1,224 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# (grid-says)=
+# # What the grid says, and what it cannot
+#
+# The paper draws conclusions from 117 accuracies. Which of them do the numbers carry? This chapter puts intervals on
+# the printed grid, tests differences, compares ranks over tasks, and asks the paper's own question: how far can a
+# subset of the tasks mislead? Everything is computed from the printed table; simulations are seeded and say how many
+# draws they take. It takes about half a minute.
+
+# %% tags=["setup"]
+# On Colab, this installs the library; where it is installed, it does nothing.
+import importlib.util
+
+if importlib.util.find_spec("serab_lib") is None:
+    get_ipython().run_line_magic(
+        "pip",
+        "install -q 'serab-companion[demo,notebook,stats] @ git+https://github.com/serab-companion/serab-companion'",
+    )
+
+# %% tags=["parameters"]
+profile: str = "demo"
+n_draws: int = 500
+
+# %% tags=["hide-input"]
+from serab_lib import plots
+from serab_lib.audit.sources import Sources
+from serab_lib.evaluation import comparisons, intervals, model_size, rankings, recalls, subsets
+from serab_lib.paper import read_models
+from serab_lib.show import record, show_figure, show_table
+from serab_lib.tasks import PAPER_TASKS
+from serab_lib.workspace import open_workspace
+
+workspace = open_workspace(profile)
+paper = Sources.read()
+printed, sizes = paper.accuracies, paper.sizes
+grid = printed[list(PAPER_TASKS)]
+
+# %% [markdown]
+# ## How sure is one accuracy?
+#
+# With {glue:text}`n_small` test utterances, the smallest test part, an accuracy is known to within
+# {glue:text}`widest` points at 95 %. The numbers of test utterances are those that the printed accuracies give away
+# ({doc}`07_audit`). Wilson's interval {cite}`wilson1927probable` takes utterances for independent. They come from one
+# to five speakers in most tasks, so the truth about *other* speakers is less certain than this.
+
+# %% tags=["hide-input"]
+spans = intervals.intervals_of_table(printed, sizes)
+show_figure(
+    plots.statistics.plot_intervals(spans),
+    name="fig-intervals",
+    caption="Every printed accuracy with its 95 % interval. The band is that of the best model of each task.",
+    alt="Nine panels with thirteen intervals each; in most panels many intervals overlap that of the best model.",
+)
+record(n_small=int(sizes.min()), widest=f"{((spans['high'] - spans['low']) / 2).max():.0f}")
+
+# %% [markdown]
+# ## Which bold numbers stand out?
+#
+# Two models are tested on the same utterances, so what matters is who gets which one right. The paper prints only
+# totals. For each task, {numref}`fig-bold` shows the whole range of p-values that an exact McNemar test
+# {cite}`mcnemar1947note` could give, from the pairing that favours the best model most to the one that favours it
+# least.
+
+# %% tags=["hide-input"]
+bold = comparisons.compare_bold(printed, sizes)
+show_figure(
+    plots.statistics.plot_bold(bold),
+    name="fig-bold",
+    caption="Best model against runner-up: possible p-values. Left of the line, a difference can be told.",
+    alt="One horizontal range of p-values per task; few ranges reach below 0.05.",
+)
+show_table(
+    bold[["task", "best", "accuracy_best", "runner_up", "accuracy_runner_up", "verdict"]],
+    name="tbl-bold",
+    caption="Best and runner-up of each task, and whether their difference can be told from chance.",
+    index=False,
+)
+record(n_clear=int((bold["verdict"] == "distinguishable").sum()))
+
+# %% [markdown]
+# Of the nine best numbers, {glue:text}`n_clear` can be told from the runner-up under every pairing, and that before
+# any correction for the number of tasks.
+#
+# ## Over all tasks
+#
+# Friedman's test asks whether thirteen models rank alike over nine tasks; Nemenyi's critical difference says how far
+# two mean ranks must lie apart {cite}`demsar2006statistical`.
+
+# %% tags=["hide-input"]
+ranks = rankings.compare_ranks(grid)
+show_figure(
+    plots.statistics.plot_critical_difference(ranks),
+    name="fig-critical",
+    caption="Mean ranks over nine tasks, 1 is best. Models under one bar cannot be told apart.",
+    alt="A critical-difference diagram; one bar joins all BYOL-derived models, and openSMILE and TRILL with most of them.",
+)
+record(critical=f"{ranks.critical_difference:.1f}", p_friedman=f"{ranks.p_friedman:.1g}")
+
+# %% [markdown]
+# The models do not all rank alike (p = {glue:text}`p_friedman`), but it takes {glue:text}`critical` ranks of
+# difference to tell two of them apart. A Bayesian signed-rank test {cite}`benavoli2017time` says the same in another
+# way: how probable is it that on a new task one model is better than its neighbour by more than a point?
+
+# %% tags=["hide-input"]
+bayes = rankings.compare_bayesian(grid)
+for column in ("first_better", "alike", "second_better"):
+    bayes[column] = 100 * bayes[column]
+show_table(
+    bayes,
+    name="tbl-bayes",
+    caption="Neighbours in the order of UM: mean difference in points, and probabilities in percent (20,000 draws).",
+    index=False,
+)
+
+# %% [markdown]
+# ## Can a few tasks mislead?
+#
+# The paper says that some tasks differ so much between models that using a subset could bias an evaluation. All 511
+# subsets of the nine tasks answer this: how close is the ranking by UM on a subset to that on all?
+
+# %%
+every_subset = subsets.rank_subsets(grid)
+by_size = subsets.summarise_sizes(every_subset)
+redrawn = subsets.bootstrap_subsets(grid, sizes, n_draws=n_draws)
+
+# %% tags=["hide-input"]
+show_figure(
+    plots.statistics.plot_subsets(by_size, redrawn),
+    name="fig-subsets",
+    caption="Agreement of rankings on subsets with that on all nine tasks, and how often the best model stays best.",
+    alt="Kendall's tau rises with the number of tasks; the band of redrawn test parts lies below it.",
+)
+record(
+    best_kept=f"{100 * every_subset['same_best'].mean():.0f}",
+    one_task=f"{by_size.set_index('n_tasks').loc[1, 'tau_mean']:.2f}",
+    enough=str(subsets.find_enough_tasks(by_size)),
+    noise=f"{redrawn['low'].iloc[-1]:.2f} to {redrawn['high'].iloc[-1]:.2f}",
+)
+
+# %% [markdown]
+# A single task gives a ranking with a Kendall tau of {glue:text}`one_task` to that on all nine, on average. From
+# {glue:text}`enough` tasks on, the mean tau is above 0.9. The best model stays best in {glue:text}`best_kept` % of the
+# subsets. But the noise of the test parts is larger than what subsets add: if each accuracy is redrawn with its number
+# of utterances, even all nine tasks agree with their own printed ranking only to {glue:text}`noise`.
+
+# %% tags=["hide-input"]
+weights = subsets.weigh_tasks(every_subset)
+show_figure(
+    plots.statistics.plot_task_information(weights),
+    name="fig-information",
+    caption="How much each task tells about the ranking on all: mean tau of subsets with it and without it.",
+    alt="One row per task; the tasks differ in how much they add.",
+)
+
+# %% [markdown]
+# ## Does size help?
+#
+# The paper finds that larger models and embeddings do better. Over the table as a whole, size goes with family and
+# training data; within a family only the size differs, but a family has three members.
+
+# %% tags=["hide-input"]
+joined = model_size.join_sizes(printed, read_models(), sizes)
+show_figure(
+    plots.statistics.plot_model_sizes(joined),
+    name="fig-sizes",
+    caption="UM against parameters and embedding size; lines join a family, bars are 95 % intervals.",
+    alt="Two scatter plots. Within families lines rise slowly; intervals overlap.",
+)
+correlations = model_size.correlate_sizes(joined[joined["family"] != "other"], ["UM"])
+show_table(
+    correlations.round(2).astype({"n_models": int}).map(str),
+    name="tbl-sizes",
+    caption="BYOL-derived models alone: Spearman's correlation of UM with size, 95 % bootstrap, permutation p.",
+    index=False,
+)
+
+# %% [markdown]
+# ## With predictions at hand
+#
+# For cells that were measured here, predictions are kept, so differences can be tested for real: on the same
+# utterances, with intervals over utterances and over speakers, and Holm's correction {cite}`holm1979simple` over the
+# pairs.
+
+# %% tags=["hide-input"]
+measured = workspace.read_measured()
+if len(measured):
+    pairs = comparisons.compare_models(workspace.measured, measured["task"].iloc[0], "described")
+    pairs["p, Holm"] = pairs["p_holm"].map("{:.2g}".format)
+    show_table(
+        pairs[["first", "second", "difference", "low", "high", "low_speakers", "high_speakers", "p, Holm"]],
+        name="tbl-pairs",
+        caption=f"Measured on {measured['task'].iloc[0]}, `described`: differences in points, 95 % intervals over utterances and over speakers.",
+        index=False,
+    )
+
+# %% tags=["hide-input"]
+if len(measured):
+    best = measured[measured["selected"] & (measured["protocol"] == "described")].nlargest(1, "test_accuracy").iloc[0]
+    predictions = workspace.measured.read_predictions(best["task"], best["model"], "described")
+    show_figure(
+        plots.statistics.plot_confusions(recalls.confuse(predictions, best["classifier"])),
+        name="fig-measured-confusions",
+        caption=f"What {best['model']} takes for what on {best['task']}, protocol `described`; percent of each true emotion.",
+        alt="A confusion matrix with a dark diagonal.",
+    )
+    show_table(
+        recalls.measure_recalls(predictions, best["classifier"]),
+        name="tbl-recalls",
+        caption=f"Recall of each emotion: {best['model']} on {best['task']}, with Wilson's 95 % interval; percent.",
+        index=False,
+    )
