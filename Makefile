@@ -30,7 +30,7 @@ setup: $(STAMP)  ## Make the virtual environment .venv with the tested versions
 $(STAMP): pyproject.toml constraints.txt scripts/mend_torchaudio.py
 	$(PYTHON) -c 'import sys; ok = (3, 11) <= sys.version_info[:2] <= (3, 13); sys.exit(0 if ok else "Python 3.11 to 3.13 is needed, this is " + sys.version.split()[0] + ": make PYTHON=python3.12 ...")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[demo,book,stats,test,lint]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[demo,book,stats,pretrain,test,lint]'
 	$(BIN)/python scripts/mend_torchaudio.py
 	touch $@
 
