@@ -85,6 +85,7 @@ show_figure(
 show_table(
     bold[["task", "best", "accuracy_best", "runner_up", "accuracy_runner_up", "verdict"]],
     name="tbl-bold",
+    wordy=True,
     caption="Best and runner-up of each task, and whether their difference can be told from chance.",
     index=False,
 )

@@ -50,6 +50,7 @@ found = findings.audit(sources)
 show_table(
     findings.tabulate_findings(found)[["title", "where", "confidence"]],
     name="tbl-findings",
+    wordy=True,
     caption="The findings at a glance. Each is a paragraph at the end of this chapter.",
     index=False,
 )

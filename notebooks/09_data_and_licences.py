@@ -46,6 +46,7 @@ from serab_lib.show import show_table
 show_table(
     descriptions.list_corpus_licences(),
     name="tbl-corpus-licences",
+    wordy=True,
     caption="The corpora, their terms, and how to get them.",
 )
 
@@ -59,6 +60,7 @@ show_table(
 show_table(
     descriptions.list_weight_licences(),
     name="tbl-weight-licences",
+    wordy=True,
     caption="The checkpoints, under the names of their released files.",
 )
 

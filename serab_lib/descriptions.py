@@ -73,7 +73,7 @@ def describe_splits() -> pd.DataFrame:
 def count_classes() -> pd.DataFrame:
     """Count the utterances of each class: emotions by tasks, from the file lists."""
     counts = {code: list_utterances(code)["emotion"].value_counts() for code in TASKS}
-    return pd.DataFrame(counts).fillna(0).astype(int).sort_index()
+    return pd.DataFrame(counts).fillna(0).astype(int).sort_index().rename_axis(columns="task")
 
 
 def describe_extractors() -> pd.DataFrame:

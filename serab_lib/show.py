@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 METADATA_KEY = "serab"
 
 
-def show_table(frame: pd.DataFrame, *, name: str, caption: str, sortable: bool = False, index: bool = True) -> None:
+def show_table(
+    frame: pd.DataFrame, *, name: str, caption: str, sortable: bool = False, wordy: bool = False, index: bool = True
+) -> None:
     """Show a table with its caption.
 
     Parameters
@@ -39,6 +41,8 @@ def show_table(frame: pd.DataFrame, *, name: str, caption: str, sortable: bool =
         Markdown.
     sortable : bool
         Whether readers of the site can sort, filter and download it.
+    wordy : bool
+        Whether its cells hold sentences, which wrap.
     index : bool
         Whether the row names are part of the table.
     """
@@ -48,7 +52,7 @@ def show_table(frame: pd.DataFrame, *, name: str, caption: str, sortable: bool =
     markdown = shown.to_markdown(index=False, colalign=alignment, disable_numparse=True)
     styler = shown.style.set_caption(caption).hide(axis="index").format(_as_html)
     data = {"text/html": styler.to_html(), "text/plain": f"{caption}\n\n{markdown}", "text/markdown": markdown}
-    _publish(data, {"kind": "table", "name": name, "caption": caption, "sortable": sortable})
+    _publish(data, {"kind": "table", "name": name, "caption": caption, "sortable": sortable, "wordy": wordy})
 
 
 def show_figure(figure: Figure, *, name: str, caption: str, alt: str, vector: bool = True) -> None:

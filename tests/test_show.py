@@ -21,7 +21,13 @@ def test_table_carries_name_caption_and_markdown(shown):
     frame = pd.DataFrame({"n": [1234, None], "share": [1.25, float("nan")], "text": ["a|b", "**x**"]}, index=["p", "q"])
     show.show_table(frame, name="tbl-x", caption="Of things.", sortable=True)
     ((data, metadata),) = shown
-    assert metadata["serab"] == {"kind": "table", "name": "tbl-x", "caption": "Of things.", "sortable": True}
+    assert metadata["serab"] == {
+        "kind": "table",
+        "name": "tbl-x",
+        "caption": "Of things.",
+        "sortable": True,
+        "wordy": False,
+    }
     lines = data["text/markdown"].splitlines()
     assert [cell.strip() for cell in lines[3].split("|")[1:-1]] == ["q", "–", "–", "**x**"]
     assert "a\\|b" in lines[2] and "1.2" in lines[2]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 import pandas as pd
 import pytest
@@ -252,3 +252,23 @@ def test_read_task_refuses_in_one_line(tmp_path, content: str, message: str) -> 
 def test_read_task_without_file(tmp_path) -> None:
     with pytest.raises(SerabError, match="cannot read the task file"):
         read_task(tmp_path / "none.toml")
+
+
+def test_a_corpus_of_ones_own_goes_by_its_file(tmp_path: Path) -> None:
+    file = tmp_path / "own.toml"
+    file.write_text('code = "OWN"\nname = "own"\npattern = "(?P<speaker>x)(?P<emotion>y|z)"\nemotions = {y = "anger", z = "fear"}\n')
+    assert get_task(f"path:{file}").code == "OWN"
+    with pytest.raises(SerabError, match="cannot read the task file"):
+        get_task("path:nowhere.toml")
+
+
+@pytest.mark.parametrize(
+    ("code", "order"),
+    [
+        ("RAV", "anger disgust fear happiness sadness surprise neutral calm"),
+        ("EMB", "anger boredom disgust fear happiness sadness neutral"),
+        ("CRE", "neutral happiness sadness anger fear disgust"),
+    ],
+)
+def test_classes_are_numbered_as_in_the_releases_loaders(code: str, order: str) -> None:
+    assert " ".join(get_task(code).classes) == order

@@ -12,6 +12,8 @@ import nbformat
 
 from serab_lib.show import METADATA_KEY
 
+# Classes of the style sheet to settings of a table.
+_SETTING = {"sortable": "sortable", "wide": "wordy"}
 # Tags of papermill and the notebooks' habits to tags of the book.
 # The values that were injected are shown, not the defaults above them.
 _BOOK_TAGS = {"setup": "remove-input", "parameters": "remove-input", "injected-parameters": "hide-input"}
@@ -62,7 +64,7 @@ def _write(output: Any, path: Path) -> str:
         return "".join(output["data"]["text/markdown"])
     name, caption = description["name"], " ".join(description["caption"].split())
     if description["kind"] == "table":
-        classes = "serab-table sortable" if description["sortable"] else "serab-table"
+        classes = " ".join(["serab-table", *(kind for kind in ("sortable", "wide") if description.get(_SETTING[kind]))])
         body = "".join(output["data"]["text/markdown"])
         return f":::::{{table}} {caption}\n:name: {name}\n:class: {classes}\n\n{body}\n:::::"
     file = _save(output["data"], path.parent / "_figures" / f"{path.stem}-{name}")

@@ -5,13 +5,25 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Callable
+from pathlib import Path
 
 import pandas as pd
 import pytest
 from auditing import make_digests, make_sources, make_task
 
-from serab_lib.audit.findings import CONFIDENCES, Finding, audit, probe_release, tabulate_findings
+from serab_lib.audit.findings import (
+    CONFIDENCES,
+    Finding,
+    audit,
+    find_class_order,
+    probe_release,
+    tabulate_findings,
+    write_findings,
+)
+from serab_lib.audit.label_order import read_orders
 from serab_lib.audit.sources import Procedure, Sources, place_crop
+from serab_lib.results import Results
+from serab_lib.tasks import get_task
 
 
 @pytest.fixture(scope="module")
@@ -223,3 +235,23 @@ def test_crops_begin_anywhere_with_the_right_sign_only() -> None:
     assert min(starts) < 15_000
     assert 130_000 < max(starts) <= 160_000 - 15_200
     assert place_crop(15_200, 15_200, rng) == place_crop(9_000, 15_200, rng) == 0
+
+
+def test_findings_are_written_for_the_book(findings: dict[str, Finding]) -> None:
+    text = write_findings(list(findings.values()))
+    assert text.count("### ") == len(findings)
+    for label in ("The paper", "The code and the tables", "Evidence", "Consequence", "How sure"):
+        assert text.count(f"**{label}.**") == len(findings)
+
+
+def test_measured_orders_take_the_place_of_made_up_voices(tmp_path: Path) -> None:
+    (tmp_path / "audit").mkdir()
+    rows = [("a b", 0.7), ("b a", 0.75)]
+    table = pd.DataFrame(rows, columns=["classes", "released"]).assign(task="RAV", model="byol-s-512", best_params="{}")
+    table.to_csv(tmp_path / "audit" / "label_order.csv", index=False)
+    sources = make_sources(procedure=Procedure(fixed_class_order=False), orders=read_orders(Results(tmp_path)))
+    sources = dataclasses.replace(sources, tasks=(*sources.tasks, get_task("RAV")))
+    (finding,) = find_class_order(sources)
+    assert (finding.values["embeddings"], finding.values["n_orders"]) == ("byol-s-512", 2)
+    assert (finding.values["lowest"], finding.values["highest"]) == pytest.approx((70, 75))
+    assert read_orders(Results(tmp_path / "elsewhere")).empty

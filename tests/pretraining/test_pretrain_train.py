@@ -180,14 +180,13 @@ def test_two_processes_compute_what_one_does(audio: Path, cache: Path, tmp_path:
     one = pretrain(audio, tmp_path / "one", config, cache=cache)
     log = read_log(tmp_path / "two")
     assert log["step"].tolist() == one["step"].tolist()
-    # The first loss differs by rounding alone; later ones by what AdamW makes of it.
-    assert log["loss"][0] == pytest.approx(one["loss"][0], abs=1e-4)
-    assert log["loss"].tolist() == pytest.approx(one["loss"].tolist(), abs=2e-2)
+    # They differ by rounding alone; were a gradient not shared, the second loss would differ by 0.02.
+    assert log["loss"].tolist() == pytest.approx(one["loss"].tolist(), abs=1e-4)
     states = [read_checkpoint(tmp_path / name / "last.ckpt") for name in ("one", "two")]
     torch.testing.assert_close(*(state["augmentation"]["sums"] for state in states), rtol=1e-9, atol=0)
     torch.testing.assert_close(*(state["augmentation"]["memory"] for state in states), rtol=1e-4, atol=1e-4)
     running = "encoder.layers.0.2.layers.0.0.fn.to_q.net.1.running_mean"
-    torch.testing.assert_close(*(state["learner"][running] for state in states), rtol=1e-2, atol=1e-3)
+    torch.testing.assert_close(*(state["learner"][running] for state in states), rtol=1e-4, atol=1e-5)
 
 
 def test_the_probe_is_measured_before_and_during_training(audio: Path, cache: Path, tmp_path: Path) -> None:
