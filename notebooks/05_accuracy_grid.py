@@ -36,8 +36,8 @@ profile: str = "demo"
 
 # %% tags=["hide-input"]
 from serab_lib import comparison
-from serab_lib.show import record, show_table
-from serab_lib.tables import accuracy_grid
+from serab_lib.show import record, show_downloads, show_table
+from serab_lib.tables import accuracy_grid, render
 from serab_lib.workspace import open_workspace
 
 workspace = open_workspace(profile)
@@ -90,6 +90,13 @@ show_table(
 )
 record(n_cells=len(measured))
 
+# %% tags=["hide-input"]
+grid = accuracy_grid(cells, "described")
+show_downloads(
+    {"serab-described.csv": render(grid, "csv"), "serab-described.tex": render(grid, "latex")},
+    label=f"The measured grid, protocol described ({workspace.origin})",
+)
+
 # %% [markdown]
 # {glue:text}`n_cells` cells stand here.
 
@@ -109,6 +116,14 @@ if not workspace.synthetic:
         caption="Paper and recomputation, cell by cell, protocol `released`. Percent; intervals by Wilson, 95 %.",
         sortable=True,
         index=False,
+    )
+
+# %% tags=["hide-input", "real"]
+if not workspace.synthetic:
+    paper = comparison.recompute_paper_grid()
+    show_downloads(
+        {"serab-paper.csv": render(paper, "csv"), "serab-paper.tex": render(paper, "latex")},
+        label="The paper's grid",
     )
 
 # %% [markdown]

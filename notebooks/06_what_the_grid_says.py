@@ -79,7 +79,7 @@ bold = comparisons.compare_bold(printed, sizes)
 show_figure(
     plots.statistics.plot_bold(bold),
     name="fig-bold",
-    caption="Best model against runner-up: possible p-values. Left of the line, a difference can be told.",
+    caption="Best model against runner-up: possible p-values. In the grey area a difference can be told from chance.",
     alt="One horizontal range of p-values per task; few ranges reach below 0.05.",
 )
 show_table(

@@ -100,6 +100,25 @@ def show_audio(recordings: dict[str, str | Path]) -> None:
     _publish({"text/html": f'<div class="serab-players">{"".join(players)}</div>', "text/plain": "audio players"}, {})
 
 
+def show_downloads(files: dict[str, str], *, label: str) -> None:
+    """Show links that save texts as files.
+
+    Parameters
+    ----------
+    files : dict
+        File name to content.
+    label : str
+        What they hold.
+    """
+    links = [
+        f'<a download="{html.escape(name)}" href="data:text/plain;charset=utf-8;base64,'
+        f'{base64.b64encode(content.encode()).decode()}">{html.escape(name)}</a>'
+        for name, content in files.items()
+    ]
+    text = f'<p class="serab-downloads">{html.escape(label)}: {", ".join(links)}</p>'
+    _publish({"text/html": text, "text/plain": f"{label}: {', '.join(files)}"}, {})
+
+
 def show_banner(title: str, text: str, *, kind: str = "note") -> None:
     """Show a remark that no reader should miss.
 

@@ -67,3 +67,14 @@ def test_numbers_are_kept_as_the_book_expects_them(shown):
 def test_banner_marks_synthetic_numbers(shown):
     show.show_banner("Synthetic", "Not people & not results.", kind="synthetic")
     assert "synthetic" in shown[0][0]["text/html"] and "&amp;" in shown[0][0]["text/html"]
+
+
+def test_downloads_carry_their_content(shown):
+    import base64
+    import re
+
+    show.show_downloads({"a.csv": "x,ä\n"}, label="The grid")
+    (encoded,) = re.findall(
+        r'download="a.csv" href="data:text/plain;charset=utf-8;base64,(.*?)"', shown[0][0]["text/html"]
+    )
+    assert base64.b64decode(encoded).decode() == "x,ä\n"
