@@ -78,7 +78,7 @@ from serab_lib.show import record, show_table
 # %% tags=["hide-input"]
 extractors = descriptions.describe_extractors()
 show_table(
-    extractors.round(2),
+    extractors.set_index("title").drop(columns="licence"),
     name="tbl-extractors",
     caption="The paper's table 2, beside what the networks measure.",
     sortable=True,

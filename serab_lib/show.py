@@ -160,7 +160,8 @@ def record(**values: object) -> None:
     """
     for name, value in values.items():
         prefix = "application/papermill.record/"
-        text = value if isinstance(value, str) else repr(getattr(value, "item", lambda value=value: value)())
+        # A text keeps its quotes, or the book would read `2,000` as two numbers and `0.10` as one digit.
+        text = repr(getattr(value, "item", lambda value=value: value)())
         display({f"{prefix}text/plain": text}, raw=True, metadata={"scrapbook": {"name": name, "mime_prefix": prefix}})
 
 

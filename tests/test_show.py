@@ -58,10 +58,10 @@ def test_audio_becomes_part_of_the_page(shown, tmp_path):
 
 
 def test_numbers_are_kept_as_the_book_expects_them(shown):
-    show.record(accuracy=np.float64(0.5), name="x")
+    show.record(accuracy=np.float64(0.5), n_draws="2,000")
     prefix = "application/papermill.record/"
-    assert [data[f"{prefix}text/plain"] for data, _ in shown] == ["0.5", "x"]
-    assert [metadata["scrapbook"]["name"] for _, metadata in shown] == ["accuracy", "name"]
+    assert [data[f"{prefix}text/plain"] for data, _ in shown] == ["0.5", "'2,000'"]
+    assert [metadata["scrapbook"]["name"] for _, metadata in shown] == ["accuracy", "n_draws"]
 
 
 def test_banner_marks_synthetic_numbers(shown):

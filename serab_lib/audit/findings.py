@@ -87,7 +87,7 @@ def write_findings(findings: list[Finding]) -> str:
             "The code and the tables": each.does,
             "Evidence": each.evidence,
             "Consequence": each.consequence,
-            "How sure": f"{each.confidence}. Where: {each.where}.",
+            "How sure": f"{each.confidence.capitalize()}. Where: {each.where}.",
         }
         text = " ".join(f"**{label}.** {words}" for label, words in parts.items())
         sections.append(f"### {number}. {each.title}\n\n{text}")
