@@ -256,7 +256,9 @@ def test_read_task_without_file(tmp_path) -> None:
 
 def test_a_corpus_of_ones_own_goes_by_its_file(tmp_path: Path) -> None:
     file = tmp_path / "own.toml"
-    file.write_text('code = "OWN"\nname = "own"\npattern = "(?P<speaker>x)(?P<emotion>y|z)"\nemotions = {y = "anger", z = "fear"}\n')
+    file.write_text(
+        'code = "OWN"\nname = "own"\npattern = "(?P<speaker>x)(?P<emotion>y|z)"\nemotions = {y = "anger", z = "fear"}\n'
+    )
     assert get_task(f"path:{file}").code == "OWN"
     with pytest.raises(SerabError, match="cannot read the task file"):
         get_task("path:nowhere.toml")
