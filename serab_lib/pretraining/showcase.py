@@ -103,3 +103,13 @@ def read_kept(folder: str | Path) -> tuple[Mapping[str, pd.DataFrame], pd.DataFr
         raise SerabError(f"there is no {folder / 'ravdess.csv'}: make it with benchmarks/pretrain_ravdess.py")
     logs = {path.stem.removeprefix("log-"): pd.read_csv(path) for path in sorted(folder.glob("log-*.csv"))}
     return logs, pd.read_csv(folder / "ravdess.csv")
+
+
+def write_gains(accuracies: pd.DataFrame) -> pd.DataFrame:
+    """Arrange what `benchmarks/pretrain_ravdess.py` measured for reading: percent, the gains at the end."""
+    columns = ["model", "protocol", "seed", "condition", "classifier"]
+    table = accuracies[columns].astype(object).where(accuracies[columns].notna(), None)
+    for name in ("accuracy", "low", "high"):
+        table[name] = 100 * accuracies[name]
+    order = (accuracies["condition"] == "gain").sort_values(kind="stable").index
+    return table.loc[order]

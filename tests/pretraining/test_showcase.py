@@ -8,7 +8,7 @@ from making import make_byol_state, write_savee
 from serab_lib.corpus import find_corpus
 from serab_lib.errors import SerabError
 from serab_lib.pretraining import PretrainConfig
-from serab_lib.pretraining.showcase import pretrain_small, read_kept
+from serab_lib.pretraining.showcase import pretrain_small, read_kept, write_gains
 
 
 def test_small_run_is_logged_and_probed_beside_a_released_encoder(tmp_path, monkeypatch):
@@ -32,3 +32,12 @@ def test_kept_runs_are_read_by_seed(tmp_path):
     pd.DataFrame({"seed": [42]}).to_csv(tmp_path / "ravdess.csv", index=False)
     logs, accuracies = read_kept(tmp_path)
     assert list(logs) == ["42"] and len(accuracies) == 1
+
+
+def test_gains_are_written_in_percent_at_the_end():
+    rows = [("all", "gain", None, 0.05, -0.01, 0.11), ("42", "random", "LDA", 0.45, 0.4, 0.5)]
+    table = pd.DataFrame(rows, columns=["seed", "condition", "classifier", "accuracy", "low", "high"])
+    shown = write_gains(table.assign(model="byol-s-512", protocol="described"))
+    assert shown["condition"].tolist() == ["random", "gain"]
+    assert shown["accuracy"].tolist() == pytest.approx([45, 5])
+    assert shown["classifier"].tolist() == ["LDA", None]
