@@ -1,8 +1,9 @@
 """Does a small pre-training on a CPU help? Encoders before and after it, on RAVDESS's test speakers.
 
 Trains on the training speakers of RAVDESS alone, without labels, with the recipe's settings but for its length, its
-batch and the target's momentum; then compares each encoder with the same one as it was before the first step, over several seeds. Needs
-SERAB_DATA/ravdess; uses one thread unless OMP_NUM_THREADS says otherwise. A second call goes on where the first ended.
+batch, its learning rate and the target's momentum; then compares each encoder with the same one as it was before the
+first step, over several seeds. Needs SERAB_DATA/ravdess; uses one thread unless OMP_NUM_THREADS says otherwise. A
+second call goes on where the first ended.
 """
 
 from __future__ import annotations
@@ -55,6 +56,7 @@ def main() -> int:
                 epochs=options.epochs,
                 batch_size=options.batch_size,
                 learning_rate=options.learning_rate,
+                schedule="cosine",
                 momentum=options.momentum,
                 device="cpu",
             )
@@ -89,9 +91,9 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument("--seeds", default="42,43,44")
     parser.add_argument("--epochs", type=int, default=12)
     parser.add_argument("--batch-size", type=int, default=16)
-    # The target averages over about 1 / (1 - momentum) steps: 100 would be a sixth of a run as short as this.
+    # The target averages over about 1 / (1 - momentum) steps: 100 is much for a run as short as this.
     parser.add_argument("--momentum", type=float, default=0.95)
-    parser.add_argument("--learning-rate", type=float, default=PretrainConfig.learning_rate)
+    parser.add_argument("--learning-rate", type=float, default=5e-4, help="at first; falls to 0")
     parser.add_argument("--data", type=Path, default=None)
     parser.add_argument("--work", type=Path, default=Path("_build/pretrain-ravdess"))
     parser.add_argument("--out", type=Path, default=Path("results/pretraining/ravdess.csv"))

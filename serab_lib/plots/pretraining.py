@@ -153,8 +153,8 @@ def plot_gain(results: pd.DataFrame) -> Figure:
                 above = 100 * rows["high"].to_numpy(float) - accuracy
                 label = {"random": "random weights", "pretrained": "pre-trained"}[condition] if not j else None
                 axis.errorbar(places, accuracy, [below, above], fmt=marker, color=colour, capsize=2, label=label)
-        axis.set_xticks(range(len(models)), models)
-        axis.set(ylabel="test accuracy (%)", xlabel="encoder, three seeds each")
+        axis.set_xticks(range(len(models)), [name.replace(", ", "\n") for name in models])
+        axis.set(ylabel="test accuracy (%)", xlabel="encoder and run; one mark a seed")
         axis.legend()
     return figure
 

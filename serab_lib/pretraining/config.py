@@ -10,6 +10,7 @@ from typing import Any
 
 from serab_lib.errors import SerabError
 
+SCHEDULES = ("constant", "cosine")
 CROP_STARTS = ("random", "released")
 PRECISIONS = ("32", "bf16")
 DEVICES = ("auto", "cpu", "cuda")
@@ -36,6 +37,9 @@ class PretrainConfig:
         normalised over the whole batch all the same; batch norm sees one part at a time.
     learning_rate, weight_decay : float
         Of AdamW; the weight decay is PyTorch's default.
+    schedule : {"constant", "cosine"}
+        Of the learning rate: the same in all steps, or falling to 0 along half a cosine, which a run of few steps
+        gains from.
     momentum : float
         Of the target's moving average.
     seed : int
@@ -91,6 +95,7 @@ class PretrainConfig:
     accumulate: int = 1
     learning_rate: float = 3e-4
     weight_decay: float = 0.01
+    schedule: str = "constant"
     momentum: float = 0.99
     seed: int = 42
     crop_start: str = "random"
@@ -114,7 +119,7 @@ class PretrainConfig:
         for name, least in _LEAST.items():
             if getattr(self, name) < least:
                 raise SerabError(f"{name} is {getattr(self, name)}, expected {least} or more")
-        for name, known in (("crop_start", CROP_STARTS), ("precision", PRECISIONS), ("device", DEVICES)):
+        for name, known in _CHOICES.items():
             if getattr(self, name) not in known:
                 raise SerabError(f"there is no {name} {getattr(self, name)!r}: choose {' or '.join(known)}")
         for name in ("momentum", "mixup_ratio"):
@@ -133,6 +138,10 @@ class PretrainConfig:
                 f"a batch of {self.batch_size} crops cannot be cut into {n_parts} equal parts of 2 or more: choose "
                 f"--batch-size {max(2, math.ceil(self.batch_size / n_parts)) * n_parts}"
             )
+
+    def learning_rate_at(self, progress: float) -> float:
+        """Learning rate after a part of the run, 0 to 1."""
+        return self.learning_rate * (0.5 * (1 + math.cos(math.pi * progress)) if self.schedule == "cosine" else 1.0)
 
     def to_dict(self) -> dict[str, Any]:
         """Write the settings as numbers, texts and lists."""
@@ -159,14 +168,17 @@ class PretrainConfig:
         SerabError
             Naming the first setting that differs.
         """
+        # A falling learning rate depends on where the run ends.
+        free = _MAY_CHANGE - ({"epochs"} if self.schedule == "cosine" else set())
         for name, value in vars(self).items():
-            if name not in _MAY_CHANGE and value != getattr(other, name):
+            if name not in free and value != getattr(other, name):
                 raise SerabError(
                     f"the run was begun with {name} {getattr(other, name)}, this one has {value}: resume with the same "
                     "settings, or choose another folder"
                 )
 
 
+_CHOICES = {"schedule": SCHEDULES, "crop_start": CROP_STARTS, "precision": PRECISIONS, "device": DEVICES}
 _LEAST: dict[str, float] = {
     "epochs": 1,
     "batch_size": 2,

@@ -81,7 +81,7 @@ class Journal:
 
     def __init__(self, out: Path, *, writes: bool, step: int = 0) -> None:
         self.out, self.writes = out, writes
-        self.pending: list[tuple[int, int, torch.Tensor]] = []
+        self.pending: list[tuple[int, int, float, torch.Tensor]] = []
         self.board = None
         if writes:
             for name, columns in (("log.csv", COLUMNS), ("probe.csv", PROBE_COLUMNS)):
@@ -95,18 +95,17 @@ class Journal:
         """Leave what went on until now out of the throughput."""
         self.began, self.waited_before = time.perf_counter(), wait_s
 
-    def add(self, step: int, epoch: int, values: torch.Tensor) -> bool:
+    def add(self, step: int, epoch: int, values: torch.Tensor, *, learning_rate: float) -> bool:
         """Note the loss and the measures of a step; says whether it is time to `flush`."""
-        self.pending.append((step, epoch, values.detach()))
+        self.pending.append((step, epoch, learning_rate, values.detach()))
         return len(self.pending) >= _STEPS_PER_FLUSH
 
-    def flush(self, *, batch_size: int, learning_rate: float, wait_s: float) -> list[float]:
+    def flush(self, *, batch_size: int, wait_s: float) -> list[float]:
         """Write the steps that were noted.
 
         Parameters
         ----------
         batch_size : int
-        learning_rate : float
         wait_s : float
             Time spent waiting for crops since the run began.
 
@@ -122,23 +121,22 @@ class Journal:
         """
         if not self.pending:
             return []
-        rows = average(torch.stack([values for _, _, values in self.pending])).tolist()
+        rows = average(torch.stack([values for *_, values in self.pending])).tolist()
         elapsed = time.perf_counter() - self.began
         speed = {
-            "learning_rate": learning_rate,
             "crops_per_s": round(len(rows) * batch_size / elapsed, 2),
             "wait_share": round((wait_s - self.waited_before) / elapsed, 4),
         }
-        steps = [(step, epoch) for step, epoch, _ in self.pending]
-        self.pending = []
+        steps, self.pending = self.pending, []
         self.restart_clock(wait_s)
-        for (step, epoch), (loss, *measures) in zip(steps, rows, strict=True):
+        for (step, epoch, rate, _), (loss, *measures) in zip(steps, rows, strict=True):
             if not math.isfinite(loss):
                 raise SerabError(
                     f"the loss is not finite in step {step}: choose a lower --learning-rate or --precision 32; the "
                     "last checkpoint is kept"
                 )
-            row = {"step": step, "epoch": epoch, "loss": loss, **dict(zip(MEASURES, measures, strict=True)), **speed}
+            measured = dict(zip(MEASURES, measures, strict=True))
+            row = {"step": step, "epoch": epoch, "loss": loss, **measured, "learning_rate": rate, **speed}
             self._write("log.csv", row)
         return [loss for loss, *_ in rows]
 

@@ -153,6 +153,7 @@ class _Trainer:
                 views = self.augment(crops, generator, share=batches.share, measure=epoch == 1)
 
                 self.optimizer.zero_grad()
+                rate = self.optimizer.param_groups[0]["lr"] = config.learning_rate_at(step / n_steps)
                 values = []
                 with seeded(config.seed, Purpose.DROPOUT, step, fabric.global_rank, device=fabric.device):
                     for i, (first, second) in enumerate(views.chunk(config.accumulate, dim=1)):
@@ -166,7 +167,7 @@ class _Trainer:
                 position.step = step + 1
                 epoch_ends = position.step % batches.n_steps_per_epoch == 0
                 saves = epoch_ends or position.step % config.checkpoint_steps == 0
-                if journal.add(position.step, epoch, torch.stack(values).mean(dim=0)) or saves:
+                if journal.add(position.step, epoch, torch.stack(values).mean(dim=0), learning_rate=rate) or saves:
                     self._flush(journal)
                 if epoch_ends:
                     self._end_epoch(journal, epoch)
@@ -185,8 +186,7 @@ class _Trainer:
         logger.info("going on after step %d of %s", self.position.step, self.out)
 
     def _flush(self, journal: Journal) -> None:
-        rate = self.optimizer.param_groups[0]["lr"]
-        losses = journal.flush(batch_size=self.config.batch_size, learning_rate=rate, wait_s=self.batches.wait_s)
+        losses = journal.flush(batch_size=self.config.batch_size, wait_s=self.batches.wait_s)
         self.position.epoch_loss += sum(losses)
 
     def _end_epoch(self, journal: Journal, epoch: int) -> None:

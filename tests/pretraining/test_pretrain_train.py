@@ -189,6 +189,14 @@ def test_two_processes_compute_what_one_does(audio: Path, cache: Path, tmp_path:
     torch.testing.assert_close(*(state["learner"][running] for state in states), rtol=1e-4, atol=1e-5)
 
 
+def test_learning_rate_falls_along_half_a_cosine(audio: Path, cache: Path, tmp_path: Path) -> None:
+    few, config = sorted(audio.iterdir())[:4], make_config(epochs=2, schedule="cosine", learning_rate=1e-3)
+    log = pretrain(few, tmp_path, config, cache=cache)
+    assert log["learning_rate"].tolist() == pytest.approx([1e-3, 8.5355e-4, 5e-4, 1.4645e-4], rel=1e-4)
+    with pytest.raises(SerabError, match="begun with epochs 2, this one has 5"):
+        dataclasses.replace(config, epochs=5).require_same_run(config)
+
+
 def test_the_probe_is_measured_before_and_during_training(audio: Path, cache: Path, tmp_path: Path) -> None:
     write_savee(tmp_path / "data", n_takes=1)
     few, config = sorted(audio.iterdir())[:2], make_config(epochs=3, probe_epochs=2)
