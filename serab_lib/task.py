@@ -144,6 +144,7 @@ class Task:
 
         Examples
         --------
+        >>> from serab_lib.tasks import get_task
         >>> get_task("shemo").parse("F03S02")
         ParsedName(speaker='F03', emotion='S', released_group='02')
         """

@@ -71,5 +71,5 @@ def test_narrow_tests(speakers: pd.DataFrame) -> None:
 def test_a_task_without_a_list_is_refused() -> None:
     from auditing import make_task
 
-    with pytest.raises(SerabError, match="no list of Made-up ONE"):
+    with pytest.raises(SerabError, match="no list of the files of Made-up ONE"):
         list_utterances(make_task())

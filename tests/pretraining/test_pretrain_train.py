@@ -99,7 +99,8 @@ def test_a_run_that_was_killed_goes_on_with_the_losses_it_would_have_had(
     out = tmp_path / "killed"
     # Killed in step 7: the last checkpoint is that of step 6, in the middle of an epoch.
     script = (
-        "import os, signal, sys; from serab_lib.pretraining import PretrainConfig, pretrain\n"
+        "import os, signal, sys, torch; from serab_lib.pretraining import PretrainConfig, pretrain\n"
+        "torch.set_num_threads(1)\n"  # as in these tests: sums of several threads are rounded otherwise
         "def tell(what, n_done, n_total):\n"
         "    if what == 'pre-training' and n_done == 7: os.kill(os.getpid(), signal.SIGKILL)\n"
         f"config = PretrainConfig.from_dict({make_config(dropout=0.2).to_dict()!r})\n"
