@@ -20,17 +20,17 @@ DEMO := $(SERAB_CACHE)/demo
 PORT ?= 8000
 PROFILE ?= published
 
-.PHONY: help setup demo test lint book notebooks reproduce bench serve clean
+.PHONY: help setup demo test test-faults lint book notebooks reproduce bench serve clean
 
 help:  ## Show this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | column -t -s "$$(printf '\t')"
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | column -t -s "$$(printf '\t')"
 
 setup: $(STAMP)  ## Make the virtual environment .venv with the tested versions
 
 $(STAMP): pyproject.toml constraints.txt scripts/mend_torchaudio.py
 	$(PYTHON) -c 'import sys; ok = (3, 11) <= sys.version_info[:2] <= (3, 13); sys.exit(0 if ok else "Python 3.11 to 3.13 is needed, this is " + sys.version.split()[0] + ": make PYTHON=python3.12 ...")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[demo,book,stats,pretrain,test,lint]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[demo,book,stats,pretrain,dask,test,lint]'
 	$(BIN)/python scripts/mend_torchaudio.py
 	touch $@
 
@@ -52,6 +52,9 @@ notebooks: setup  ## Derive each notebook's .ipynb from its .py
 
 test: setup  ## Run the tests; those on real data where SERAB_DATA and SERAB_WEIGHTS are set
 	$(BIN)/python -m pytest
+
+test-faults: setup  ## Kill runs, fill disks, damage files; print how many faults were survived
+	$(BIN)/python -m pytest tests/faults tests/test_cli.py::test_control_c_keeps_what_is_finished
 
 lint: setup  ## Check style and spelling
 	$(BIN)/ruff check .

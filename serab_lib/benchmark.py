@@ -3,33 +3,32 @@
 from __future__ import annotations
 
 import datetime
-import logging
 import os
-import platform
-import subprocess
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from serab_lib.checkpoints import require_checkpoint
+from serab_lib.checkpoints import require_checkpoint, weights_folder
 from serab_lib.corpus import Corpus, find_corpus
 from serab_lib.errors import SerabError
-from serab_lib.extractors.registry import Entry, get_entry, load_extractor
+from serab_lib.extractors.registry import Entry, get_entry
 from serab_lib.fingerprints import digest, hash_files
+from serab_lib.provenance import describe_machine
 from serab_lib.results import Results
 from serab_lib.splits import split, split_warnings
 from serab_lib.storage import cache_folder, require_writable
 from serab_lib.tasks import Task, get_task
+from serab_lib.workplace import Extraction, Fit, Here, Order, Workplace
 
 if TYPE_CHECKING:
     from serab_lib.embeddings import Progress
+    from serab_lib.evaluation.classifiers import ClassifierResult
 
-logger = logging.getLogger(__name__)
+__all__ = ["ENGINE_VERSION", "Settings", "Summary", "describe_machine", "run_grid"]
 
 # Part of every cell's fingerprint: raise it when a change to the library changes results.
 ENGINE_VERSION = 1
@@ -42,12 +41,13 @@ class Settings:
     Attributes
     ----------
     data, weights, out, cache : str, Path or None
-        Folders; None for the defaults.
+        Folders; None for the defaults. A cache that cannot be written is read all the same, and the run goes
+        on without keeping what it makes.
     protocols : sequence of str
     device : str
         `cpu` or `cuda`.
     n_jobs : int
-        Workers for extraction and classifiers.
+        Workers for extraction and classifiers on this machine.
     search : bool
         Whether hyperparameters are searched.
     """
@@ -71,23 +71,42 @@ class Summary:
     warnings: list[str] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
 
+    def warn(self, warning: str) -> None:
+        """Add a warning, unless it is there."""
+        if warning not in self.warnings:
+            self.warnings.append(warning)
+
+    def fail(self, failure: str) -> None:
+        """Add a failure, unless it is there."""
+        if failure not in self.failures:
+            self.failures.append(failure)
+
+
+_Key = tuple[str, str, str]
+
 
 @dataclass(frozen=True)
 class _Cell:
-    key: tuple[str, str, str]
+    key: _Key
     parts: pd.DataFrame
     inputs: str
 
 
 @dataclass(frozen=True)
-class _Made:
+class _Planned:
+    """A cell that a fit is for, with what its provenance says of the extraction."""
+
     cell: _Cell
-    embeddings: np.ndarray
     origin: dict[str, Any]
 
 
 def run_grid(
-    tasks: Iterable[str | Task], models: Iterable[str], settings: Settings, *, progress: Progress | None = None
+    tasks: Iterable[str | Task],
+    models: Iterable[str],
+    settings: Settings,
+    *,
+    workplace: Workplace | None = None,
+    progress: Progress | None = None,
 ) -> Summary:
     """Compute the cells of a grid that are not there yet.
 
@@ -97,6 +116,9 @@ def run_grid(
     models : iterable of str
         Names of extractors.
     settings : Settings
+    workplace : Workplace, optional
+        Where the work is done, such as `serab_lib.cluster.Cluster`; this machine if None. Results are written
+        here in either case, and are the same.
     progress : callable, optional
         Told what is being done, how much of it is done, and how much there is.
 
@@ -114,213 +136,167 @@ def run_grid(
     chosen_tasks = [get_task(task) for task in dict.fromkeys(tasks)]
     entries = [get_entry(model) for model in dict.fromkeys(models)]
     require_writable(Path(settings.out), "--out")
-    cache = cache_folder(settings.cache)
-    require_writable(cache, "--cache or SERAB_CACHE")
-    summary = Summary()
-    usable = {entry.name: code for entry in entries if (code := _weights_identity(entry, settings, summary))}
-    for task in chosen_tasks:
-        try:
-            corpus = find_corpus(task, settings.data)
-            hashes = hash_files(list(corpus.utterances["path"]), cache=cache)
-        except SerabError as error:
-            summary.failures.append(f"{task.code}: {error}")
-            continue
-        grid = _TaskGrid(corpus, hashes, settings, cache, summary, progress)
-        grid.run([(entry, usable[entry.name]) for entry in entries if entry.name in usable])
-    return summary
+    grid = _Grid(settings, progress)
+    workplace = workplace or Here(settings.n_jobs)
+    grid.run(chosen_tasks, entries, workplace)
+    return grid.summary
 
 
-def _weights_identity(entry: Entry, settings: Settings, summary: Summary) -> str | None:
+def _weights_identity(entry: Entry, settings: Settings, cache: Path, summary: Summary) -> str | None:
     """Text that changes with the weights, or None with a failure noted where they are not at hand."""
     file = entry.options.get("checkpoint")
     try:
         if entry.needs_weights:
             file = require_checkpoint(entry.name, settings.weights)
     except SerabError as error:
-        summary.failures.append(str(error))
+        summary.fail(str(error))
         return None
     options = sorted((name, str(value)) for name, value in entry.options.items())
     files = [Path(str(file))] if file else []
     if files and files[0].is_dir():
         files = sorted(path for path in files[0].rglob("*") if path.is_file())
-    content = " ".join(hash_files([str(path) for path in files], cache=cache_folder(settings.cache))) or "none"
+    content = " ".join(hash_files([str(path) for path in files], cache=cache)) or "none"
     return f"{entry.family} {options} {content}"
 
 
-class _TaskGrid:
-    """The cells of one task."""
+class _Grid:
+    """From tasks and extractors to orders, and from what they give to cells."""
 
-    def __init__(
-        self,
-        corpus: Corpus,
-        hashes: list[str],
-        settings: Settings,
-        cache: Path,
-        summary: Summary,
-        progress: Progress | None,
-    ) -> None:
-        self.corpus, self.task, self.settings = corpus, corpus.task, settings
-        self.utterances = corpus.utterances.assign(content=hashes)
-        self.cache, self.summary, self.progress = cache, summary, progress
+    def __init__(self, settings: Settings, progress: Progress | None) -> None:
+        self.settings, self.progress = settings, progress
+        self.cache = cache_folder(settings.cache).absolute()
         self.results = Results(settings.out)
+        self.summary = Summary()
+        self.open: dict[Order, list[_Cell]] = {}
+        self.n_cells = 0
 
-    def run(self, entries: Sequence[tuple[Entry, str]]) -> None:
-        """Extract what is not cached and evaluate what is not there."""
-        if not self.corpus.complete:
-            self.summary.warnings.append(
-                f"{self.task.code} is incomplete ({len(self.utterances)} of {self.corpus.n_expected} utterances): "
-                f"its cells say so; `serab check {self.task.name}` names the files"
+    def run(self, tasks: Sequence[Task], entries: Sequence[Entry], workplace: Workplace) -> None:
+        """Have what is not there computed, and write it as it comes."""
+        identities = {
+            entry.name: code
+            for entry in entries
+            if (code := _weights_identity(entry, self.settings, self.cache, self.summary))
+        }
+        usable = [entry for entry in entries if entry.name in identities]
+        self.n_cells = len(tasks) * len(usable) * len(self.settings.protocols)
+        orders = (order for task in tasks for order in self._plan(task, usable, identities))
+        for what, outcome in workplace.work(orders, self._divide, self._tell):
+            if isinstance(outcome, SerabError):
+                self.summary.fail(f"{what}: {outcome}")
+            elif isinstance(what, Fit):
+                for each in what.cells:
+                    self._write(each, what, outcome)
+            self._tell("cells", len(self.summary.computed) + len(self.summary.present), self.n_cells)
+
+    def _plan(self, task: Task, entries: Sequence[Entry], identities: dict[str, str]) -> Iterator[Order]:
+        """Yield an order for each extractor that has cells to be computed."""
+        try:
+            corpus = find_corpus(task, self.settings.data)
+            hashes = hash_files(list(corpus.utterances["path"]), cache=self.cache)
+        except SerabError as error:
+            self.summary.fail(f"{task.code}: {error}")
+            return
+        if not corpus.complete:
+            self.summary.warn(
+                f"{task.code} is incomplete ({len(corpus.utterances)} of {corpus.n_expected} utterances): "
+                f"its cells say so; `serab check {task.name}` names the files"
             )
-        finished = self.results.finished_inputs()
-        waiting: list[_Made] = []
-        for entry, identity in entries:
-            cells = [cell for cell in self._cells(entry, identity) if self._is_open(cell, finished)]
+        finished, damaged = self.results.finished_inputs(), self.results.find_damaged()
+        for entry in entries:
+            cells = list(self._cells(corpus, hashes, entry, identities[entry.name]))
+            cells = [cell for cell in cells if self._is_open(cell, finished, damaged)]
             if cells:
-                try:
-                    waiting += self._extract(entry, cells)
-                except SerabError as error:
-                    self.summary.failures.append(f"{self.task.code}, {entry.name}: {error}")
-        self._evaluate(waiting)
+                order = Order(
+                    corpus=corpus,
+                    hashes=tuple(hashes),
+                    entry=entry,
+                    weights=weights_folder(self.settings.weights).absolute(),
+                    device=self.settings.device,
+                    cache=self.cache,
+                    search=self.settings.search,
+                )
+                self.open[order] = cells
+                yield order
 
-    def _cells(self, entry: Entry, identity: str) -> Iterable[_Cell]:
-        for protocol in self.settings.protocols:
-            key = (self.task.code, entry.name, protocol)
-            try:
-                parts = split(self.utterances, self.task, protocol)
-            except SerabError as error:
-                if str(error) not in self.summary.failures:  # the same for every model
-                    self.summary.failures.append(str(error))
-                continue
-            for warning in split_warnings(parts):
-                message = f"{self.task.code}, {protocol}: {warning}"
-                if message not in self.summary.warnings:
-                    self.summary.warnings.append(message)
-            columns = parts[["stem", "content", "emotion", "group", "part"]].to_numpy().ravel()
-            inputs = digest([str(ENGINE_VERSION), identity, str(self.settings.search), *self.task.classes, *columns])
-            yield _Cell(key, parts, inputs)
-
-    def _is_open(self, cell: _Cell, finished: dict[tuple[str, str, str], str | None]) -> bool:
-        if cell.key not in finished:
-            return True
-        if finished[cell.key] == cell.inputs:
+    def _is_open(self, cell: _Cell, finished: dict[_Key, str | None], damaged: dict[_Key, str]) -> bool:
+        if finished.get(cell.key) == cell.inputs:
             self.summary.present.append(cell.key)
             return False
-        self.summary.warnings.append(
-            f"{', '.join(cell.key)}: the cell there was made from other audio, weights or settings; "
-            "it is computed anew, the old one moves to stale.csv"
-        )
+        if cell.key in damaged:
+            reason = f"{damaged[cell.key]} is not as it was written"
+        elif cell.key in finished:
+            reason = "the cell there was made from other audio, weights or settings"
+        else:
+            return True
+        self.summary.warn(f"{', '.join(cell.key)}: {reason}; it is computed anew, the old one moves to stale.csv")
         return True
 
-    def _extract(self, entry: Entry, cells: Sequence[_Cell]) -> list[_Made]:
-        from serab_lib.embeddings import extract
-        from serab_lib.extraction import set_statistics
+    def _cells(self, corpus: Corpus, hashes: Sequence[str], entry: Entry, identity: str) -> Iterator[_Cell]:
+        task, utterances = corpus.task, corpus.utterances.assign(content=hashes)
+        for protocol in self.settings.protocols:
+            try:
+                parts = split(utterances, task, protocol)
+            except SerabError as error:
+                self.summary.fail(str(error))  # the same for every model
+                continue
+            for warning in split_warnings(parts):
+                self.summary.warn(f"{task.code}, {protocol}: {warning}")
+            columns = parts[["stem", "content", "emotion", "group", "part"]].to_numpy().ravel()
+            inputs = digest([str(ENGINE_VERSION), identity, str(self.settings.search), *task.classes, *columns])
+            yield _Cell((task.code, entry.name, protocol), parts, inputs)
 
-        extractor = load_extractor(entry, weights=self.settings.weights, device=self.settings.device)
-        origin = set_statistics(extractor, self.corpus, n_jobs=self.settings.n_jobs, progress=self._tell)
-        started = datetime.datetime.now(datetime.UTC)
-        made = extract(
-            list(self.utterances["path"]),
-            list(self.utterances["content"]),
-            extractor,
-            cache=self.cache,
-            n_jobs=self.settings.n_jobs,
-            progress=self._tell,
-        )
-        seconds = (datetime.datetime.now(datetime.UTC) - started).total_seconds()
+    def _divide(self, order: Order, made: Extraction) -> list[Fit]:
+        """Protocols that split a task alike share their fits and differ in what they select."""
         for reason in made.unusable.values():
-            self.summary.warnings.append(f"{self.task.code}: {reason}; the cell is computed without it")
-        origin |= {
-            "extractor": extractor.fingerprint,
-            "extraction_seconds": round(seconds, 3),
-            "embeddings_from_cache": made.n_cached,
-            "unusable_files": sorted(self.utterances["stem"].iloc[list(made.unusable)]),
-        }
-        rows = dict(zip(self.utterances["stem"], made.matrix, strict=True))
-        return [_Made(cell, np.stack([rows[stem] for stem in cell.parts["stem"]]), origin) for cell in cells]
+            self.summary.warn(f"{order.corpus.task.code}: {reason}; the cell is computed without it")
+        if made.not_kept:
+            self.summary.warn(made.not_kept)
+        positions = {stem: row for row, stem in enumerate(order.corpus.utterances["stem"]) if row not in made.unusable}
+        shared: dict[str, Fit] = {}
+        for cell in self.open.pop(order):
+            parts = cell.parts[cell.parts["stem"].isin(positions)].reset_index(drop=True)
+            if _coverage(parts) != _coverage(cell.parts):
+                self.summary.fail(
+                    f"{', '.join(cell.key)}: without the {len(made.unusable)} unusable files a part is empty or a "
+                    f"class cannot be learnt: `serab check {order.corpus.task.name}` names them"
+                )
+                continue
+            alike = digest(parts[["stem", "emotion", "group", "part"]].to_numpy().ravel())
+            rows = np.array([positions[stem] for stem in parts["stem"]], dtype=int)
+            before = shared[alike].cells if alike in shared else ()
+            shared[alike] = Fit(order, rows, parts, (*before, _Planned(cell, made.origin)))
+        return list(shared.values())
 
-    def _evaluate(self, waiting: Sequence[_Made]) -> None:
-        """Fit and write; protocols that split a task alike share their fits and differ in what they select."""
-        if not waiting:
-            return
-        from serab_lib.evaluation.protocol import Problem, evaluate_many, score
+    def _write(self, planned: _Planned, fit: Fit, results: list[ClassifierResult]) -> None:
+        from serab_lib.evaluation.protocol import score
 
-        shared: dict[str, list[tuple[_Made, pd.DataFrame]]] = {}
-        problems = []
-        for made in waiting:
-            usable = np.isfinite(made.embeddings).all(axis=1)
-            parts = made.cell.parts[usable].reset_index(drop=True)
-            columns = parts[["stem", "emotion", "group", "part"]].to_numpy().ravel()
-            alike = shared.setdefault(digest([made.cell.key[1], *columns]), [])
-            if not alike:
-                problems.append(Problem(made.embeddings[usable], parts, self.task.classes))
-            alike.append((made, parts))
-        n_fits, n_done = 5 * len(problems), 0
-
-        def count(position: int, classifier: str) -> None:
-            nonlocal n_done
-            n_done += 1
-            self._tell("classifiers", n_done, n_fits)
-
-        members = list(shared.values())
-        fitted = evaluate_many(problems, search=self.settings.search, n_jobs=self.settings.n_jobs, on_fit=count)
-        for position, results in fitted:
-            for made, parts in members[position]:
-                self._write(made.cell, parts, score(results, parts, made.cell.key[2]), made.origin)
-
-    def _write(self, cell: _Cell, parts: pd.DataFrame, result: Any, origin: dict[str, Any]) -> None:
-        counts = parts["part"].value_counts()
+        cell, corpus = planned.cell, fit.order.corpus
+        counts = fit.parts["part"].value_counts()
         sizes = {f"n_{part}": int(counts[part]) for part in ("train", "validation", "test")}
         sizes |= {
             "search": self.settings.search,
-            "complete": self.corpus.complete and not origin["unusable_files"],
-            "synthetic": self.corpus.synthetic,
+            "complete": corpus.complete and not planned.origin["unusable_files"],
+            "synthetic": corpus.synthetic,
         }
-        self.results.write(cell.key, result, sizes, origin | self._provenance(cell))
-        self.summary.computed.append(cell.key)
-
-    def _provenance(self, cell: _Cell) -> dict[str, Any]:
-        return {
+        origin = {
             "inputs": cell.inputs,
-            "data": digest(self.utterances["content"]),
-            "n_utterances": len(self.utterances),
-            "n_expected": self.corpus.n_expected,
-            "missing": list(self.corpus.missing),
+            "data": digest(fit.order.hashes),
+            "n_utterances": len(corpus.utterances),
+            "n_expected": corpus.n_expected,
+            "missing": list(corpus.missing),
             "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
             "seeds": {"split": 0, "classifiers": 42},
             "engine_version": ENGINE_VERSION,
-            **describe_machine(self.settings.device),
         }
+        result = score(results, fit.parts, cell.key[2])
+        self.results.write(cell.key, result, sizes, planned.origin | origin)
+        self.summary.computed.append(cell.key)
 
     def _tell(self, what: str, n_done: int, n_total: int) -> None:
         if self.progress:
-            self.progress(f"{self.task.code}: {what}", n_done, n_total)
+            self.progress(what, n_done, n_total)
 
 
-def describe_machine(device: str) -> dict[str, Any]:
-    """Versions, device and commit that a result was made with."""
-    packages = ("serab-companion", "torch", "torchaudio", "scikit-learn", "numpy", "scipy", "opensmile")
-    versions = {"python": platform.python_version()}
-    for package in packages:
-        try:
-            versions[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
-    machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
-    if device.startswith("cuda"):
-        import torch
-
-        machine += f", {torch.cuda.get_device_name(device)}"
-    return {"versions": versions, "device": device, "machine": machine, "commit": _commit()}
-
-
-def _commit() -> str | None:
-    """Commit of the library's own checkout, with a mark where files were changed; None outside one."""
-    folder = Path(__file__).parent
-    known = ["git", "ls-files", "--error-unmatch", "benchmark.py"]
-    describe = ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
-    try:
-        for command in (known, describe):
-            done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=10, check=True)
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return done.stdout.strip() or None
+def _coverage(parts: pd.DataFrame) -> tuple[set[str], set[str]]:
+    """The parts that have utterances, and the classes that train has."""
+    return set(parts["part"]), set(parts.loc[parts["part"] == "train", "emotion"])

@@ -5,9 +5,8 @@ from __future__ import annotations
 import contextlib
 import functools
 import logging
+import multiprocessing
 import os
-import uuid
-import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -16,19 +15,21 @@ from pathlib import Path
 import numpy as np
 import soundfile
 import torch
-from joblib.externals.loky import ProcessPoolExecutor
+from joblib.externals.loky import BrokenProcessPool, ProcessPoolExecutor
 
 from serab_lib.audio import AudioError, load_audio
+from serab_lib.embedding_cache import EmbeddingCache
 from serab_lib.errors import SerabError
-from serab_lib.extractors.base import Extractor, Statistics, StatisticsExtractor, length_sorted_batches
-from serab_lib.fingerprints import digest
-from serab_lib.storage import replaced
+from serab_lib.extractors.base import Extractor, Statistics, length_sorted_batches
+from serab_lib.fingerprints import hash_files
 
 logger = logging.getLogger(__name__)
 
 Progress = Callable[[str, int, int], None]
 # Embeddings kept in memory before they are written to the cache: what an interruption can lose.
 _UTTERANCES_PER_SHARD = 128
+# How often utterances are begun again whose worker process died.
+_RETRIES = 1
 
 
 @dataclass(frozen=True)
@@ -43,57 +44,14 @@ class Embeddings:
         Position of such a file to the reason.
     n_cached : int
         Rows that were read from the cache.
+    not_kept : str or None
+        Why the other rows could not be written to the cache, if they could not.
     """
 
     matrix: np.ndarray
     unusable: dict[int, str]
     n_cached: int
-
-
-class EmbeddingCache:
-    """Embeddings on disk, by content of the audio, under one extractor with one set of statistics.
-
-    Parameters
-    ----------
-    cache : Path
-        Folder of caches.
-    extractor : Extractor
-    """
-
-    def __init__(self, cache: Path, extractor: Extractor) -> None:
-        parts = [extractor.fingerprint]
-        if isinstance(extractor, StatisticsExtractor):
-            parts.append(f"{extractor.statistics.mean:.6f} {extractor.statistics.std:.6f}")
-        self.folder = cache / "embeddings" / f"{extractor.name}-{digest(parts)[:16]}"
-        self.embedding_size = extractor.embedding_size
-
-    def read(self, hashes: Sequence[str]) -> dict[str, np.ndarray]:
-        """Read what is there of the given contents: hash to vector."""
-        wanted, found = set(hashes), {}
-        for shard in sorted(self.folder.glob("*.npz")):
-            try:
-                with np.load(shard, allow_pickle=False) as content:
-                    names, vectors = content["hashes"].astype(str), content["embeddings"]
-            except (OSError, ValueError, KeyError, zipfile.BadZipFile, EOFError):
-                logger.warning("%s is damaged and is left aside", shard)
-                with contextlib.suppress(OSError):
-                    shard.unlink()
-                continue
-            if vectors.shape != (len(names), self.embedding_size) or not np.isfinite(vectors).all():
-                logger.warning("%s does not hold this extractor's embeddings and is left aside", shard)
-                continue
-            found |= {name: vectors[i] for i, name in enumerate(names) if name in wanted}
-        return found
-
-    def write(self, vectors: dict[str, np.ndarray]) -> None:
-        """Add some embeddings."""
-        if not vectors:
-            return
-        with (
-            replaced(self.folder / f"{uuid.uuid4().hex}.npz") as temporary,
-            temporary.open("wb") as file,
-        ):
-            np.savez(file, hashes=np.array(list(vectors), dtype="S64"), embeddings=np.stack(list(vectors.values())))
+    not_kept: str | None = None
 
 
 def extract(
@@ -128,47 +86,84 @@ def extract(
     Raises
     ------
     SerabError
-        If an embedding is not finite, which no audio file should cause.
+        If an embedding is not finite, which no audio file should cause; if a file changes meanwhile; if worker
+        processes die twice.
 
     Notes
     -----
     Audio is streamed: what is held at a time is a few batches per worker, whatever the corpus's size. What
-    was made is in the cache when the work is interrupted, and the next call goes on from there.
+    was made is in the cache when the work is interrupted, and the next call goes on from there. A cache that
+    cannot be written is read all the same.
     """
     store = EmbeddingCache(cache, extractor)
     known = store.read(hashes)
     n_cached = sum(value in known for value in hashes)
-    todo = list({value: i for i, value in enumerate(hashes) if value not in known}.values())
-    fresh: dict[str, np.ndarray] = {}
     unusable: dict[str, str] = {}
-    n_done, n_total = 0, len(todo)
-    try:
-        for positions, outcome in _run(extractor, [paths[i] for i in todo], n_jobs):
-            for position, vector in zip(positions, outcome, strict=True):
-                index = todo[position]
-                if isinstance(vector, str):
-                    unusable[hashes[index]] = vector
-                elif not np.isfinite(vector).all():
-                    raise SerabError(
-                        f"{paths[index]}: {extractor.name} gave numbers that are not finite: "
-                        "check the file and the checkpoint"
-                    )
-                else:
-                    fresh[hashes[index]] = vector
-            n_done += len(positions)
-            if progress:
-                progress(f"embeddings by {extractor.title}", n_done, n_total)
-            if len(fresh) >= _UTTERANCES_PER_SHARD:
-                store.write(fresh)
-                known |= fresh
-                fresh = {}
-    finally:
-        store.write(fresh)
-        known |= fresh
+    for attempt in range(1 + _RETRIES):
+        done = known.keys() | unusable.keys()
+        todo = {value: path for value, path in zip(hashes, paths, strict=True) if value not in done}
+        try:
+            _make(todo, extractor, store, known, unusable, n_jobs=n_jobs, progress=progress)
+            break
+        except BrokenProcessPool as error:
+            if attempt == _RETRIES:
+                raise SerabError(
+                    f"worker processes died {attempt + 1} times while {extractor.name} was at work (killed, or out of "
+                    "memory): the same command goes on from there, with fewer --jobs it needs less memory"
+                ) from error
+            logger.warning("a worker process died while %s was at work: its utterances are made again", extractor.name)
     missing = np.full(extractor.embedding_size, np.nan, dtype=np.float32)
     matrix = np.stack([known.get(value, missing) for value in hashes])
     reasons = {i: unusable[value] for i, value in enumerate(hashes) if value in unusable}
-    return Embeddings(matrix, reasons, n_cached)
+    return Embeddings(matrix, reasons, n_cached, store.problem)
+
+
+def _make(
+    todo: dict[str, str],
+    extractor: Extractor,
+    store: EmbeddingCache,
+    known: dict[str, np.ndarray],
+    unusable: dict[str, str],
+    *,
+    n_jobs: int | None,
+    progress: Progress | None,
+) -> None:
+    """Add to `known` and `unusable` what the files of the contents in `todo` give, and to the cache."""
+    contents, paths = list(todo), list(todo.values())
+    fresh: dict[str, np.ndarray] = {}
+    n_done = 0
+    try:
+        for positions, outcome in _run(extractor, paths, n_jobs):
+            for position, vector in zip(positions, outcome, strict=True):
+                if isinstance(vector, str):
+                    unusable[contents[position]] = vector
+                elif not np.isfinite(vector).all():
+                    raise SerabError(
+                        f"{paths[position]}: {extractor.name} gave numbers that are not finite: "
+                        "check the file and the checkpoint"
+                    )
+                else:
+                    fresh[contents[position]] = vector
+            n_done += len(positions)
+            if progress:
+                progress(f"embeddings by {extractor.title}", n_done, len(paths))
+            if len(fresh) >= _UTTERANCES_PER_SHARD:
+                _keep(fresh, todo, store, known)
+                fresh = {}
+    finally:
+        _keep(fresh, todo, store, known)
+
+
+def _keep(
+    fresh: dict[str, np.ndarray], todo: dict[str, str], store: EmbeddingCache, known: dict[str, np.ndarray]
+) -> None:
+    """Take new vectors over, unless their files are no longer what was hashed."""
+    paths = [todo[content] for content in fresh]
+    for path, before, now in zip(paths, fresh, hash_files(paths, cache=store.cache), strict=True):
+        if before != now:
+            raise SerabError(f"{path} changed while it was read: nothing of it is kept, run the same command again")
+    store.write(fresh)
+    known |= fresh
 
 
 def measure_statistics(
@@ -274,7 +269,8 @@ def _n_frames(path: str, sample_rate: int) -> int:
 def _workers(extractor: Extractor, n_jobs: int | None) -> Iterator[tuple[Executor, int]]:
     """Threads, or processes where threads would wait for each other; each with one computing thread."""
     n_workers = n_jobs or os.cpu_count() or 1
-    if extractor.needs_processes and n_workers > 1:
+    # A worker of a cluster may start no processes of its own.
+    if extractor.needs_processes and n_workers > 1 and not multiprocessing.current_process().daemon:
         pool = _process_pool(n_workers)
         try:
             yield pool, n_workers

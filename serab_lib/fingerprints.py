@@ -15,6 +15,9 @@ from serab_lib.storage import replaced
 
 logger = logging.getLogger(__name__)
 
+# What this process has hashed already, for folders of caches that cannot be written.
+_hashed: dict[str, str] = {}
+
 
 def hash_files(paths: Sequence[str | Path], *, cache: Path) -> list[str]:
     """Hash files by content.
@@ -23,7 +26,8 @@ def hash_files(paths: Sequence[str | Path], *, cache: Path) -> list[str]:
     ----------
     paths : sequence of str or Path
     cache : Path
-        Folder of caches; hashes are remembered in `fingerprints/` there, by path, size and time of change.
+        Folder of caches; hashes are remembered in `fingerprints/` there, by path, size and time of change,
+        where it can be written.
 
     Returns
     -------
@@ -43,16 +47,19 @@ def hash_files(paths: Sequence[str | Path], *, cache: Path) -> list[str]:
     memory = _read_memory(memory_path)
     try:
         keys = [_key(path) for path in paths]
-        unknown = [i for i, key in enumerate(keys) if key not in memory]
+        unknown = [i for i, key in enumerate(keys) if key not in memory and key not in _hashed]
         with ThreadPoolExecutor() as pool:
             hashes = pool.map(_hash_file, [paths[i] for i in unknown])
-            fresh = {keys[i]: value for i, value in zip(unknown, hashes, strict=True)}
+            _hashed.update({keys[i]: value for i, value in zip(unknown, hashes, strict=True)})
     except OSError as error:
         raise SerabError(f"{error.filename} cannot be read ({error.strerror}): check its permissions") from error
-    if fresh:
+    if fresh := {key: _hashed[key] for key in keys if key not in memory}:
         memory |= fresh
-        with replaced(memory_path) as temporary:
-            temporary.write_text(json.dumps(memory))
+        try:
+            with replaced(memory_path) as temporary:
+                temporary.write_text(json.dumps(memory))
+        except SerabError as error:
+            logger.debug("hashes are not remembered: %s", error)
     return [memory[key] for key in keys]
 
 
@@ -77,9 +84,11 @@ def _hash_file(path: str) -> str:
 def _read_memory(path: Path) -> dict[str, str]:
     try:
         memory = json.loads(path.read_text())
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return {}
     except (OSError, ValueError):
         logger.warning("%s is damaged and is made anew", path)
         return {}
-    return memory if isinstance(memory, dict) else {}
+    if not isinstance(memory, dict):
+        return {}
+    return {key: value for key, value in memory.items() if isinstance(value, str) and len(value) == 64}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
+import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -55,6 +56,24 @@ def replaced(path: Path) -> Iterator[Path]:
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+
+
+def remove_leftovers(folder: Path, *, older_than_s: float = 86_400.0) -> None:
+    """Delete the temporary files of `replaced` that a killed run left in a folder.
+
+    Parameters
+    ----------
+    folder : Path
+    older_than_s : float
+        Seconds since the last change; younger files may belong to a run that is still writing.
+    """
+    newest = time.time() - older_than_s
+    for file in folder.glob(".*"):
+        suffix = file.suffix.removeprefix(".")
+        if len(suffix) == 32 and set(suffix) <= set("0123456789abcdef"):
+            with contextlib.suppress(OSError):
+                if file.stat().st_mtime <= newest:
+                    file.unlink()
 
 
 def require_writable(folder: Path, option: str) -> None:

@@ -14,7 +14,7 @@ import soundfile
 import torch
 from making import write_savee
 
-from serab_lib import benchmark, results
+from serab_lib import results, workplace
 from serab_lib.benchmark import Settings, run_grid
 from serab_lib.errors import SerabError, UnknownNameError
 from serab_lib.results import COLUMNS, Results
@@ -52,7 +52,7 @@ def test_a_cell_is_written_with_everything(data: Path) -> None:
 
 def test_a_finished_cell_is_not_computed_again(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run_grid(["SAV"], ["logmel-stats"], settings(data))
-    monkeypatch.setattr(benchmark, "load_extractor", None)
+    monkeypatch.setattr(workplace, "load_extractor", None)
     summary = run_grid(["SAV"], ["logmel-stats"], settings(data))
     assert (len(summary.computed), len(summary.present)) == (0, 1)
 

@@ -38,7 +38,7 @@ def test_environment_and_setup_install_the_same_extras() -> None:
     assert f"--editable .[{wanted}]" in environment
 
 
-@pytest.mark.parametrize("extra", ["", "demo", "notebook", "book", "stats", "pretrain", "test", "lint"])
+@pytest.mark.parametrize("extra", ["", "demo", "notebook", "book", "stats", "pretrain", "dask", "test", "lint"])
 def test_every_requirement_of_the_setup_is_pinned_inside_its_range(extra: str) -> None:
     project, pins = read_project(), read_pins()
     names = {name.casefold().replace("_", "-"): version for name, version in pins.items()}

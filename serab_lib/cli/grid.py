@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -26,6 +28,16 @@ def run(
     cache: Annotated[Path | None, typer.Option(help="Folder of caches. Default: SERAB_CACHE, then the user's.")] = None,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     jobs: Jobs = None,
+    dask: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Compute on many machines: tcp://HOST:PORT of a Dask scheduler that you trust, local:N for N "
+            "processes here, slurm or slurm:PROFILE.toml for jobs of Slurm. Data, weights and cache must lie on a "
+            "file system that all share, under the same paths. Extraction goes to workers with the resource GPU, if "
+            "any have it. What a lost worker had begun is run again, up to 3 times.",
+        ),
+    ] = None,
     layer: Layer = None,
     search: Annotated[bool, typer.Option(help="Search hyperparameters; the classifiers' defaults otherwise.")] = True,
 ) -> None:
@@ -54,8 +66,8 @@ def run(
         search=search,
         **options,
     )
-    with progress() as tell:
-        summary = run_grid(chosen_tasks, chosen_models, settings, progress=tell)
+    with progress() as tell, _open_workplace(dask, settings) as workplace:
+        summary = run_grid(chosen_tasks, chosen_models, settings, workplace=workplace, progress=tell)
     for warning in summary.warnings:
         errors.print(f"[yellow]warning:[/] {escape(warning)}", soft_wrap=True)
     done = summary.computed + summary.present
@@ -66,6 +78,26 @@ def run(
         errors.print(f"[bold red]error:[/] {escape(failure)}", soft_wrap=True)
     if summary.failures:
         raise typer.Exit(1)
+
+
+@contextmanager
+def _open_workplace(dask: str | None, settings: Any) -> Iterator[Any]:
+    """Yield the cluster at an address, or None for this machine."""
+    if dask is None:
+        yield None
+        return
+    from serab_lib.checkpoints import weights_folder
+    from serab_lib.cluster import open_cluster
+    from serab_lib.corpus import find_data
+    from serab_lib.storage import cache_folder
+
+    folders = {
+        "--data": find_data(settings.data),
+        "--weights": weights_folder(settings.weights),
+        "--cache": cache_folder(settings.cache),
+    }
+    with open_cluster(dask, folders=folders) as cluster:
+        yield cluster
 
 
 @command
@@ -86,6 +118,10 @@ def table(
     cells = Results(results).read_cells()
     if cells.empty:
         raise SerabError(f"there are no results in {results}: make some with `serab run --out {results}`")
+    for key, file in Results(results).find_damaged().items():
+        raise SerabError(
+            f"{results}: {file} is not as it was written for {', '.join(key)}: compute that cell again with `serab run`"
+        )
     protocols = [protocol] if protocol else sorted(set(cells["protocol"]), reverse=True)
     grids = {}
     for name in protocols:

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import joblib
 import numpy as np
 import pandas as pd
+from joblib.externals.loky import BrokenProcessPool
 
 from serab_lib.errors import SerabError
 from serab_lib.evaluation.classifiers import CLASSIFIERS, ClassifierResult, fit_classifier
 from serab_lib.evaluation.metrics import accuracy, unweighted_average_recall
 from serab_lib.splits import PARTS, PROTOCOLS
 
+logger = logging.getLogger(__name__)
+
 # The order in which classifiers are begun: the slow ones first, so that the last to finish is a quick one.
-_SLOWEST_FIRST = ("RF", "LR", "SVC", "QDA", "LDA")
+SLOWEST_FIRST = ("RF", "LR", "SVC", "QDA", "LDA")
 
 
 @dataclass(frozen=True)
@@ -194,21 +198,42 @@ def evaluate_many(
         Of the problem.
     results : list of ClassifierResult
         In the order of `CLASSIFIERS`, predictions as names of classes, as soon as all five are there.
+
+    Raises
+    ------
+    SerabError
+        If embeddings cannot be used, or a worker process dies.
     """
     jobs = []
     for position, problem in enumerate(problems):
         arrays = problem.parts()
-        jobs += [joblib.delayed(_fit)(position, name, arrays, search) for name in _SLOWEST_FIRST]
+        jobs += [joblib.delayed(_fit)(position, name, arrays, search) for name in SLOWEST_FIRST]
     pool = joblib.Parallel(n_jobs=n_jobs, return_as="generator_unordered", max_nbytes="1M")
     finished: dict[int, dict[str, ClassifierResult]] = {}
-    for position, fitted in pool(jobs):
+    for position, fitted in _mend(pool(jobs)):
         done = finished.setdefault(position, {})
-        names = np.array(problems[position].classes)
-        done[fitted.classifier] = dataclasses.replace(fitted, predictions=names[fitted.predictions])
+        (done[fitted.classifier],) = name_predictions([fitted], problems[position].classes)
         if on_fit:
             on_fit(position, fitted.classifier)
         if len(done) == len(CLASSIFIERS):
             yield position, [done[name] for name in CLASSIFIERS]
+
+
+def name_predictions(results: Sequence[ClassifierResult], classes: Sequence[str]) -> list[ClassifierResult]:
+    """Write predictions as names of classes in place of their numbers."""
+    names = np.array(classes)
+    return [dataclasses.replace(result, predictions=names[result.predictions]) for result in results]
+
+
+def _mend(fitted: Iterator[tuple[int, ClassifierResult]]) -> Iterator[tuple[int, ClassifierResult]]:
+    try:
+        yield from fitted
+    except BrokenProcessPool as error:
+        logger.warning("a worker process died while classifiers were fitted")
+        raise SerabError(
+            "a worker process died while classifiers were fitted (killed, or out of memory): "
+            "the same command goes on from there, with fewer --jobs it needs less memory"
+        ) from error
 
 
 def _fit(position: int, name: str, arrays: tuple[np.ndarray, ...], search: bool) -> tuple[int, ClassifierResult]:

@@ -1,0 +1,28 @@
+"""A corpus for each fault, and their count at the end."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from making import write_savee
+
+_outcomes: dict[str, bool] = {}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with a small corpus in `data/`."""
+    write_savee(tmp_path / "data", n_takes=2)
+    return tmp_path
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    is_fault = "faults/" in report.nodeid or "test_control_c" in report.nodeid
+    if is_fault and (report.failed or (report.when == "call" and not report.skipped)):
+        _outcomes[report.nodeid] = _outcomes.get(report.nodeid, True) and report.passed
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if _outcomes:
+        terminalreporter.write_line(f"{len(_outcomes)} faults tried, {sum(_outcomes.values())} survived")
