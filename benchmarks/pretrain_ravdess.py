@@ -1,9 +1,11 @@
 """Does a small pre-training on a CPU help? Encoders before and after it, on RAVDESS's test speakers.
 
-Trains on the training speakers of RAVDESS alone, without labels, with the recipe's settings but for its length, its
-batch, its learning rate and the target's momentum; then compares each encoder with the same one as it was before the
-first step, over several seeds. Needs SERAB_DATA/ravdess; uses one thread unless OMP_NUM_THREADS says otherwise. A
-second call goes on where the first ended.
+Trains on the training speakers of RAVDESS alone, without labels, with the recipe's settings but for its length and
+its batch; then compares each encoder with the same one as it was before the first step, over several seeds. The
+length and the batch were chosen by validation accuracy on seed 42, which is why it is not among the seeds.
+
+Needs SERAB_DATA/ravdess; uses one thread unless OMP_NUM_THREADS says otherwise. A second call goes on where the first
+ended.
 """
 
 from __future__ import annotations
@@ -56,7 +58,7 @@ def main() -> int:
                 epochs=options.epochs,
                 batch_size=options.batch_size,
                 learning_rate=options.learning_rate,
-                schedule="cosine",
+                schedule=options.schedule,
                 momentum=options.momentum,
                 device="cpu",
             )
@@ -87,13 +89,13 @@ def main() -> int:
 
 def parse_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--models", default="byol-s-cvt-256,byol-s-512")
-    parser.add_argument("--seeds", default="42,43,44")
+    parser.add_argument("--models", default="byol-s-cvt-256")
+    parser.add_argument("--seeds", default="43,44,45")
     parser.add_argument("--epochs", type=int, default=12)
     parser.add_argument("--batch-size", type=int, default=16)
-    # The target averages over about 1 / (1 - momentum) steps: 100 is much for a run as short as this.
-    parser.add_argument("--momentum", type=float, default=0.95)
-    parser.add_argument("--learning-rate", type=float, default=5e-4, help="at first; falls to 0")
+    parser.add_argument("--momentum", type=float, default=PretrainConfig.momentum)
+    parser.add_argument("--learning-rate", type=float, default=PretrainConfig.learning_rate)
+    parser.add_argument("--schedule", default=PretrainConfig.schedule)
     parser.add_argument("--data", type=Path, default=None)
     parser.add_argument("--work", type=Path, default=Path("_build/pretrain-ravdess"))
     parser.add_argument("--out", type=Path, default=Path("results/pretraining/ravdess.csv"))

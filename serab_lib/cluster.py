@@ -192,8 +192,9 @@ class Cluster(Workplace):
         if isinstance(error, SerabError):
             return error
         if type(error).__name__ == "KilledWorker":
+            n_workers = getattr(error, "allowed_failures", N_RETRIES) + 1
             return SerabError(
-                f"{N_RETRIES + 1} workers died with it (killed, or out of memory): the same command tries it again; "
+                f"{n_workers} workers died with it (killed, or out of memory): the same command tries it again; "
                 "workers with more memory may help"
             )
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
