@@ -39,9 +39,9 @@ def hash_files(paths: Sequence[str | Path], *, cache: Path) -> list[str]:
     SerabError
         If a file cannot be read.
     """
+    paths = [os.path.abspath(path) for path in paths]
     if not paths:
         return []
-    paths = [os.path.abspath(path) for path in paths]
     folder = os.path.commonpath([os.path.dirname(path) for path in paths])
     memory_path = cache / "fingerprints" / f"{digest([folder])[:16]}.json"
     memory = _read_memory(memory_path)

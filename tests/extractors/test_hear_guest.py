@@ -15,6 +15,7 @@ from serab_lib.errors import SerabError
 from serab_lib.extractors.hear_guest import HearGuest
 from serab_lib.extractors.registry import get_entry, load_extractor
 from serab_lib.extractors.trill import prepare_for_tensorflow
+from serab_lib.fingerprints import hash_files
 
 GUEST = """
 import torch
@@ -82,7 +83,8 @@ def test_files_are_resampled_to_the_guest_s_rate(write_guest, tmp_path: Path) ->
     tone = 0.5 * np.sin(2 * np.pi * 440 * np.arange(16_000) / 16_000)
     soundfile.write(tmp_path / "tone.wav", tone, 16_000)
     extractor = load_extractor(f"hear:{write_guest(GUEST)}")
-    made = extract([str(tmp_path / "tone.wav")], ["0" * 64], extractor, cache=tmp_path / "cache", n_jobs=2)
+    paths = [str(tmp_path / "tone.wav")]
+    made = extract(paths, hash_files(paths, cache=tmp_path), extractor, cache=tmp_path / "cache", n_jobs=2)
     expected = np.array([0.0, 0.5 / np.sqrt(2)]) @ np.arange(8.0).reshape(4, 2).T + 1
     np.testing.assert_allclose(made.matrix[0], expected, atol=0.01)
 

@@ -10,11 +10,11 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from faulting import assert_same_as_undisturbed, die, is_first, read_numbers, run, settings
+from faulting import assert_same_as_undisturbed, extract_there_or_die, fit_there_or_die, read_numbers, run, settings
 
 from serab_lib import cluster_tasks
 from serab_lib.benchmark import run_grid
@@ -38,23 +38,9 @@ def run_there(folder: Path, cluster: Cluster, **options):
     return run_grid(["SAV"], BOTH, settings(folder, cache="cluster-cache", **options), workplace=cluster)
 
 
-def do_or_die(work: Callable, flag: str, n_features: int, arrays: tuple, name: str, *rest):
-    """On a worker: die in place of a fit, once where a flag is given, always otherwise."""
-    if arrays[0].shape[1] == n_features and name == "LR" and is_first(flag):
-        die()
-    return work(arrays, name, *rest)
-
-
-def extract_or_die(work: Callable, flag: str, order, expectation):
-    """On a worker: die once in place of an extraction."""
-    if is_first(flag):
-        die()
-    return work(order, expectation)
-
-
 def test_worker_lost_during_a_fit(folder: Path, cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
     """A worker of a cluster killed during a fit: what it had is made again elsewhere."""
-    fit = functools.partial(do_or_die, cluster_tasks.fit, str(folder / "flag"), 128)
+    fit = functools.partial(fit_there_or_die, cluster_tasks.fit, str(folder / "flag"), 128)
     monkeypatch.setattr(cluster_tasks, "fit", fit)
     summary = run_there(folder, cluster)
     assert (folder / "flag").exists()
@@ -66,7 +52,7 @@ def test_worker_lost_during_a_fit(folder: Path, cluster: Cluster, monkeypatch: p
 
 def test_worker_lost_during_extraction(folder: Path, cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
     """A worker of a cluster killed during extraction: it is begun again elsewhere."""
-    extract = functools.partial(extract_or_die, cluster_tasks.extract, str(folder / "flag"))
+    extract = functools.partial(extract_there_or_die, cluster_tasks.extract, str(folder / "flag"))
     monkeypatch.setattr(cluster_tasks, "extract", extract)
     assert not run_there(folder, cluster).failures
     assert (folder / "flag").exists()
@@ -76,7 +62,7 @@ def test_worker_lost_during_extraction(folder: Path, cluster: Cluster, monkeypat
 
 def test_fit_that_kills_every_worker(folder: Path, cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
     """A fit that kills each worker of a cluster: given up after four, in one line; other cells are there."""
-    monkeypatch.setattr(cluster_tasks, "fit", functools.partial(do_or_die, cluster_tasks.fit, "", 6373))
+    monkeypatch.setattr(cluster_tasks, "fit", functools.partial(fit_there_or_die, cluster_tasks.fit, "", 6373))
     summary = run_there(folder, cluster, protocols=("described",))
     assert summary.failures
     assert all(each.startswith("SAV, ") and "4 workers died with it" in each for each in summary.failures)
