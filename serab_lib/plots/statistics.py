@@ -262,39 +262,3 @@ def plot_model_sizes(table: pd.DataFrame, outcome: str = "UM") -> Figure:
     ]
     put_legend_above(figure, handles, n_columns=4)
     return figure
-
-
-def plot_confusions(table: pd.DataFrame) -> Figure:
-    """Draw what is taken for what, in percent of each true emotion.
-
-    Parameters
-    ----------
-    table : pandas.DataFrame
-        As from `serab_lib.evaluation.recalls.confuse`.
-
-    Returns
-    -------
-    Figure
-    """
-    shares = 100 * table.div(table.sum(axis=1).replace(0, np.nan), axis=0)
-    n = len(table)
-    figure, axes = new_figure(height=0.42 * n + 1.3, width=0.62 * n + 1.6)
-    axes.imshow(shares.fillna(0), cmap="Blues", vmin=0, vmax=100, aspect="auto")
-    for row, column in np.ndindex(n, n):
-        share = shares.iat[row, column]
-        if share >= 0.5:
-            axes.text(
-                column,
-                row,
-                f"{share:.0f}",
-                ha="center",
-                va="center",
-                fontsize=9,
-                color="white" if share > 55 else "0.15",
-            )
-    axes.set_xticks(range(n), table.columns, rotation=40, ha="right")
-    axes.set_yticks(range(n), [f"{name} ({count})" for name, count in table.sum(axis=1).items()])
-    axes.set_xlabel("predicted")
-    axes.set_ylabel("true (utterances)")
-    axes.grid(visible=False)
-    return figure

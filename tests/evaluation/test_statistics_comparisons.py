@@ -20,7 +20,7 @@ from serab_lib.evaluation.comparisons import (
     holm,
     paired_bootstrap,
 )
-from serab_lib.evaluation.recalls import confuse, measure_recalls, score_cells
+from serab_lib.evaluation.recalls import confuse, confuse_cells, measure_recalls, score_cells, tabulate_recalls
 from serab_lib.paper import read_accuracies
 from serab_lib.results import COLUMNS, Results
 
@@ -139,3 +139,22 @@ def test_recalls_and_confusions(tmp_path: Path) -> None:
     assert scored["uar"] == pytest.approx(table["recall"].mean())
     assert scored["worst_recall"] == table["recall"].min()
     assert (scored["n_test"], scored["n_speakers"]) == (200, 5)
+    assert scored["accuracy"] == pytest.approx(100 * (predictions["emotion"] == predictions["LDA"]).mean())
+    wide, narrow = (scored[f"high_{kind}"] - scored[f"low_{kind}"] for kind in ("speakers", "utterances"))
+    assert scored["low_speakers"] < scored["accuracy"] < scored["high_speakers"]
+    assert narrow == pytest.approx(scored["high"] - scored["low"], abs=1.5)
+    assert wide != narrow
+
+
+def test_recalls_of_all_models_of_a_task(tmp_path: Path) -> None:
+    """The most accurate model comes first; UAR and recalls are those of each cell alone."""
+    results = write_results(tmp_path / "r", {"one": 0.5, "two": 0.7})
+    tables = confuse_cells(results, "RAV", "described")
+    assert list(tables) == ["two", "one"]
+    assert confuse_cells(results, "RAV", "released") == {}
+    assert len({tuple(table.columns) for table in tables.values()}) == 1
+    recalls = tabulate_recalls(tables)
+    for row in score_cells(results, n_draws=50).to_dict("records"):
+        alone = measure_recalls(results.read_predictions("RAV", row["model"], "described"), "LDA").set_index("emotion")
+        np.testing.assert_allclose(recalls.loc[row["model"], alone.index], alone["recall"])
+        assert recalls.loc[row["model"], "UAR"] == pytest.approx(row["uar"])

@@ -26,7 +26,7 @@ from serab_lib.evaluation.model_size import join_sizes
 from serab_lib.evaluation.rankings import compare_ranks
 from serab_lib.evaluation.subsets import bootstrap_subsets, rank_subsets, summarise_sizes, weigh_tasks
 from serab_lib.paper import read_accuracies, read_models
-from serab_lib.plots import audit, statistics
+from serab_lib.plots import audit, measured, statistics
 from serab_lib.results import COLUMNS
 
 
@@ -67,6 +67,10 @@ def draw_label_order() -> Figure:
     return audit.plot_label_order(orders, printed=77.3)
 
 
+def confusions() -> pd.DataFrame:
+    return pd.DataFrame(np.eye(4) + 1, list("abcd"), list("abcd"))
+
+
 FIGURES: dict[str, Callable[[], Figure]] = {
     "test sizes": lambda: audit.plot_test_sizes(paper().accuracies, paper().comparison),
     "weighted means": lambda: audit.plot_weighted_means(
@@ -88,7 +92,8 @@ FIGURES: dict[str, Callable[[], Figure]] = {
     ),
     "tasks": lambda: statistics.plot_task_information(weigh_tasks(rank_subsets(paper().grid))),
     "model sizes": lambda: statistics.plot_model_sizes(join_sizes(paper().accuracies, read_models(), paper().sizes)),
-    "confusions": lambda: statistics.plot_confusions(pd.DataFrame(np.eye(4) + 1, list("abcd"), list("abcd"))),
+    "one confusion matrix": lambda: measured.plot_confusions({"model": confusions()}),
+    "confusion matrices": lambda: measured.plot_confusions(dict.fromkeys(("one", "two", "three"), confusions())),
 }
 
 
@@ -98,8 +103,7 @@ def test_figures_are_drawn_with_named_axes(name: str) -> None:
     figure.draw_without_rendering()
     assert plt.get_fignums() == []
     shown = [axes for axes in figure.axes if axes.get_visible()]
-    bottom = [axes for axes in shown if axes.get_xlabel()]
-    assert bottom, "no axis says what it shows"
+    assert figure.get_supxlabel() or any(axes.get_xlabel() for axes in shown), "no axis says what it shows"
     assert figure._suptitle is None
     assert 3 < figure.get_size_inches()[0] <= 8
 
