@@ -56,10 +56,11 @@ test: setup  ## Run the tests; those on real data where SERAB_DATA and SERAB_WEI
 test-faults: setup  ## Kill runs, fill disks, damage files; print how many faults were survived
 	$(BIN)/python -m pytest tests/faults tests/test_cli.py::test_control_c_keeps_what_is_finished
 
-lint: setup  ## Check style and spelling
+lint: setup  ## Check style and spelling; audit the pinned packages where the network allows it
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/codespell serab_lib tests benchmarks scripts notebooks/*.py book/*.md *.md
+	$(BIN)/python scripts/audit_dependencies.py
 
 bench: setup  ## Time the engine against the released procedure on the same RAVDESS files
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[bench]'

@@ -1,0 +1,34 @@
+"""The audit of the pinned packages tells a vulnerability from a missing network."""
+
+from __future__ import annotations
+
+import json
+import runpy
+from pathlib import Path
+
+import pytest
+
+judge = runpy.run_path(str(Path(__file__).resolve().parents[1] / "scripts" / "audit_dependencies.py"))["judge"]
+SAFE = {"name": "one", "version": "1.0", "vulns": []}
+UNSAFE = {"name": "two", "version": "2.0", "vulns": [{"id": "PYSEC-1", "fix_versions": ["2.1"]}]}
+UNKNOWN = {"name": "three", "skip_reason": "not found"}
+
+
+@pytest.mark.parametrize(
+    ("packages", "status", "words"),
+    [
+        ([SAFE, UNKNOWN], 0, "1 of 2 pinned packages audited: 0 found"),
+        ([SAFE, UNSAFE], 1, "two 2.0: PYSEC-1, fixed in 2.1"),
+        ([UNKNOWN], 0, "not audited"),
+    ],
+)
+def test_what_is_found_decides(packages: list[dict], status: int, words: str) -> None:
+    got, lines = judge(json.dumps({"dependencies": packages}), "")
+    assert got == status
+    assert words in "\n".join(lines)
+
+
+def test_without_a_network_it_passes_and_says_why() -> None:
+    status, lines = judge("", "Traceback\n  x\nConnectionError: no route to host\n")
+    assert status == 0
+    assert lines == ["dependencies are not audited: ConnectionError: no route to host"]
