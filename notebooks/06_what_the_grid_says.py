@@ -186,7 +186,7 @@ show_figure(
 )
 correlations = model_size.correlate_sizes(joined[joined["family"] != "other"], ["UM"])
 show_table(
-    correlations.round(2).astype({"n_models": int}).map(str),
+    correlations.drop(columns="outcome").round(2).astype({"n_models": int}).map(str),
     name="tbl-sizes",
     caption="BYOL-derived models alone: Spearman's correlation of UM with size, 95 % bootstrap, permutation p.",
     index=False,
@@ -211,8 +211,8 @@ if len(measured):
     spans = {"low": "Wilson", "low_utterances": "utterances", "low_speakers": "speakers"}
     for low, title in spans.items():
         high = doubt[low.replace("low", "high")]
-        doubt[title] = [f"{low:.1f} to {high:.1f}" for low, high in zip(doubt[low], high, strict=True)]
-    columns = ["task", "model", "protocol", "accuracy", *spans.values(), "n_speakers", "uar"]
+        doubt[title] = [f"{low:.1f}–{high:.1f}" for low, high in zip(doubt[low], high, strict=True)]
+    columns = ["task", "model", "protocol", "accuracy", *spans.values(), "uar"]
     show_table(
         doubt[columns].rename(columns={"uar": "UAR"}),
         name="tbl-doubt",
@@ -249,7 +249,7 @@ for task in measured["task"].unique():
         alt="Confusion matrices, one a model; their diagonals are dark where an emotion is recognised.",
     )
     show_table(
-        recalls.tabulate_recalls(confusions).reset_index(),
+        recalls.tabulate_recalls(confusions).round().astype("Int64").reset_index(),
         name=f"tbl-recalls-{task.lower()}",
         caption=f"Recall of each emotion on {task}, protocol `described`, and its mean, the UAR; percent.",
         index=False,

@@ -235,7 +235,7 @@ def plot_measured_leak(tables: dict[str, pd.DataFrame]) -> Figure:
         axes.set_xlim(-0.4, 1.4)
         axes.set_title(title, fontsize=10)
         axes.grid(axis="x", visible=False)
-        axes.set_xlabel("test speakers in training")
+    figure.supxlabel("test speakers in training", fontsize=10)
     panels[0][0].set_ylabel("accuracy on test (%)")
     return figure
 

@@ -140,21 +140,25 @@ def plot_gain(results: pd.DataFrame) -> Figure:
     -------
     matplotlib.figure.Figure
     """
-    models = list(dict.fromkeys(results["model"]))
+    runs = list(dict.fromkeys(zip(results["model"], results["seed"].astype(str), strict=True)))
+    runs = [run for run in runs if run[1] != "all"]
     figure, axis = new_figure(height=3.2)
-    conditions = {"random": (PAPER_COLOUR, "s"), "pretrained": (PALETTE[0], "o")}
+    conditions = {
+        "random": ("random weights", PAPER_COLOUR, "s", -0.08),
+        "pretrained": ("pre-trained", PALETTE[0], "o", 0.08),
+    }
     with style():
-        for i, (condition, (colour, marker)) in enumerate(conditions.items()):
-            for j, model in enumerate(models):
-                rows = results[(results["model"] == model) & (results["condition"] == condition)]
-                places = j + (i - 0.5) * 0.36 + np.linspace(-0.1, 0.1, max(len(rows), 2))[: len(rows)]
-                accuracy = 100 * rows["accuracy"].to_numpy(float)
-                below = accuracy - 100 * rows["low"].to_numpy(float)
-                above = 100 * rows["high"].to_numpy(float) - accuracy
-                label = {"random": "random weights", "pretrained": "pre-trained"}[condition] if not j else None
-                axis.errorbar(places, accuracy, [below, above], fmt=marker, color=colour, capsize=2, label=label)
-        axis.set_xticks(range(len(models)), [name.replace(", ", "\n") for name in models])
-        axis.set(ylabel="test accuracy (%)", xlabel="encoder and run; one mark a seed")
+        for condition, (label, colour, marker, shift) in conditions.items():
+            rows = results[results["condition"] == condition]
+            places = [runs.index(run) + shift for run in zip(rows["model"], rows["seed"].astype(str), strict=True)]
+            accuracy = 100 * rows["accuracy"].to_numpy(float)
+            below = accuracy - 100 * rows["low"].to_numpy(float)
+            above = 100 * rows["high"].to_numpy(float) - accuracy
+            axis.errorbar(places, accuracy, [below, above], fmt=marker, color=colour, capsize=2, label=label)
+        axis.set_xticks(range(len(runs)), [f"{model}\nseed {seed}" for model, seed in runs])
+        axis.set_xlim(-0.5, len(runs) - 0.5)
+        axis.set(ylabel="test accuracy (%)", xlabel="encoder and run")
+        axis.grid(axis="x", visible=False)
         axis.legend()
     return figure
 
