@@ -51,7 +51,7 @@ notebooks: setup  ## Derive each notebook's .ipynb from its .py
 	$(BIN)/jupytext --quiet --to ipynb --update notebooks/*.py
 
 test: setup  ## Run the tests; those on real data where SERAB_DATA and SERAB_WEIGHTS are set
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 test-faults: setup  ## Kill runs, fill disks, damage files; print how many faults were survived
 	$(BIN)/python -m pytest tests/faults tests/test_cli.py::test_control_c_keeps_what_is_finished

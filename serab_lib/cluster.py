@@ -15,6 +15,7 @@ import queue
 import re
 import time
 from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import CancelledError
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,6 +37,8 @@ logger = logging.getLogger(__name__)
 N_RETRIES = 3
 # Seconds for a scheduler to answer, for the first worker to be there, and between looks at who is.
 _ANSWER_S, _WAIT_S, _LOOK_S = 5.0, 60.0, 2.0
+# Seconds for a result to come here, before a look at whether anyone is there to send it.
+_FETCH_S = 10.0
 _SCHEDULER_LOST = "the scheduler is lost: finished cells are kept; the same command goes on from there"
 
 
@@ -90,7 +93,7 @@ class Cluster(Workplace):
                 _, sent = waiting.pop(future.key, (None, None))
                 if sent is None:  # of a fit that has failed already
                     continue
-                error = self._explain(future)
+                value, error = self._take(future)
                 told.finish(sent.order, "embeddings" if sent.matrix else "classifiers")
                 if error:
                     for key in [key for key, (_, other) in waiting.items() if other is sent]:
@@ -98,11 +101,11 @@ class Cluster(Workplace):
                         told.finish(sent.order, "classifiers")
                     yield sent.what, error
                 elif sent.matrix:
-                    for fit in divide(sent.what, future.result()):
+                    for fit in divide(sent.what, value):
                         told.add(fit.order, "classifiers", 5)
                         send(_Sent(fit), *self._submit_fit(fit, sent.matrix))
                 else:
-                    sent.results.append(future.result())
+                    sent.results.append(value)
                     if len(sent.results) == 5:
                         yield sent.what, _in_order(sent.results, sent.order.corpus.task.classes)
         finally:
@@ -143,17 +146,38 @@ class Cluster(Workplace):
         while True:
             with contextlib.suppress(queue.Empty):
                 future = done.get(timeout=_LOOK_S)
-                if future.status not in ("finished", "error"):
+                if future.status == "cancelled":
                     raise SerabError(_SCHEDULER_LOST)
+                if future.status not in ("finished", "error"):
+                    # The worker that held the result died since: it is made again.
+                    future.add_done_callback(done.put)
+                    continue
                 if time.monotonic() - self._seen > _LOOK_S:
                     self._look()
                 return future
-            self._look()
-            if time.monotonic() - self._seen > self.wait_s:
-                raise SerabError(
-                    f"no worker has been there for {self.wait_s:.0f} s: finished cells are kept; start workers, and "
-                    "the same command goes on"
-                )
+            self._require_workers()
+
+    def _take(self, future: Future) -> tuple[Any, SerabError | None]:
+        """What a future holds, or why it holds nothing; made again where the worker that held it dies meanwhile."""
+        while True:
+            if future.status == "error":
+                return None, self._explain(future.exception())
+            try:
+                return future.result(timeout=_FETCH_S), None
+            except TimeoutError:
+                self._require_workers()
+            except CancelledError as error:
+                raise SerabError(_SCHEDULER_LOST) from error
+            except Exception as error:  # whatever the work raised
+                return None, self._explain(error)
+
+    def _require_workers(self) -> None:
+        self._look()
+        if time.monotonic() - self._seen > self.wait_s:
+            raise SerabError(
+                f"no worker has been there for {self.wait_s:.0f} s: finished cells are kept; start workers, and "
+                "the same command goes on"
+            )
 
     def _look(self) -> None:
         """See who is there; say who is not any more."""
@@ -185,10 +209,7 @@ class Cluster(Workplace):
             if problem:
                 raise SerabError(f"worker {address} {problem}")
 
-    def _explain(self, future: Future) -> SerabError | None:
-        if future.status == "finished":
-            return None
-        error = future.exception()
+    def _explain(self, error: BaseException) -> SerabError:
         if isinstance(error, SerabError):
             return error
         if type(error).__name__ == "KilledWorker":

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import queue
 import signal
 import socket
 import sys
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -144,6 +146,42 @@ def test_device_cuda_needs_a_worker_that_has_one(folder: Path) -> None:
             cluster = Cluster(client, folders={})
             with pytest.raises(SerabError, match="resource GPU"):
                 run_grid(["SAV"], ["logmel-stats"], settings(folder, device="cuda"), workplace=cluster)
+
+
+def test_a_result_whose_worker_dies_is_waited_for_again() -> None:
+    """Between a future's being done and its result's coming here, the worker that holds it may die."""
+
+    class Moved:
+        status, key = "pending", "one"
+
+        def add_done_callback(self, callback) -> None:
+            self.status = "finished"
+            callback(self)
+
+        def result(self, timeout: float) -> str:
+            if self.status == "finished":
+                self.status = "error"
+                raise TimeoutError
+            raise AssertionError("the error is read instead")
+
+        def exception(self) -> Exception:
+            return ValueError("too much")
+
+    cluster, done, future = object.__new__(Cluster), queue.SimpleQueue(), Moved()
+    cluster._seen = time.monotonic()
+    cluster._require_workers = lambda: None
+    done.put(future)
+    assert cluster._next(done) is future
+    value, error = cluster._take(future)
+    assert value is None
+    assert "ValueError: too much" in str(error)
+
+
+def test_a_scheduler_that_gives_up_a_result_is_lost() -> None:
+    cluster, done = object.__new__(Cluster), queue.SimpleQueue()
+    done.put(SimpleNamespace(status="cancelled", key="one"))
+    with pytest.raises(SerabError, match="scheduler is lost"):
+        cluster._next(done)
 
 
 def test_a_wrong_address_is_one_line_within_seconds(folder: Path) -> None:

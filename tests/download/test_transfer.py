@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import random
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +17,7 @@ from serab_lib.download.sources import RemoteFile
 from serab_lib.download.transfer import Cancelled, Policy, TransferError
 from serab_lib.errors import SerabError
 
-CONTENT = os.urandom(300_000)
+CONTENT = random.Random(0).randbytes(300_000)
 SHA256 = f"sha256:{hashlib.sha256(CONTENT).hexdigest()}"
 MD5 = f"md5:{hashlib.md5(CONTENT).hexdigest()}"
 BLOB = "git-blob:" + hashlib.sha1(b"blob %d\0" % len(CONTENT) + CONTENT).hexdigest()
