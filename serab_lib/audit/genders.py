@@ -15,8 +15,9 @@ _MARKS: dict[str, tuple[int, str, str]] = {
     "SHE": (0, "F", "M"),
 }
 # By the corpora's own descriptions: EmoDB's site lists its speakers, SAVEE's are all men, and actors with an odd
-# number are men in RAVDESS.
+# number are men in RAVDESS and in CaFE.
 _WOMEN: dict[str, frozenset[str]] = {
+    "CAF": frozenset(f"{number:02d}" for number in range(2, 13, 2)),
     "EMB": frozenset({"08", "09", "13", "14", "16"}),
     "RAV": frozenset(f"{number:02d}" for number in range(2, 25, 2)),
     "SAV": frozenset(),
