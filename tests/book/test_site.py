@@ -155,10 +155,12 @@ def test_grid_sorts_and_filters(visit):
     wrapper = tab.locator(".dt-container", has=tab.locator("#tbl-beside, [id='tbl-beside']")).first
     first_task = wrapper.locator("tbody tr").first.locator("td").first
     header = wrapper.locator("thead th", has_text="paper").first
-    header.click()
-    ascending = wrapper.locator("tbody tr").first.inner_text()
-    header.click()
-    assert wrapper.locator("tbody tr").first.inner_text() != ascending
+    first_rows = []
+    for direction in ("ascending", "descending"):
+        header.click()
+        wrapper.locator(f"thead th[aria-sort={direction}]", has_text="paper").first.wait_for()
+        first_rows.append(wrapper.locator("tbody tr").first.inner_text())
+    assert first_rows[0] != first_rows[1]
     before = wrapper.locator("tbody tr").count()
     wrapper.locator("input[type=search]").fill("EMOVO" if "EMOVO" in first_task.inner_text() else "EMV")
     tab.wait_for_timeout(300)
