@@ -238,7 +238,6 @@ if len(orders):
 show_table(
     corpora.list_unusable(),
     name="tbl-files",
-    wordy=True,
     caption="Files that no task uses, and odd ones that are used as they are.",
     index=False,
 )
