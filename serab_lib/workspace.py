@@ -61,11 +61,16 @@ class Workspace:
     def find_corpus(self, task: str | Task) -> Corpus:
         """Find a corpus: the real one in the profile `paper` where it is at hand, else one that is spoken here."""
         task = get_task(task)
+        data = self._choose_data(task)
+        if data == _demo_folder() / "data":
+            _speak([task], data)
+        return find_corpus(task, data)
+
+    def _choose_data(self, task: Task) -> Path:
+        """Where a corpus is: with the real ones in the profile `paper` if it is at hand, else with those spoken here."""
         if self.profile == "paper" and (self.data / task.name).is_dir():
-            return find_corpus(task, self.data)
-        spoken = _demo_folder() / "data"
-        _speak([task], spoken)
-        return find_corpus(task, spoken)
+            return self.data
+        return _demo_folder() / "data"
 
     def read_cells(self, *, tasks: Sequence[str] = PAPER_TASKS, models: Sequence[str] = DEMO_MODELS) -> pd.DataFrame:
         """Read the finished cells; the demo profile computes first what is missing of the tasks and models.
@@ -96,7 +101,7 @@ class Workspace:
         """
         from serab_lib.benchmark import Settings, run_grid
 
-        settings = Settings(out=_demo_folder() / "own-results", data=self.data)
+        settings = Settings(out=_demo_folder() / "own-results", data=self._choose_data(get_task(task)))
         summary = run_grid([task], models, settings)
         if summary.failures:
             raise SerabError(summary.failures[0])

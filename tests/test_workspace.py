@@ -57,6 +57,16 @@ def test_paper_takes_the_real_corpus_where_it_is(folders):
     assert not open_workspace("paper").find_corpus("SAV").synthetic
 
 
+@pytest.mark.slow
+def test_paper_runs_on_the_spoken_corpus_where_the_real_one_is_not(folders):
+    pytest.importorskip("espeakng_loader", reason="needs the extra [demo]")
+    workspace = open_workspace("paper")
+    assert workspace.find_corpus("SAV").synthetic
+    assert workspace.run("SAV", ["logmel-stats"])["synthetic"].all()
+    write_savee(folders / "data")
+    assert not workspace.run("SAV", ["logmel-stats"])["synthetic"].any()
+
+
 def test_exported_results_are_read_again_and_other_cells_stay(folders):
     from serab_lib.benchmark import Settings, run_grid
 
