@@ -67,7 +67,7 @@ class Workspace:
         return find_corpus(task, data)
 
     def _choose_data(self, task: Task) -> Path:
-        """Where a corpus is: with the real ones in the profile `paper` if it is at hand, else with those spoken here."""
+        """Where a corpus is: among the real ones in the profile `paper` if it is at hand, else among those spoken."""
         if self.profile == "paper" and (self.data / task.name).is_dir():
             return self.data
         return _demo_folder() / "data"
