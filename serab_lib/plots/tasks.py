@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.figure import Figure
 
+from serab_lib.plots.legends import put_legend_above
 from serab_lib.plots.style import PART_COLOURS, PROTOCOL_COLOURS, emotion_colours, new_figure
 
 
@@ -82,5 +83,5 @@ def plot_shared_speakers(splits: pd.DataFrame) -> Figure:
     axes.set_xticks(range(len(shares)), shares.index)
     axes.set(ylabel="test utterances of\nknown speakers (%)", ylim=(0, 105))
     axes.grid(axis="x", visible=False)
-    axes.legend(loc="upper right")
+    put_legend_above(figure)
     return figure
