@@ -50,8 +50,12 @@ serve: setup  ## Show a built book on this machine: PROFILE=demo PORT=8000
 notebooks: setup  ## Derive each notebook's .ipynb from its .py
 	$(BIN)/jupytext --quiet --to ipynb --update notebooks/*.py
 
+# Tests that kill processes and wait for others have the machine to themselves.
+ALONE := tests/faults tests/test_cluster.py
+
 test: setup  ## Run the tests; those on real data where SERAB_DATA and SERAB_WEIGHTS are set
-	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile $(ALONE:%=--ignore=%)
+	$(BIN)/python -m pytest $(ALONE)
 
 test-faults: setup  ## Kill runs, fill disks, damage files; print how many faults were survived
 	$(BIN)/python -m pytest tests/faults tests/test_cli.py::test_control_c_keeps_what_is_finished

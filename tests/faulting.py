@@ -7,6 +7,7 @@ import fnmatch
 import multiprocessing
 import os
 import signal
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -91,7 +92,7 @@ def die_writing(folder: Path, pattern: str, moment: str, n_before: int = 0) -> N
 
 
 def die_extracting(folder: Path, n_utterances: int) -> None:
-    """Run the grid and die after some utterances."""
+    """Run the grid and die after some utterances, as soon as some of them are in the cache."""
     from serab_lib.extractors.logmel_stats import LogMelStats
 
     prepare, n_left = LogMelStats.prepare, n_utterances
@@ -100,6 +101,10 @@ def die_extracting(folder: Path, n_utterances: int) -> None:
         nonlocal n_left
         n_left -= 1
         if n_left < 0:
+            # What is written is written beside this thread.
+            deadline = time.monotonic() + 30
+            while not list((folder / "cache").rglob("[!.]*.npz")) and time.monotonic() < deadline:
+                time.sleep(0.01)
             die()
         return prepare(self, waveform)
 
