@@ -21,7 +21,6 @@ import pandas as pd
 import torch
 
 from serab_lib import load_task, split
-from serab_lib.checkpoints import read_state_dict
 from serab_lib.embeddings import extract, measure_statistics
 from serab_lib.evaluation.protocol import Problem, evaluate_many, score
 from serab_lib.extractors.registry import load_extractor
@@ -33,6 +32,7 @@ from serab_lib.pretraining.checkpoint import read_checkpoint, write_encoder
 from serab_lib.pretraining.clips import find_training_part
 from serab_lib.pretraining.train import seeded
 from serab_lib.splits import PROTOCOLS
+from serab_lib.state_dicts import read_state_dict
 from serab_lib.storage import replaced
 from serab_lib.tasks import get_task
 

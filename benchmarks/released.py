@@ -10,8 +10,8 @@ import soundfile
 import torch
 import torchaudio
 
-from serab_lib.checkpoints import load_into, read_state_dict
 from serab_lib.extractors.audio_ntt import AudioNTTEncoder
+from serab_lib.state_dicts import load_into, read_state_dict
 
 try:
     import resampy

@@ -113,9 +113,10 @@ def _entry_of_module(name: str) -> Entry:
 
 
 def _entry_of_file(name: str) -> Entry:
-    from serab_lib.checkpoints import CheckpointError, read_state_dict
+    from serab_lib.checkpoints import CheckpointError
     from serab_lib.extractors.cvt import infer_widths
     from serab_lib.extractors.cvt_network import N_ROWS, POOLINGS
+    from serab_lib.state_dicts import read_state_dict
 
     file, _, pooling = name.removeprefix("path:").rpartition(":")
     if pooling not in POOLINGS:

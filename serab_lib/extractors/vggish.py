@@ -10,7 +10,6 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from serab_lib.checkpoints import load_into, read_state_dict
 from serab_lib.extractors.audioset_mel import (
     HOP_SAMPLES,
     PATCH_FRAMES,
@@ -19,6 +18,7 @@ from serab_lib.extractors.audioset_mel import (
     n_samples_of,
 )
 from serab_lib.extractors.base import Extractor
+from serab_lib.state_dicts import load_into, read_state_dict
 
 EMBEDDING_SIZE = 128
 _LOG_OFFSET = 0.01

@@ -10,7 +10,6 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from serab_lib.checkpoints import load_into
 from serab_lib.extractors.audioset_mel import (
     HOP_SAMPLES,
     PATCH_FRAMES,
@@ -21,6 +20,7 @@ from serab_lib.extractors.audioset_mel import (
 )
 from serab_lib.extractors.base import Extractor
 from serab_lib.extractors.yamnet_weights import read_yamnet
+from serab_lib.state_dicts import load_into
 
 EMBEDDING_SIZE = 1024
 _LOG_OFFSET = 0.001

@@ -68,9 +68,9 @@ def pretrain_small(
 
 def measure_encoder(checkpoint: str | Path, config: PretrainConfig, corpus: Corpus) -> float:
     """Probe a checkpoint as a run would."""
-    from serab_lib.checkpoints import load_into, read_state_dict
     from serab_lib.pretraining.byol import build_encoder
     from serab_lib.pretraining.probe import Probe
+    from serab_lib.state_dicts import load_into, read_state_dict
 
     encoder = build_encoder(config.model)
     load_into(encoder, read_state_dict(Path(checkpoint)), source=checkpoint)

@@ -48,7 +48,7 @@ def pack(tmp_path: Path, members: Members, kind: str) -> Path:
     [
         "../escaped.wav",
         "a/../../escaped.wav",
-        "/tmp/escaped.wav",
+        "{tmp_path}/escaped.wav",
         "\\escaped.wav",
         "..\\escaped.wav",
         "C:\\escaped.wav",
@@ -59,12 +59,11 @@ def pack(tmp_path: Path, members: Members, kind: str) -> Path:
     ],
 )
 def test_names_that_lead_elsewhere_are_refused(tmp_path: Path, room: Path, kind: str, name: str) -> None:
-    archive = pack(tmp_path, {"good.wav": WAV, name: WAV}, kind)
+    archive = pack(tmp_path, {"good.wav": WAV, name.replace("{tmp_path}", str(tmp_path)): WAV}, kind)
     with pytest.raises(ArchiveError, match="is not unpacked") as caught:
         unpack(archive, room)
     assert "\n" not in str(caught.value) and "\x1b" not in str(caught.value)
     assert snapshot(tmp_path) <= {archive.name, "data", "data/room", "data/room/good.wav", "data/secret.wav"}
-    assert not Path("/tmp/escaped.wav").exists()
 
 
 @pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.FIFOTYPE])
