@@ -122,7 +122,7 @@ for column in ("first_better", "alike", "second_better"):
 show_table(
     bayes,
     name="tbl-bayes",
-    caption="Neighbours in the order of UM: mean difference in points, and probabilities in percent (20,000 draws).",
+    caption=f"Neighbours in the order of UM: mean difference in points, and probabilities in percent ({rankings.N_DRAWS:,} draws).",
     index=False,
 )
 
@@ -145,7 +145,7 @@ redrawn = subsets.bootstrap_subsets(grid, sizes, n_draws=n_draws)
 show_figure(
     plots.statistics.plot_subsets(by_size, redrawn),
     name="fig-subsets",
-    caption="Agreement of rankings on subsets with that on all nine tasks, and how often the best model stays best.",
+    caption=f"Agreement of rankings on subsets with that on all nine tasks, also for {n_draws:,} redrawn grids, and how often the best model stays best.",
     alt="Kendall's tau rises with the number of tasks; the band of redrawn test parts lies below it.",
 )
 record(
@@ -188,7 +188,7 @@ correlations = model_size.correlate_sizes(joined[joined["family"] != "other"], [
 show_table(
     correlations.drop(columns="outcome").round(2).astype({"n_models": int}).map(str),
     name="tbl-sizes",
-    caption="BYOL-derived models alone: Spearman's correlation of UM with size, 95 % bootstrap, permutation p.",
+    caption=f"BYOL-derived models alone: Spearman's correlation of UM with size, 95 % bootstrap and permutation p ({model_size.N_DRAWS:,} draws).",
     index=False,
 )
 record(n_sure=int((correlations["low"] > 0).sum()))
@@ -216,7 +216,7 @@ if len(measured):
     show_table(
         doubt[columns].rename(columns={"uar": "UAR"}),
         name="tbl-doubt",
-        caption="Every measured cell: accuracy with three 95 % intervals, and unweighted average recall; percent.",
+        caption=f"Every measured cell: accuracy with three 95 % intervals (bootstraps of {intervals.N_DRAWS:,} draws), and unweighted average recall; percent.",
         index=False,
     )
 

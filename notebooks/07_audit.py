@@ -81,7 +81,7 @@ show_table(
         ["task", "reading", "n_test", "n_fitting", "n_rows", "chance", "verdict"]
     ],
     name="tbl-denominators",
-    caption="Each reading's test size against the printed column. *Chance*: share of simulated columns (percent, 10,000 draws) in which a wrong size of this magnitude would fit all rows.",
+    caption=f"Each reading's test size against the printed column. *Chance*: share of simulated columns (percent, {sources.n_draws:,} draws) in which a wrong size of this magnitude would fit all rows.",
     index=False,
 )
 
@@ -148,7 +148,7 @@ show_figure(
 # heard its speakers in the other half, and by one that has not, with as much to learn from.
 
 # %% tags=["hide-input"]
-heard = leak.read_leaks(workspace.measured)
+heard = sources.leaks
 if len(heard):
     task = heard["task"].iloc[0]
     show_figure(
@@ -193,6 +193,7 @@ record(
     draws=f"{n_draws:,}",
     tau=f"{rankings['kendall_tau'].mean():.2f}",
     other_best=f"{100 * (1 - rankings['same_best'].mean()):.0f}",
+    n_rankings=len(rankings),
 )
 
 # %% tags=["hide-input"]
@@ -208,8 +209,8 @@ if len(measured):
 # %% [markdown]
 # In {glue:text}`draws` draws per task the gain is {glue:text}`smallest_gap` to {glue:text}`largest_gap` points on
 # average: as much as lies between neighbours in the grid. Choosing on validation instead would rank the thirteen models
-# differently: Kendall's tau between the two rankings is {glue:text}`tau` on average, and in {glue:text}`other_best` % of
-# the draws another model comes first.
+# differently: over {glue:text}`n_rankings` simulated grids, Kendall's tau between the two rankings is {glue:text}`tau` on
+# average, and in {glue:text}`other_best` % of them another model comes first.
 #
 # ## What the numbering of the classes decides
 #

@@ -81,14 +81,11 @@ def pose(
 
 
 def fit(arrays: tuple[np.ndarray, ...], name: str, search: bool, expectation: Expectation) -> ClassifierResult:
-    """On a worker: fit one classifier, in one thread."""
-    from threadpoolctl import threadpool_limits
-
+    """On a worker: fit one classifier."""
     from serab_lib.evaluation.classifiers import fit_classifier
 
     _require(expectation)
-    with threadpool_limits(1):
-        return fit_classifier(name, *arrays, search=search)
+    return fit_classifier(name, *arrays, search=search)
 
 
 def _require(expectation: Expectation) -> None:

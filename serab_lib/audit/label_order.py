@@ -7,7 +7,6 @@ changes with the hash seed of every run.
 
 from __future__ import annotations
 
-import json
 import warnings
 from collections.abc import Mapping, Sequence
 from itertools import combinations
@@ -22,7 +21,6 @@ from sklearn.svm import SVC
 from serab_lib.evaluation.classifiers import GRIDS
 from serab_lib.evaluation.protocol import Problem
 from serab_lib.evaluation.svm import MAX_ITERATIONS, scale_gamma
-from serab_lib.results import Results
 
 
 def measure_label_order(
@@ -155,22 +153,3 @@ class _PairwiseMachines:
             votes[won, machine.classes_[one]] += 1
             votes[~won, machine.classes_[other]] += 1
         return votes
-
-
-def read_orders(results: Results) -> pd.DataFrame:
-    """Read what `benchmarks/label_order.py` measured on a real corpus.
-
-    Parameters
-    ----------
-    results : Results
-        The folder that holds `audit/label_order.csv`.
-
-    Returns
-    -------
-    pandas.DataFrame
-        As from `measure_label_order`, with `task` and `model`; empty where nothing was measured.
-    """
-    path = results.folder / "audit" / "label_order.csv"
-    if not path.is_file():
-        return pd.DataFrame()
-    return pd.read_csv(path, converters={"best_params": json.loads})

@@ -14,7 +14,7 @@ from serab_lib.errors import SerabError
 from serab_lib.evaluation.classifiers import fit_classifier
 from serab_lib.evaluation.metrics import accuracy, unweighted_average_recall
 from serab_lib.evaluation.protocol import normalise_speakers
-from serab_lib.results import CELL_KEY, Results
+from serab_lib.results import CELL_KEY
 from serab_lib.splits import PROTOCOLS, split
 from serab_lib.tasks import Task
 
@@ -241,23 +241,6 @@ def measure_leak(
             scores[name] = accuracy(y[tested], fitted.predictions)
         rows.append({"n_test": len(tested), **scores, "leak": scores["with_leak"] - scores["without"]})
     return pd.DataFrame(rows)
-
-
-def read_leaks(results: Results) -> pd.DataFrame:
-    """Read what `benchmarks/speaker_leak.py` measured on real corpora.
-
-    Parameters
-    ----------
-    results : Results
-        The folder that holds `audit/speaker_leak.csv`.
-
-    Returns
-    -------
-    pandas.DataFrame
-        As from `measure_leak`, with `task` and `model`; empty where nothing was measured.
-    """
-    path = results.folder / "audit" / "speaker_leak.csv"
-    return pd.read_csv(path) if path.is_file() else pd.DataFrame()
 
 
 def decompose_protocols(cells: pd.DataFrame) -> pd.DataFrame:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,7 +15,6 @@ import pandas as pd
 from serab_lib.audit.arithmetic import check_means
 from serab_lib.audit.corpora import hash_audio, is_transductive, read_digests, wrap_full_scale
 from serab_lib.audit.denominators import compare_readings, list_readings, recover_sizes
-from serab_lib.audit.label_order import read_orders
 from serab_lib.audit.speakers import compare_speakers, describe_normalisation
 from serab_lib.corpus import find_corpus, find_data
 from serab_lib.evaluation.protocol import select
@@ -120,7 +120,9 @@ class Sources:
     cells : pandas.DataFrame
         Measured cells; may be empty.
     orders : pandas.DataFrame
-        As from `serab_lib.audit.label_order.read_orders`; may be empty.
+        What `benchmarks/label_order.py` measured; may be empty.
+    leaks : pandas.DataFrame
+        What `benchmarks/speaker_leak.py` measured; may be empty.
     embeddings : mapping
         (task code, model) to one row per utterance of `utterances`; may be empty.
     n_draws : int
@@ -140,6 +142,7 @@ class Sources:
     sounds: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     cells: pd.DataFrame = field(default_factory=pd.DataFrame)
     orders: pd.DataFrame = field(default_factory=pd.DataFrame)
+    leaks: pd.DataFrame = field(default_factory=pd.DataFrame)
     embeddings: Mapping[tuple[str, str], np.ndarray] = field(default_factory=dict)
     n_draws: int = 10_000
     seed: int = 0
@@ -169,8 +172,7 @@ class Sources:
             n_parameters={name: entry.n_parameters for name, entry in EXTRACTORS.items()},
             digests=digests,
             sounds={} if data is None else hash_corpora(tasks, data),
-            cells=Results(results).read_cells() if results is not None else pd.DataFrame(),
-            orders=read_orders(Results(results)) if results is not None else pd.DataFrame(),
+            **({} if results is None else _read_measured(Results(results))),
         )
 
     @functools.cached_property
@@ -219,3 +221,30 @@ def hash_corpora(tasks: tuple[Task, ...], data: str | Path) -> dict[str, pd.Data
     folder = find_data(data)
     there = [task for task in tasks if os.path.isdir(folder / task.name)]
     return {task.code: hash_audio(task, data) for task in there if not find_corpus(task, data).synthetic}
+
+
+def _read_measured(results: Results) -> dict[str, pd.DataFrame]:
+    return {
+        "cells": results.read_cells(),
+        "orders": read_kept(results, "label_order"),
+        "leaks": read_kept(results, "speaker_leak"),
+    }
+
+
+def read_kept(results: Results, name: str) -> pd.DataFrame:
+    """Read what a benchmark of the audit measured on real corpora.
+
+    Parameters
+    ----------
+    results : Results
+        The folder that holds `audit/`.
+    name : str
+        Of the program in `benchmarks/` and of its table: ``label_order`` or ``speaker_leak``.
+
+    Returns
+    -------
+    pandas.DataFrame
+        With `task` and `model`; empty where nothing was measured.
+    """
+    path = results.folder / "audit" / f"{name}.csv"
+    return pd.read_csv(path, converters={"best_params": json.loads}) if path.is_file() else pd.DataFrame()

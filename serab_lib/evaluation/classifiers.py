@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.model_selection import ParameterGrid
+from threadpoolctl import threadpool_limits
 
 from serab_lib.errors import SerabError, unknown_name
 from serab_lib.evaluation import logistic, svm
@@ -141,7 +142,8 @@ def fit_classifier(
     y_train, y_validation = np.asarray(y_train), np.asarray(y_validation)
     _check_parts(X_train, y_train, X_validation, y_validation, X_test)
     candidates: Candidates = list(ParameterGrid(grid or GRIDS[name])) if search else [DEFAULTS[name]]
-    with warnings.catch_warnings():
+    # One thread wherever it runs: the order of a sum can decide between two classes that are as likely.
+    with warnings.catch_warnings(), threadpool_limits(1):
         warnings.filterwarnings("ignore", module=r"sklearn\.")
         guesses = _PREDICTORS[name](X_train, y_train, X_validation, candidates, seed=seed)
         n_right = [int(np.sum(guess == y_validation)) for guess in guesses]

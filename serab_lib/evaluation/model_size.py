@@ -10,6 +10,8 @@ from serab_lib.audit.arithmetic import find_extractor
 from serab_lib.extractors.registry import EXTRACTORS
 from serab_lib.tasks import TASKS
 
+N_DRAWS = 5_000
+
 PREDICTORS = ("parameters_millions", "embedding_size")
 
 
@@ -57,7 +59,7 @@ def correlate_sizes(
     table: pd.DataFrame,
     outcomes: list[str],
     *,
-    n_draws: int = 5_000,
+    n_draws: int = N_DRAWS,
     rng: np.random.Generator | int = 0,
 ) -> pd.DataFrame:
     """Correlate accuracies with sizes, over the models.

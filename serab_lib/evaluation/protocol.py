@@ -11,7 +11,6 @@ import joblib
 import numpy as np
 import pandas as pd
 from joblib.externals.loky import BrokenProcessPool
-from threadpoolctl import threadpool_limits
 
 from serab_lib.errors import SerabError
 from serab_lib.evaluation.classifiers import CLASSIFIERS, ClassifierResult, fit_classifier
@@ -238,9 +237,7 @@ def _mend(fitted: Iterator[tuple[int, ClassifierResult]]) -> Iterator[tuple[int,
 
 
 def _fit(position: int, name: str, arrays: tuple[np.ndarray, ...], search: bool) -> tuple[int, ClassifierResult]:
-    # One thread wherever it runs: the order of a sum can decide between two classes that are as likely.
-    with threadpool_limits(1):
-        return position, fit_classifier(name, *arrays, search=search)
+    return position, fit_classifier(name, *arrays, search=search)
 
 
 def score(results: Sequence[ClassifierResult], utterances: pd.DataFrame, protocol: str) -> CellResult:

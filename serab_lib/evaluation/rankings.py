@@ -12,6 +12,8 @@ from scipy import stats
 from serab_lib.errors import SerabError
 from serab_lib.evaluation.optional import require
 
+N_DRAWS = 20_000
+
 
 @dataclass(frozen=True)
 class RankComparison:
@@ -89,7 +91,7 @@ def compare_bayesian(
     pairs: list[tuple[str, str]] | None = None,
     *,
     rope: float = 1.0,
-    n_draws: int = 20_000,
+    n_draws: int = N_DRAWS,
     seed: int = 0,
 ) -> pd.DataFrame:
     """Bayesian signed-rank test of models over tasks.

@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from auditing import make_digests, make_sources, make_task
@@ -20,10 +21,11 @@ from serab_lib.audit.findings import (
     tabulate_findings,
     write_findings,
 )
-from serab_lib.audit.label_order import read_orders
-from serab_lib.audit.sources import Procedure, Sources, place_crop
+from serab_lib.audit.sources import Procedure, Sources, place_crop, read_kept
 from serab_lib.results import Results
 from serab_lib.tasks import get_task
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -249,9 +251,19 @@ def test_measured_orders_take_the_place_of_made_up_voices(tmp_path: Path) -> Non
     rows = [("a b", 0.7), ("b a", 0.75)]
     table = pd.DataFrame(rows, columns=["classes", "released"]).assign(task="RAV", model="byol-s-512", best_params="{}")
     table.to_csv(tmp_path / "audit" / "label_order.csv", index=False)
-    sources = make_sources(procedure=Procedure(fixed_class_order=False), orders=read_orders(Results(tmp_path)))
+    sources = make_sources(
+        procedure=Procedure(fixed_class_order=False), orders=read_kept(Results(tmp_path), "label_order")
+    )
     sources = dataclasses.replace(sources, tasks=(*sources.tasks, get_task("RAV")))
     (finding,) = find_class_order(sources)
     assert (finding.values["embeddings"], finding.values["n_orders"]) == ("byol-s-512", 2)
     assert (finding.values["lowest"], finding.values["highest"]) == pytest.approx((70, 75))
-    assert read_orders(Results(tmp_path / "elsewhere")).empty
+    assert read_kept(Results(tmp_path / "elsewhere"), "label_order").empty
+
+
+def test_the_kept_leaks_are_read_with_the_results() -> None:
+    """Each row of the committed table is a difference of two accuracies on the same utterances."""
+    leaks = Sources.read(results=ROOT / "results").leaks
+    assert set(leaks["task"]) == {"RAV"}
+    np.testing.assert_allclose(leaks["leak"], leaks["with_leak"] - leaks["without"], atol=2e-6)
+    assert Sources.read().leaks.empty

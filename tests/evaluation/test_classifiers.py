@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import threadpoolctl
 from sklearn.base import ClassifierMixin
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis, QuadraticDiscriminantAnalysis
 from sklearn.ensemble import RandomForestClassifier
@@ -205,3 +206,20 @@ def test_errors_say_what_to_do() -> None:
     X_train[3, 1] = np.nan
     with pytest.raises(SerabError, match="1 of 20 embeddings of the train part"):
         fit_classifier("LR", X_train, y_train, X_validation, y_validation, X_test)
+
+
+@pytest.mark.parametrize("name", CLASSIFIERS)
+def test_every_fit_has_one_thread(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """The number of threads changes the order of a sum, and that can decide between classes that are as likely."""
+    seen, predict = [], classifiers._PREDICTORS[name]
+
+    def look(*arguments: Any, **options: Any) -> list[np.ndarray]:
+        seen.append({library["num_threads"] for library in threadpoolctl.threadpool_info()})
+        return predict(*arguments, **options)
+
+    monkeypatch.setitem(classifiers._PREDICTORS, name, look)
+    with threadpoolctl.threadpool_limits(2):
+        fit_classifier(name, *make_parts(40, 5)[:5], search=False)
+        after = {library["num_threads"] for library in threadpoolctl.threadpool_info()}
+    assert seen == [{1}, {1}]
+    assert after == {2}

@@ -3,12 +3,10 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-import threadpoolctl
 from sklearn.preprocessing import StandardScaler
 
 from serab_lib.errors import SerabError
-from serab_lib.evaluation import protocol
-from serab_lib.evaluation.classifiers import CLASSIFIERS, fit_classifier
+from serab_lib.evaluation.classifiers import CLASSIFIERS
 from serab_lib.evaluation.protocol import evaluate, normalise_speakers, select
 
 
@@ -86,20 +84,6 @@ def test_parallel_gives_the_same() -> None:
     first, second = (evaluate(X, frame, search=False, n_jobs=n_jobs) for n_jobs in (1, 2))
     pd.testing.assert_frame_equal(first.scores.drop(columns="seconds"), second.scores.drop(columns="seconds"))
     pd.testing.assert_frame_equal(first.predictions, second.predictions)
-
-
-def test_every_fit_has_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The number of threads changes the order of a sum, and that can decide between classes that are as likely."""
-    seen = []
-
-    def fit(*arguments: object, **options: object) -> object:
-        seen.append({library["num_threads"] for library in threadpoolctl.threadpool_info()})
-        return fit_classifier(*arguments, **options)
-
-    monkeypatch.setattr(protocol, "fit_classifier", fit)
-    X, frame = made_up()
-    evaluate(X, frame, search=False, n_jobs=1)
-    assert seen == [{1}] * len(CLASSIFIERS)
 
 
 def test_wrong_embeddings_are_refused() -> None:
