@@ -12,7 +12,6 @@ import dataclasses
 import logging
 import os
 import queue
-import re
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import CancelledError
@@ -22,7 +21,6 @@ from typing import TYPE_CHECKING, Any
 
 from serab_lib import cluster_tasks
 from serab_lib.errors import SerabError
-from serab_lib.slurm import read_profile, start_slurm
 from serab_lib.workplace import Divide, Fit, Order, Workplace
 
 if TYPE_CHECKING:
@@ -35,8 +33,8 @@ logger = logging.getLogger(__name__)
 
 # The scheduler's own default: a task is given up when as many workers and one more died with it.
 N_RETRIES = 3
-# Seconds for a scheduler to answer, for the first worker to be there, and between looks at who is.
-_ANSWER_S, _WAIT_S, _LOOK_S = 5.0, 60.0, 2.0
+# Seconds for the first worker to be there, and between looks at who is.
+WAIT_S, _LOOK_S = 60.0, 2.0
 # Seconds for a result to come here, before a look at whether anyone is there to send it.
 _FETCH_S = 10.0
 _SCHEDULER_LOST = "the scheduler is lost: finished cells are kept; the same command goes on from there"
@@ -59,7 +57,7 @@ class Cluster(Workplace):
         If there are no workers, or one is not fit for the work.
     """
 
-    def __init__(self, client: Client, *, folders: Mapping[str, Path], wait_s: float = _WAIT_S) -> None:
+    def __init__(self, client: Client, *, folders: Mapping[str, Path], wait_s: float = WAIT_S) -> None:
         self.client, self.wait_s = client, wait_s
         there = tuple((option, str(folder.absolute())) for option, folder in folders.items() if folder.is_dir())
         self.expectation = cluster_tasks.Expectation(there)
@@ -249,63 +247,6 @@ class _Progress:
         what = f"{order.corpus.task.code}: {kind}"
         self.counts[what][0] += 1
         self.tell(what, *self.counts[what])
-
-
-@contextlib.contextmanager
-def open_cluster(address: str, *, folders: Mapping[str, Path]) -> Iterator[Cluster]:
-    """Connect to a cluster, or start one, and leave it or end it afterwards.
-
-    Parameters
-    ----------
-    address : str
-        ``tcp://host:port`` (or ``tls://``) of a running scheduler, which must be one that you trust: what it
-        sends is run. ``local:N`` starts N worker processes here. ``slurm`` and ``slurm:PROFILE.toml`` start
-        workers as jobs of Slurm (see `serab_lib.slurm`).
-    folders : mapping from str to Path
-        Option to folder; those that are there must be seen by every worker.
-
-    Yields
-    ------
-    Cluster
-
-    Raises
-    ------
-    SerabError
-        If there is no such cluster, or a worker is not fit for the work.
-    """
-    try:
-        from distributed import Client
-    except ImportError as error:
-        raise SerabError("dask.distributed is not installed: pip install 'serab-companion[dask]'") from error
-    # Lost connections are what `Cluster` reports itself, in one line.
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)
-    with contextlib.ExitStack() as stack:
-        place, wait_s = _start(address, stack)
-        try:
-            client = stack.enter_context(Client(place, timeout=_ANSWER_S, set_as_default=False))
-        except (OSError, ValueError) as error:
-            raise SerabError(
-                f"no Dask scheduler answers at {address}: start one with `dask scheduler`, and workers with "
-                "`dask worker ADDRESS`"
-            ) from error
-        yield Cluster(client, folders=folders, wait_s=wait_s)
-
-
-def _start(address: str, stack: contextlib.ExitStack) -> tuple[Any, float]:
-    """What to connect to, started if need be, and how long to wait for workers."""
-    kind, _, rest = address.partition(":")
-    if kind == "slurm":
-        profile = read_profile(rest or None)
-        return stack.enter_context(start_slurm(profile)), profile.wait_s
-    if kind == "local" and rest.isdecimal() and int(rest) > 0:
-        from distributed import LocalCluster
-
-        # Without a limit of memory, as with --jobs; each worker has one thread, as the workers there.
-        options = {"dashboard_address": None, "memory_limit": 0, "silence_logs": logging.CRITICAL}
-        return stack.enter_context(LocalCluster(n_workers=int(rest), threads_per_worker=1, **options)), _WAIT_S
-    if not re.fullmatch(r"(tcp|tls)://[^\s/]+:\d+", address):
-        raise SerabError(f"--dask {address}: expected tcp://HOST:PORT, local:N, slurm or slurm:PROFILE.toml")
-    return address, _WAIT_S
 
 
 def _in_order(results: list[ClassifierResult], classes: tuple[str, ...]) -> list[ClassifierResult]:

@@ -31,7 +31,8 @@ pytest.importorskip("distributed", reason="needs the extra [dask]")
 
 from distributed import LocalCluster
 
-from serab_lib.cluster import Cluster, open_cluster
+from serab_lib.cluster import Cluster
+from serab_lib.cluster_connection import open_cluster
 
 MODELS = ("logmel-stats", "opensmile")
 

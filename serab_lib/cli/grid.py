@@ -87,7 +87,7 @@ def _open_workplace(dask: str | None, settings: Any) -> Iterator[Any]:
         yield None
         return
     from serab_lib.checkpoints import weights_folder
-    from serab_lib.cluster import open_cluster
+    from serab_lib.cluster_connection import open_cluster
     from serab_lib.corpus import find_data
     from serab_lib.storage import cache_folder
 

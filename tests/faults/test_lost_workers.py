@@ -22,7 +22,8 @@ from serab_lib.errors import SerabError
 
 pytest.importorskip("distributed", reason="needs the extra [dask]")
 
-from serab_lib.cluster import Cluster, open_cluster
+from serab_lib.cluster import Cluster
+from serab_lib.cluster_connection import open_cluster
 
 BOTH = ("logmel-stats", "opensmile")
 pytestmark = pytest.mark.slow
