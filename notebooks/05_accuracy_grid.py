@@ -36,7 +36,7 @@ profile: str = "demo"
 
 # %% tags=["hide-input"]
 from serab_lib import comparison
-from serab_lib.show import record, show_downloads, show_table
+from serab_lib.show import record, show_downloads, show_markdown, show_table
 from serab_lib.tables import accuracy_grid, render
 from serab_lib.workspace import open_workspace
 
@@ -89,6 +89,9 @@ show_table(
     index=False,
 )
 record(n_cells=len(measured))
+copies = comparison.list_copies(workspace.results.read_provenance())
+if copies and not workspace.synthetic:
+    show_markdown("What was measured was not always what was released:\n\n" + "\n".join(copies), name="copies")
 
 # %% tags=["hide-input"]
 grid = accuracy_grid(cells, "described")
@@ -105,7 +108,8 @@ show_downloads(
 #
 # The paper's grid has 117 cells. {numref}`tbl-beside` sets the measured ones beside the paper's under `released`,
 # the protocol that follows the authors' code, and says of each other one why it is empty. Sort by *difference* to see
-# where we part, filter by task or model, or take the table with you as CSV.
+# where we part, filter by task or model, or take the table with you as CSV. A cell can be some points off without an
+# error on either side: {ref}`last-bit` and {ref}`class-numbers` show how far one moves.
 
 # %% tags=["hide-input", "real"]
 if not workspace.synthetic:

@@ -19,6 +19,7 @@ from serab_lib.extractors.registry import Entry, get_entry
 from serab_lib.fingerprints import digest, hash_files
 from serab_lib.provenance import describe_machine
 from serab_lib.results import Results
+from serab_lib.sample_rates import describe_copies
 from serab_lib.splits import split, split_warnings
 from serab_lib.storage import cache_folder, require_writable
 from serab_lib.tasks import Task, get_task
@@ -251,6 +252,9 @@ class _Grid:
             self.summary.warn(f"{order.corpus.task.code}: {reason}; the cell is computed without it")
         if made.not_kept:
             self.summary.warn(made.not_kept)
+        copies = describe_copies(order.corpus.task, made.origin["sample_rates_hz"])
+        if copies and not order.corpus.synthetic:
+            self.summary.warn(f"{order.corpus.task.code}: {copies}")
         positions = {stem: row for row, stem in enumerate(order.corpus.utterances["stem"]) if row not in made.unusable}
         shared: dict[str, Fit] = {}
         for cell in self.open.pop(order):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -16,6 +17,7 @@ import soundfile
 from serab_lib import files
 from serab_lib.corpus import Corpus, find_corpus, read_manifest, read_marker
 from serab_lib.errors import printable
+from serab_lib.sample_rates import describe_copies
 from serab_lib.tasks import Task
 
 SILENCE_DBFS = -80.0
@@ -34,9 +36,9 @@ class Problem:
     ----------
     kind : str
         ``missing``, ``extra``, ``undecodable``, ``cut off``, ``empty``, ``silent``, ``duplicated``,
-        ``duration``, ``sample rate`` or ``changed``.
+        ``duration``, ``sample rate``, ``resampled`` or ``changed``.
     file : str
-        The file below the corpus's folder, or the stem of one that is missing.
+        The file below the corpus's folder, the stem of one that is missing, or the folder where it concerns many.
     consequence : str
         What was found and what it means for a result, in one line.
     affects_result : bool
@@ -118,7 +120,7 @@ def check_corpus(
         for kind, consequence in _judge(probe, durations.get(stem), digest):
             known = corpus.task.oddities.get(stem) if kind == "silent" else None
             problems.append(_make_problem(kind, file, consequence, known))
-    return problems + list(_check_duplicates(corpus, files, probes))
+    return [*problems, *_check_duplicates(corpus, files, probes), *_check_copies(corpus, probes)]
 
 
 def _make_problem(kind: str, file: str, consequence: str, known: str | None = None) -> Problem:
@@ -267,6 +269,13 @@ def _check_duplicates(corpus: Corpus, files: list[str], probes: list[_Probe]) ->
         n_unknown = sum(stem not in known and stem not in corpus.task.oddities for stem in same["stem"])
         names = " = ".join(files[row] for row in rows)
         yield _make_problem("duplicated", names, f"byte-identical, {consequence}", "" if n_unknown else known)
+
+
+def _check_copies(corpus: Corpus, probes: list[_Probe]) -> Iterator[Problem]:
+    """Find that the recordings are resampled copies: results are close to those of the originals, not the same."""
+    rates = Counter(str(probe.rate_hz) for probe in probes if probe.rate_hz >= LOWEST_RATE_HZ and not probe.error)
+    if not corpus.synthetic and (said := describe_copies(corpus.task, rates)):
+        yield Problem("resampled", f"{corpus.root.name}/", said, affects_result=False)
 
 
 def _read_durations(corpus: Corpus) -> dict[str, float]:

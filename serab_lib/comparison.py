@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import pandas as pd
 
 from serab_lib.evaluation.intervals import wilson_interval
@@ -9,8 +12,9 @@ from serab_lib.evaluation.metrics import summarise_tasks
 from serab_lib.extractors.registry import EXTRACTORS
 from serab_lib.file_lists import list_utterances
 from serab_lib.paper import read_accuracies
+from serab_lib.sample_rates import describe_copies
 from serab_lib.splits import split
-from serab_lib.tasks import PAPER_TASKS, get_task
+from serab_lib.tasks import PAPER_TASKS, TASKS, get_task
 
 
 def count_test_utterances(protocol: str) -> pd.Series:
@@ -121,3 +125,24 @@ def list_measured(cells: pd.DataFrame) -> pd.DataFrame:
             }
         )
     return pd.DataFrame(rows).sort_values(["task", "protocol", "accuracy"], ascending=[True, True, False])
+
+
+def list_copies(provenance: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """List the corpora of which results were made from resampled copies.
+
+    Parameters
+    ----------
+    provenance : mapping
+        As from `serab_lib.results.Results.read_provenance`.
+
+    Returns
+    -------
+    list of str
+        One line of Markdown per corpus; empty where all were measured on recordings as released.
+    """
+    lines = {}
+    for key, origin in provenance.items():
+        code = key.split("/")[0]
+        if code in TASKS and (said := describe_copies(TASKS[code], origin.get("sample_rates_hz", {}))):
+            lines[f"- {TASKS[code].title}: {said}."] = None
+    return list(lines)

@@ -22,6 +22,7 @@ from serab_lib.corpus import Corpus
 from serab_lib.errors import SerabError
 from serab_lib.extractors.registry import Entry, load_extractor
 from serab_lib.provenance import describe_machine
+from serab_lib.sample_rates import count_sample_rates
 
 if TYPE_CHECKING:
     from serab_lib.embeddings import Progress
@@ -228,6 +229,7 @@ def extract_order(order: Order, *, n_jobs: int, progress: Progress) -> Extractio
         "extractor": extractor.fingerprint,
         "extraction_seconds": round(seconds, 3),
         "embeddings_from_cache": made.n_cached,
+        "sample_rates_hz": count_sample_rates(paths),
         "unusable_files": sorted(utterances["stem"].iloc[list(made.unusable)]),
         **describe_machine(order.device),
     }

@@ -85,6 +85,14 @@ def test_an_incomplete_corpus_says_so(data: Path) -> None:
     assert not cells(data)["synthetic"].any()
 
 
+def test_resampled_copies_are_told(data: Path) -> None:
+    """SAVEE is released at 44.1 kHz; these files have 16 kHz."""
+    summary = run_grid(["SAV"], ["logmel-stats"], settings(data))
+    assert any(warning.startswith("SAV: 56 of 56 recordings at 16 kHz") for warning in summary.warnings)
+    provenance = Results(data.parent / "out").read_provenance()["SAV/logmel-stats/described"]
+    assert provenance["sample_rates_hz"] == {"16000": 56}
+
+
 def test_an_undecodable_file_is_left_out_and_named(data: Path) -> None:
     (data / "savee" / "KL_a01.wav").write_text("no audio")
     summary = run_grid(["SAV"], ["logmel-stats"], settings(data))

@@ -203,7 +203,8 @@ def test_missing_and_wrong_duration(savee: Path) -> None:
     (wrong,) = (problem for problem in problems if problem.kind == "duration")
     assert wrong.file == "JE_a01.wav" and "lasts 1.00 s" in wrong.consequence and "cut off" in wrong.consequence
     missing = {problem.file: problem.consequence for problem in problems if problem.kind == "missing"}
-    assert len(missing) == 477 and len(problems) == 478
+    assert len(missing) == 477 and len(problems) == 479
+    assert problems[-1].kind == "resampled"
     assert "incomplete" in missing["DC_a03"]
     assert "nor any other of speaker KL; the split itself comes out differently" in missing["KL_a01"]
 

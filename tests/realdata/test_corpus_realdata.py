@@ -39,6 +39,7 @@ def test_ravdess_splits(protocol: str) -> None:
 
 
 def test_ravdess_decodes_and_has_its_known_twins() -> None:
-    (problem,) = check_corpus("RAV", DATA)
+    problem, *others = check_corpus("RAV", DATA)
+    assert [other.kind for other in others] in ([], ["resampled"])
     assert problem.kind == "duplicated" and not problem.affects_result
     assert "03-01-03-01-02-01-07" in problem.file and "03-01-03-01-02-02-07" in problem.file
