@@ -36,9 +36,8 @@ n_draws: int = 2000
 
 # %% tags=["hide-input"]
 from serab_lib import plots
-from serab_lib.audit import arithmetic, corpora, denominators, findings, leak, selection, weighted
+from serab_lib.audit import arithmetic, corpora, denominators, findings, leak, rounding, selection, weighted
 from serab_lib.audit.sources import Sources
-from serab_lib.extractors.registry import EXTRACTORS
 from serab_lib.show import record, show_figure, show_markdown, show_table
 from serab_lib.workspace import open_workspace
 
@@ -212,6 +211,7 @@ if len(measured):
 # differently: over {glue:text}`n_rankings` simulated grids, Kendall's tau between the two rankings is {glue:text}`tau` on
 # average, and in {glue:text}`other_best` % of them another model comes first.
 #
+# (class-numbers)=
 # ## What the numbering of the classes decides
 #
 # A support vector machine takes a vote between every two classes, votes tie, and a tie goes to the class with the
@@ -221,14 +221,36 @@ if len(measured):
 # %% tags=["hide-input"]
 orders = sources.orders
 if len(orders):
-    row = EXTRACTORS[orders["model"].iloc[0]].paper_row
-    printed = sources.accuracies.loc[row, orders["task"].iloc[0]]
+    task, model = orders.loc[0, ["task", "model"]]
     show_figure(
-        plots.audit.plot_label_order(orders, printed=printed, column="released"),
+        plots.fragility.plot_label_order(orders, printed=sources.read_printed(task)[model], column="released"),
         name="fig-orders",
-        caption=f"Measured on {orders['task'].iloc[0]} with {row}: what the released procedure gives over {len(orders):,} orders of the classes; the dashed line is printed.",
+        caption=f"Measured on {task} with `{model}`: what the released procedure gives over {len(orders):,} orders of the classes; the dashed line is printed.",
         alt="Two groups of accuracies, around 71 and 77 percent, by the parameters that validation prefers.",
     )
+
+# %% [markdown]
+# (last-bit)=
+# ## What the last bit decides
+#
+# The authors' code resamples recordings in floating point and keeps every digit. A copy on disk has been rounded to 16
+# bits, and many signals round to the same copy. Which of them the authors' models heard is not known, so the cells
+# are evaluated anew on some of them: each differs from the copy by at most half a step, where the copy is not silent.
+# Nobody can hear that. The figure shows what it does to the number that the released procedure reports.
+
+# %% tags=["hide-input"]
+draws = sources.roundings
+if len(draws):
+    reported = rounding.report_draws(draws, "released")
+    task = reported["task"].iloc[0]
+    printed = sources.read_printed(task)
+    show_figure(
+        plots.fragility.plot_rounding(reported, printed=printed),
+        name="fig-rounding",
+        caption=f"Measured on {task}: what the released procedure (without the random forest) reports on the recordings as stored, and on {reported['draw'].max()} signals that round to each of them.",
+        alt="Accuracies of each model spread over several points; the printed value is a dashed line.",
+    )
+    show_markdown(rounding.describe_draws(reported, printed), name="rounding")
 
 # %% [markdown]
 # ## Single files

@@ -123,6 +123,8 @@ class Sources:
         What `benchmarks/label_order.py` measured; may be empty.
     leaks : pandas.DataFrame
         What `benchmarks/speaker_leak.py` measured; may be empty.
+    roundings : pandas.DataFrame
+        What `benchmarks/rounding.py` measured; may be empty.
     embeddings : mapping
         (task code, model) to one row per utterance of `utterances`; may be empty.
     n_draws : int
@@ -143,6 +145,7 @@ class Sources:
     cells: pd.DataFrame = field(default_factory=pd.DataFrame)
     orders: pd.DataFrame = field(default_factory=pd.DataFrame)
     leaks: pd.DataFrame = field(default_factory=pd.DataFrame)
+    roundings: pd.DataFrame = field(default_factory=pd.DataFrame)
     embeddings: Mapping[tuple[str, str], np.ndarray] = field(default_factory=dict)
     n_draws: int = 10_000
     seed: int = 0
@@ -204,6 +207,11 @@ class Sources:
         """Find one of the tasks by its code."""
         return next(task for task in self.tasks if task.code == code)
 
+    def read_printed(self, code: str) -> dict[str, float]:
+        """Map each extractor that has a row in the paper to its printed accuracy on a task, percent."""
+        rows = {name: entry.paper_row for name, entry in EXTRACTORS.items() if entry.paper_row}
+        return {name: float(self.accuracies.loc[row, code]) for name, row in rows.items()}
+
 
 def hash_corpora(tasks: tuple[Task, ...], data: str | Path) -> dict[str, pd.DataFrame]:
     """Hash the sound of every real corpus in a folder.
@@ -228,6 +236,7 @@ def _read_measured(results: Results) -> dict[str, pd.DataFrame]:
         "cells": results.read_cells(),
         "orders": read_kept(results, "label_order"),
         "leaks": read_kept(results, "speaker_leak"),
+        "roundings": read_kept(results, "rounding"),
     }
 
 
@@ -239,7 +248,7 @@ def read_kept(results: Results, name: str) -> pd.DataFrame:
     results : Results
         The folder that holds `audit/`.
     name : str
-        Of the program in `benchmarks/` and of its table: ``label_order`` or ``speaker_leak``.
+        Of the program in `benchmarks/` and of its table: ``label_order``, ``rounding`` or ``speaker_leak``.
 
     Returns
     -------

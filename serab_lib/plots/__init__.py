@@ -1,4 +1,4 @@
-"""Figures: functions that take tables and give matplotlib figures, one module a chapter."""
+"""Figures: functions that take tables and give matplotlib figures, one module a chapter or a question."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Figures of the audit: test sizes, shared voices, selection on test, speaker leaks, the order of the classes."""
+"""Figures of the audit: test sizes, shared voices, selection on test, speaker leaks."""
 
 from __future__ import annotations
 
@@ -238,46 +238,3 @@ def plot_measured_leak(tables: dict[str, pd.DataFrame]) -> Figure:
     figure.supxlabel("test speakers in training", fontsize=10)
     panels[0][0].set_ylabel("accuracy on test (%)")
     return figure
-
-
-def plot_label_order(orders: pd.DataFrame, *, printed: float | None = None, column: str = "test_accuracy") -> Figure:
-    """Draw the accuracies that random orders of the classes give.
-
-    Parameters
-    ----------
-    orders : pandas.DataFrame
-        As from `serab_lib.audit.label_order.measure_label_order`.
-    printed : float, optional
-        The paper's accuracy, percent.
-    column : str
-        `test_accuracy` of the SVM, or `released`.
-
-    Returns
-    -------
-    Figure
-        Coloured by the parameters that validation chooses.
-    """
-    figure, axes = new_figure(height=3.0)
-    accuracy = 100 * orders[column]
-    settings = orders["best_params"].map(_name_setting)
-    step = 100 / 300 if accuracy.nunique() < 60 else 0.5
-    edges = np.arange(accuracy.min() - step / 2, accuracy.max() + step, step)
-    names = list(settings.value_counts().index)
-    axes.hist(
-        [accuracy[settings == name] for name in names],
-        bins=edges,
-        stacked=True,
-        color=[PALETTE[number % len(PALETTE)] for number in range(len(names))],
-        label=names,
-        weights=[np.full((settings == name).sum(), 100 / len(orders)) for name in names],
-    )
-    if printed is not None:
-        axes.axvline(printed, color="0.2", linewidth=1.5, linestyle="--", label="printed")
-    axes.set_xlabel("accuracy on test (%)")
-    axes.set_ylabel("orders of the classes (%)")
-    put_legend_above(figure, axes=axes, n_columns=2)
-    return figure
-
-
-def _name_setting(params: dict[str, object]) -> str:
-    return f"{params['kernel']}, C = {params['C']:g}" + (", balanced" if params["class_weight"] else "")

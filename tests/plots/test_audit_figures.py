@@ -26,7 +26,7 @@ from serab_lib.evaluation.model_size import join_sizes
 from serab_lib.evaluation.rankings import compare_ranks
 from serab_lib.evaluation.subsets import bootstrap_subsets, rank_subsets, summarise_sizes, weigh_tasks
 from serab_lib.paper import read_accuracies, read_models
-from serab_lib.plots import audit, measured, statistics
+from serab_lib.plots import audit, fragility, measured, statistics
 from serab_lib.results import COLUMNS
 
 
@@ -64,7 +64,13 @@ def draw_label_order() -> Figure:
         {"kernel": "linear", "C": 1.0, "class_weight": "balanced"},
     ]
     orders = pd.DataFrame({"test_accuracy": [0.7, 0.71, 0.75], "best_params": [*params, params[0]]})
-    return audit.plot_label_order(orders, printed=77.3)
+    return fragility.plot_label_order(orders, printed=77.3)
+
+
+def draw_rounding() -> Figure:
+    rows = [("RAV", model, draw, f"setting {draw // 5}", 0.7 + draw / 100) for model in ("a", "b") for draw in range(9)]
+    reported = pd.DataFrame(rows, columns=["task", "model", "draw", "setting", "test_accuracy"])
+    return fragility.plot_rounding(reported, printed={"b": 77.3})
 
 
 def confusions() -> pd.DataFrame:
@@ -84,6 +90,7 @@ FIGURES: dict[str, Callable[[], Figure]] = {
         {"model": pd.DataFrame({"without": [0.6, 0.62], "with_leak": [0.7, 0.68]})}
     ),
     "label order": draw_label_order,
+    "rounding": draw_rounding,
     "intervals": lambda: statistics.plot_intervals(intervals_of_table(paper().accuracies, paper().sizes)),
     "bold": lambda: statistics.plot_bold(compare_bold(paper().accuracies, paper().sizes)),
     "critical difference": lambda: statistics.plot_critical_difference(compare_ranks(paper().grid)),
