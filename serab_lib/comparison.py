@@ -62,8 +62,8 @@ def compare_with_paper(cells: pd.DataFrame, protocol: str) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        One row per cell of the paper's grid: `task`, `model`, `paper` and its `interval`, `ours` and its
-        interval, `difference` (points), `classifier`, and `state`: measured, or why it is empty. Percent.
+        One row per cell of the paper's grid: `task`, `model`, `paper` and `ours`, each with its 95 % interval,
+        `difference` (points), and `state`: measured, or why it is empty. Percent.
         Measured cells come first; cells of synthetic corpora count for nothing here.
     """
     printed = read_accuracies()
@@ -77,7 +77,7 @@ def compare_with_paper(cells: pd.DataFrame, protocol: str) -> pd.DataFrame:
         for code in PAPER_TASKS:
             paper = float(printed.loc[entry.paper_row, code])
             row = {"task": code, "model": entry.title, "paper": paper}
-            row["paper's interval"] = _write_interval(paper / 100, sizes[code])
+            row["paper, 95 %"] = _write_interval(paper / 100, sizes[code])
             key = (code, entry.name)
             rows.append(row | (_describe(chosen.loc[key], paper) if key in chosen.index else _explain(code)))
     table = pd.DataFrame(rows)
@@ -87,9 +87,8 @@ def compare_with_paper(cells: pd.DataFrame, protocol: str) -> pd.DataFrame:
 def _describe(cell: pd.Series, paper: float) -> dict[str, object]:
     ours = 100 * float(cell["test_accuracy"])
     interval = _write_interval(float(cell["test_accuracy"]), int(cell["n_test"]))
-    measured = {"ours": ours, "our interval": interval, "classifier": cell["classifier"]}
     state = "measured" if cell["complete"] else "measured on an incomplete corpus"
-    return {**measured, "difference": ours - paper, "state": state}
+    return {"ours": ours, "ours, 95 %": interval, "difference": ours - paper, "state": state}
 
 
 def _explain(code: str) -> dict[str, object]:
@@ -97,7 +96,7 @@ def _explain(code: str) -> dict[str, object]:
     if get_task(code).access == "restricted":
         reason += "; the corpus must be asked for"
     empty = float("nan")
-    return {"ours": empty, "our interval": "–", "classifier": "–", "difference": empty, "state": reason}
+    return {"ours": empty, "ours, 95 %": "–", "difference": empty, "state": reason}
 
 
 def _write_interval(accuracy: float, n: int) -> str:

@@ -43,7 +43,7 @@ def test_every_cell_of_the_paper_stands_beside_ours_or_says_why_not():
     first = table.iloc[0]
     assert (first["task"], first["model"], first["state"]) == ("RAV", "BYOL-S, 512", "measured")
     assert first["difference"] == pytest.approx(77.0 - 77.3)
-    assert first["our interval"] == "71.9–81.4"
+    assert first["ours, 95 %"] == "71.9–81.4"
     rest = table.iloc[1:]
     assert rest["ours"].isna().all()
     assert rest.loc[rest["task"] == "IEM", "state"].eq("not measured yet; the corpus must be asked for").all()

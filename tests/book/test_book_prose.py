@@ -36,3 +36,12 @@ def test_times_of_the_slowest_classifier_are_those_of_the_results() -> None:
     assert set(seconds.idxmax(axis=1)) == {"RF"}
     low, high = re.search(r"random forest, with (\d+) to (\d+)\s+seconds a cell", REPRODUCE).groups()
     assert (int(low), int(high)) == (round(seconds["RF"].min()), round(seconds["RF"].max()))
+
+
+def test_every_measurement_beside_the_grid_names_its_program() -> None:
+    """Each table of the audit, and the pre-training, with a program that is there."""
+    section = REPRODUCE[REPRODUCE.index("## Measurements beside the grid") :].split("\n## ")[0]
+    rows = dict(re.findall(r"^\| `([^`]+)` \| `python ([^`]+)` \|", section, re.M))
+    assert set(rows) == {f"audit/{file.name}" for file in (ROOT / "results" / "audit").glob("*")} | {"pretraining/"}
+    for program in rows.values():
+        assert (ROOT / program).is_file(), program
