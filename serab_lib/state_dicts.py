@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,7 +38,10 @@ def read_state_dict(path: str | Path) -> dict[str, torch.Tensor]:
     if not path.is_file():
         raise CheckpointError(f"there is no checkpoint {path}: give the path of a .pth file")
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            # What PyTorch thinks of a pickle that is no checkpoint; what to do about it is said below.
+            warnings.filterwarnings("ignore", "Detected pickle protocol")
+            state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a file that is no checkpoint makes the reader fail in every way there is
         raise CheckpointError(
             f"{path} is not a checkpoint of tensors, or is cut off ({type(error).__name__}): fetch it again, "
