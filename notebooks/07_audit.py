@@ -253,6 +253,9 @@ if len(draws):
     show_markdown(rounding.describe_draws(reported, printed), name="rounding")
 
 # %% [markdown]
+# Where two settings are as good on validation and far apart on test, such a trifle decides which of them is reported. A
+# rerun that is some points off has then not failed, and a gap of that size between two models does not rank them.
+#
 # ## Single files
 #
 # Some files cannot be decoded, some are another file under a second name. `serab check` finds them in a copy on disk.

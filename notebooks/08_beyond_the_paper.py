@@ -117,7 +117,7 @@ show_table(
 )
 listed = comparison.list_measured(cells)
 show_table(listed.drop(columns="protocol"), name="tbl-mine-cells", caption="The same cells in full.", index=False)
-record(best=listed["model"].iloc[0], n_test=int(listed["test utterances"].iloc[0]))
+record(best=listed["model"].iloc[0], n_test=int(listed["n test"].iloc[0]))
 
 # %% [markdown]
 # Among {glue:text}`n_test` test utterances, *{glue:text}`best`* does best. What to report of a model of your own:

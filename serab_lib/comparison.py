@@ -120,7 +120,7 @@ def list_measured(cells: pd.DataFrame) -> pd.DataFrame:
                 "UAR": 100 * cell["test_uar"],
                 "validation": 100 * cell["validation_accuracy"],
                 "classifier": cell["classifier"],
-                "test utterances": int(cell["n_test"]),
+                "n test": int(cell["n_test"]),
             }
         )
     return pd.DataFrame(rows).sort_values(["task", "protocol", "accuracy"], ascending=[True, True, False])

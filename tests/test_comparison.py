@@ -68,4 +68,4 @@ def test_best_of_each_column_is_bold_and_ties_share_it():
 
 def test_measured_cells_are_listed_in_percent():
     row = list_measured(make_cells()).iloc[0]
-    assert row["model"] == "BYOL-S, 512" and row["accuracy"] == 77.0 and row["test utterances"] == 300
+    assert row["model"] == "BYOL-S, 512" and row["accuracy"] == 77.0 and row["n test"] == 300
