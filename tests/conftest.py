@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,27 @@ from making import make_byol_state, write_savee
 
 # Tests compute on tiny inputs: several threads would only wait for each other.
 torch.set_num_threads(1)
+
+# A shell starts what it puts in the background deaf to Ctrl-C, and so would be the programs that tests interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session")
+def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache for long tests, of every worker process alike: what it holds is found by content."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "shared-cache"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _shared_cache_is_the_default(shared_cache: Path) -> Iterator[None]:
+    """Keep fixtures that several tests share out of the user's cache."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SERAB_CACHE", str(shared_cache))
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -31,7 +54,7 @@ def byol_checkpoint(tmp_path: Path) -> Path:
 
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep tests out of the user's cache."""
+    """Give each test an empty cache."""
     monkeypatch.setenv("SERAB_CACHE", str(tmp_path / "cache"))
 
 

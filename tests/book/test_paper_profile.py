@@ -15,13 +15,14 @@ ROOT = Path(__file__).resolve().parents[2]
 @pytest.mark.slow
 @pytest.mark.realdata
 def test_every_chapter_runs_on_one_real_corpus(
-    real_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    real_data: Path, tmp_path: Path, shared_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("book", "notebooks", "results"):
         shutil.copytree(ROOT / name, tmp_path / name)
     for name in ("_config.yml", "_toc.yml", "CONTRIBUTING.md", "CHANGELOG.md", "environment.yml"):
         shutil.copy(ROOT / name, tmp_path / name)
     monkeypatch.setenv("SERAB_DATA", str(real_data))
+    monkeypatch.setenv("SERAB_CACHE", str(shared_cache))
     monkeypatch.delenv("SERAB_RESULTS", raising=False)
     folder = build("paper", root=tmp_path).folder
     pages = {page.stem: page.read_text() for page in folder.glob("notebooks/*.html")}

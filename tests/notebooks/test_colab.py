@@ -13,16 +13,11 @@ ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
 
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory):
-    return tmp_path_factory.mktemp("cache")
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_runs_in_a_clean_folder(path, tmp_path, cache, monkeypatch):
+def test_runs_in_a_clean_folder(path, tmp_path, shared_cache, monkeypatch):
     pytest.importorskip("espeakng_loader", reason="the demo's corpora need the extra [demo]")
-    monkeypatch.setenv("SERAB_CACHE", str(cache))
+    monkeypatch.setenv("SERAB_CACHE", str(shared_cache))
     for name in ("SERAB_DATA", "SERAB_WEIGHTS", "SERAB_RESULTS"):
         monkeypatch.delenv(name, raising=False)
     copy = shutil.copy(path, tmp_path)

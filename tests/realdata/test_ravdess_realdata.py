@@ -32,12 +32,11 @@ def parts(real_data: Path) -> pd.DataFrame:
 
 
 @pytest.fixture(scope="module")
-def byol(parts: pd.DataFrame, real_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[np.ndarray, ...]:
+def byol(parts: pd.DataFrame, real_weights: Path, shared_cache: Path) -> tuple[np.ndarray, ...]:
     extractor = load_extractor("byol-s-512", weights=real_weights)
     extractor.with_statistics(Statistics(*TASK.log_mel_statistics))
-    cache = tmp_path_factory.mktemp("cache")
     paths = list(parts["path"])
-    made = extract(paths, hash_files(paths, cache=cache), extractor, cache=cache)
+    made = extract(paths, hash_files(paths, cache=shared_cache), extractor, cache=shared_cache)
     return Problem(made.matrix, parts, TASK.classes).parts()
 
 
@@ -97,10 +96,10 @@ def test_stereo_files_are_mixed_down(real_data: Path) -> None:
 
 
 @pytest.mark.slow
-def test_opensmile_reaches_the_papers_accuracy(parts: pd.DataFrame, tmp_path: Path) -> None:
+def test_opensmile_reaches_the_papers_accuracy(parts: pd.DataFrame, shared_cache: Path) -> None:
     """OpenSMILE on RAVDESS: 71.3 in the paper."""
     paths = list(parts["path"])
-    made = extract(paths, hash_files(paths, cache=tmp_path), load_extractor("opensmile"), cache=tmp_path)
+    made = extract(paths, hash_files(paths, cache=shared_cache), load_extractor("opensmile"), cache=shared_cache)
     result = fit_classifier("LR", *Problem(made.matrix, parts, TASK.classes).parts())
     printed = read_accuracies().loc["openSMILE", "RAV"] / 100
     assert accuracy(truth(parts), result.predictions) == pytest.approx(printed, abs=0.02)
