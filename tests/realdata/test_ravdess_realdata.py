@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from sklearn.svm import SVC
 
 from serab_lib.audio import decode, resample
 from serab_lib.corpus import load_task
@@ -40,6 +41,10 @@ def byol(parts: pd.DataFrame, real_weights: Path, shared_cache: Path) -> tuple[n
     return Problem(made.matrix, parts, TASK.classes).parts()
 
 
+def make_radial_svm() -> SVC:
+    return SVC(C=1e5, class_weight="balanced", max_iter=10_000)
+
+
 def truth(parts: pd.DataFrame) -> np.ndarray:
     return parts.loc[parts["part"] == "test", "emotion"].map(TASK.classes.index).to_numpy()
 
@@ -53,21 +58,21 @@ def test_statistics_are_close_to_the_published_ones(parts: pd.DataFrame, real_we
 
 
 def test_radial_svm_reaches_the_papers_accuracy(byol: tuple[np.ndarray, ...], parts: pd.DataFrame) -> None:
-    """BYOL-S 512 on RAVDESS: 77.3 in the paper, 77.0 here with the radial kernel at large C."""
-    from sklearn.svm import SVC
-
+    """BYOL-S 512 on RAVDESS: 77.3 in the paper, 76.7 here with the radial kernel at large C."""
     X_train, y_train, X_validation, y_validation, X_test = byol
-    model = SVC(C=1e5, class_weight="balanced", max_iter=10_000)
+    model = make_radial_svm()
     model.fit(np.concatenate([X_train, X_validation]), np.concatenate([y_train, y_validation]))
     printed = read_accuracies().loc["BYOL-S, 512", "RAV"] / 100
     assert accuracy(truth(parts), model.predict(X_test)) == pytest.approx(printed, abs=0.02)
 
 
 def test_the_search_prefers_the_linear_svm_by_a_hair(byol: tuple[np.ndarray, ...], parts: pd.DataFrame) -> None:
-    """Two of 300 validation utterances decide the kernel, and with it six points on test."""
+    """Four of 300 validation utterances decide the kernel, and with it seven points on test."""
     result = fit_classifier("SVC", *byol)
+    X_train, y_train, X_validation, y_validation, _ = byol
+    radial = make_radial_svm().fit(X_train, y_train).score(X_validation, y_validation)
     assert result.best_params["kernel"] == "linear"
-    assert result.validation_accuracy == pytest.approx(0.693, abs=0.012)
+    assert 1 <= round(300 * (result.validation_accuracy - radial)) <= 6
     assert accuracy(truth(parts), result.predictions) == pytest.approx(0.697, abs=0.012)
 
 
