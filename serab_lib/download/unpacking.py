@@ -23,7 +23,7 @@ CORPUS_SUFFIXES = (*AUDIO_SUFFIXES, ".txt", ".csv", ".tsv", ".json", ".md", ".pd
 
 _LITTER = ("__MACOSX", ".DS_Store", "Thumbs.db", "desktop.ini")
 _CHUNK = 1 << 20
-_DAMAGE = (zipfile.BadZipFile, tarfile.TarError, EOFError, zlib.error, NotImplementedError, ValueError, KeyError)
+_DAMAGE = (zipfile.BadZipFile, tarfile.TarError, EOFError, zlib.error, RuntimeError, ValueError, KeyError)
 
 
 class ArchiveError(SerabError):
@@ -95,8 +95,8 @@ def unpack(
     Raises
     ------
     ArchiveError
-        If it is no archive, damaged or encrypted; if a name leads out of the folder, is there twice or cannot be
-        printed; if a member is a link or a device; if it holds more than `limits`.
+        If it is no archive, damaged, encrypted or packed by an unusual method; if a name leads out of the folder, is
+        there twice or cannot be printed; if a member is a link or a device; if it holds more than `limits`.
     SerabError
         If the disk is full.
 
@@ -115,9 +115,19 @@ def unpack(
             f"{printable(archive)} cannot be unpacked into {printable(folder)} ({error.strerror or error}): "
             "free some space or choose another folder"
         ) from error
-    except (RuntimeError, *_DAMAGE) as error:
-        reason = " ".join(printable(error).split())
+    except NotImplementedError as error:
+        # What zipfile raises at a method that it does not know, such as the Deflate64 of large archives from Windows.
+        raise ArchiveError(
+            f"{printable(archive)} is packed in a way that is not supported here ({_write_reason(error)}): unpack it "
+            "with another program and pack it as an ordinary .zip, or fetch it again if it should be one"
+        ) from error
+    except _DAMAGE as error:
+        reason = _write_reason(error)
         raise ArchiveError(f"{printable(archive)} is damaged or cut off ({reason}): fetch it again") from error
+
+
+def _write_reason(error: Exception) -> str:
+    return " ".join(printable(error).split())
 
 
 def read_parts(name: str, archive: str | Path = "archive") -> tuple[str, ...]:

@@ -135,6 +135,17 @@ def test_an_encrypted_zip_says_so(tmp_path: Path, room: Path) -> None:
         unpack(path, room)
 
 
+def test_an_unusual_method_is_not_called_damage(tmp_path: Path, room: Path) -> None:
+    """Windows packs large folders with Deflate64 (method 9): to fetch such an archive again would not help."""
+    path = write_zip(tmp_path / "a.zip", {"a.wav": WAV})
+    content = bytearray(path.read_bytes())
+    for head, offset in ((b"PK\3\4", 8), (b"PK\1\2", 10)):
+        content[content.index(head) + offset] = 9
+    path.write_bytes(content)
+    with pytest.raises(ArchiveError, match=r"a\.zip is packed .*compression.*: unpack it with another program"):
+        unpack(path, room)
+
+
 @pytest.mark.parametrize(
     "content", [b"", b"hello", b"7z\xbc\xaf'\x1c", b"Rar!\x1a\x07", b"PK\3\4 cut off", b"\x1f\x8b cut"]
 )
