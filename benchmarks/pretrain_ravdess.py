@@ -13,12 +13,12 @@ from __future__ import annotations
 import argparse
 import logging
 import os
-import sys
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
+from measuring import run
 
 from serab_lib import load_task, split
 from serab_lib.embeddings import extract, measure_statistics
@@ -44,7 +44,7 @@ COLUMNS = (
 N_RESAMPLES = 10_000
 
 
-def main() -> int:
+def main() -> None:
     options = parse_options()
     logging.basicConfig(level=logging.WARNING)
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
@@ -84,7 +84,6 @@ def main() -> int:
             with replaced(options.out) as temporary:
                 pd.DataFrame(rows_so_far, columns=COLUMNS).round(4).to_csv(temporary, index=False)
     print(pd.read_csv(options.out).to_string())
-    return 0
 
 
 def parse_options() -> argparse.Namespace:
@@ -184,4 +183,4 @@ def measure_gain(right: dict, model: str, protocol: str) -> dict:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run(main)

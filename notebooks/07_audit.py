@@ -147,20 +147,18 @@ show_figure(
 # heard its speakers in the other half, and by one that has not, with as much to learn from.
 
 # %% tags=["hide-input"]
-heard = sources.leaks
-if len(heard):
-    task = heard["task"].iloc[0]
+for task, own in sources.leaks.groupby("task", sort=False):
     show_figure(
-        plots.audit.plot_measured_leak(dict(iter(heard[heard["task"] == task].groupby("model", sort=False)))),
-        name="fig-measured-leak",
+        plots.audit.plot_measured_leak(dict(iter(own.groupby("model", sort=False)))),
+        name=f"fig-measured-leak-{task.lower()}",
         caption=f"Measured on {task}: LDA with and without the test speakers in training. One line per halving.",
         alt="Pairs of accuracies, a panel for each model; lines rise where known voices are understood better.",
     )
-    gains = 100 * heard.groupby("model")["leak"].mean()
+    gains = 100 * own.groupby("model")["leak"].mean()
     show_markdown(
-        f"On average over {len(heard) // len(gains)} halvings, known voices are worth "
+        f"On average over {len(own) // len(gains)} halvings, known voices are worth "
         f"{gains.min():.1f} ({gains.idxmin()}) to {gains.max():.1f} points ({gains.idxmax()}) on {task}.",
-        name="measured-leak",
+        name=f"measured-leak-{task.lower()}",
     )
 
 # %% [markdown]
@@ -226,7 +224,7 @@ if len(orders):
         plots.fragility.plot_label_order(orders, printed=sources.read_printed(task)[model], column="released"),
         name="fig-orders",
         caption=f"Measured on {task} with `{model}`: what the released procedure gives over {len(orders):,} orders of the classes; the dashed line is printed.",
-        alt="Two groups of accuracies, around 71 and 77 percent, by the parameters that validation prefers.",
+        alt="Accuracies in separate groups, one for each setting that validation prefers.",
     )
 
 # %% [markdown]
@@ -239,18 +237,16 @@ if len(orders):
 # Nobody can hear that. The figure shows what it does to the number that the released procedure reports.
 
 # %% tags=["hide-input"]
-draws = sources.roundings
-if len(draws):
-    reported = rounding.report_draws(draws, "released")
-    task = reported["task"].iloc[0]
-    printed = sources.read_printed(task)
+for task, own in sources.roundings.groupby("task", sort=False):
+    reported, printed = rounding.report_draws(own, "released"), sources.read_printed(task)
+    classifiers = ", ".join(own["classifier"].unique())
     show_figure(
         plots.fragility.plot_rounding(reported, printed=printed),
-        name="fig-rounding",
-        caption=f"Measured on {task}: what the released procedure (without the random forest) reports on the recordings as stored, and on {reported['draw'].max()} signals that round to each of them.",
+        name=f"fig-rounding-{task.lower()}",
+        caption=f"Measured on {task}: what the released procedure (with {classifiers}) reports on the recordings as stored, and on {reported['draw'].max()} signals that round to each of them.",
         alt="Accuracies of each model spread over several points; the printed value is a dashed line.",
     )
-    show_markdown(rounding.describe_draws(reported, printed), name="rounding")
+    show_markdown(rounding.describe_draws(reported, printed), name=f"rounding-{task.lower()}")
 
 # %% [markdown]
 # Where two settings are as good on validation and far apart on test, such a trifle decides which of them is reported. A

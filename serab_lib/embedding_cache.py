@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from serab_lib.errors import SerabError
-from serab_lib.extractors.base import Extractor, StatisticsExtractor
+from serab_lib.extractors.base import Extractor
 from serab_lib.fingerprints import digest
 from serab_lib.storage import remove_leftovers, replaced
 
@@ -40,11 +40,8 @@ class EmbeddingCache:
     """
 
     def __init__(self, cache: Path, extractor: Extractor) -> None:
-        parts = [extractor.fingerprint]
-        if isinstance(extractor, StatisticsExtractor):
-            parts.append(f"{extractor.statistics.mean:.6f} {extractor.statistics.std:.6f}")
         self.cache = cache
-        self.folder = cache / "embeddings" / f"{extractor.name}-{digest(parts)[:16]}"
+        self.folder = cache / "embeddings" / f"{extractor.name}-{digest(extractor.identify())[:16]}"
         self.embedding_size = extractor.embedding_size
         self.problem: str | None = None
 

@@ -58,8 +58,8 @@ def describe_copies(task: Task, n_files: Mapping[str, int]) -> str | None:
         return None
     return (
         f"{sum(copies.values()):,} of {sum(n_files.values()):,} recordings at {_name(copies)}, released at "
-        f"{_name(known.astype(int).astype(str).value_counts())}: copies that somebody resampled, and what is in them "
-        "above 7 kHz depends on how; numbers may differ from those of the originals"
+        f"{_name(known.astype(int).astype(str).value_counts())}: copies that somebody resampled (what is at the "
+        "top of their band depends on how); measure on the released recordings where the last points matter"
     )
 
 

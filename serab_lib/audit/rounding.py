@@ -7,7 +7,7 @@ resamples in floating point and stores nothing, while a copy on disk has been ro
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -71,8 +71,11 @@ class Unrounded(Extractor):
         self.extractor, self.seed = extractor, seed
         self.device, self.batch_frames = extractor.device, extractor.batch_frames  # type: ignore[misc]
         for name in ("name", "title", "sample_rate", "embedding_size", "n_parameters", "licence", "needs_processes"):
-            setattr(self, name, getattr(extractor, name, ""))
-        self.fingerprint = f"{extractor.fingerprint}, unrounded {seed}"
+            setattr(self, name, getattr(extractor, name))
+
+    def identify(self) -> list[str]:
+        """Name the extractor and the draw."""
+        return [*self.extractor.identify(), f"unrounded {self.seed}"]
 
     def prepare(self, waveform: torch.Tensor) -> torch.Tensor:
         """Prepare another signal that rounds to the same."""
@@ -93,6 +96,7 @@ def measure_rounding(
     protocol: str = "released",
     classifiers: Sequence[str] = CLASSIFIERS,
     n_jobs: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> pd.DataFrame:
     """Evaluate one cell on signals that round to the same recordings.
 
@@ -110,6 +114,8 @@ def measure_rounding(
         Some of the five.
     n_jobs : int, optional
         Workers for extraction; one per core if None.
+    progress : callable, optional
+        Told how many signals are evaluated, the recording among them, and how many will be.
 
     Returns
     -------
@@ -130,13 +136,15 @@ def measure_rounding(
     rows = []
     for draw in range(1 + n_draws):
         made = extract(paths, hashes, Unrounded(extractor, draw) if draw else extractor, cache=cache, n_jobs=n_jobs)
-        for reason in made.unusable.values():
-            raise SerabError(reason)
+        if made.unusable:
+            raise SerabError(next(iter(made.unusable.values())))
         problem = Problem(made.matrix, parts, corpus.task.classes).parts()
         for name in classifiers:
             fitted = fit_classifier(name, *problem)
             guessed = np.array(corpus.task.classes)[fitted.predictions]
             rows.append((draw, name, fitted.validation_accuracy, accuracy(truth, guessed), fitted.best_params))
+        if progress:
+            progress(1 + draw, 1 + n_draws)
     return pd.DataFrame(rows, columns=["draw", "classifier", "validation_accuracy", "test_accuracy", "best_params"])
 
 

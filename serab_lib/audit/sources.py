@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ import pandas as pd
 from serab_lib.audit.arithmetic import check_means
 from serab_lib.audit.corpora import hash_audio, is_transductive, read_digests, wrap_full_scale
 from serab_lib.audit.denominators import compare_readings, list_readings, recover_sizes
+from serab_lib.audit.kept import no_rows, read_kept
 from serab_lib.audit.speakers import compare_speakers, describe_normalisation
 from serab_lib.corpus import find_corpus, find_data
 from serab_lib.evaluation.protocol import select
@@ -143,9 +143,9 @@ class Sources:
     digests: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     sounds: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     cells: pd.DataFrame = field(default_factory=pd.DataFrame)
-    orders: pd.DataFrame = field(default_factory=pd.DataFrame)
-    leaks: pd.DataFrame = field(default_factory=pd.DataFrame)
-    roundings: pd.DataFrame = field(default_factory=pd.DataFrame)
+    orders: pd.DataFrame = field(default_factory=no_rows)
+    leaks: pd.DataFrame = field(default_factory=no_rows)
+    roundings: pd.DataFrame = field(default_factory=no_rows)
     embeddings: Mapping[tuple[str, str], np.ndarray] = field(default_factory=dict)
     n_draws: int = 10_000
     seed: int = 0
@@ -208,7 +208,9 @@ class Sources:
         return next(task for task in self.tasks if task.code == code)
 
     def read_printed(self, code: str) -> dict[str, float]:
-        """Map each extractor that has a row in the paper to its printed accuracy on a task, percent."""
+        """Map each extractor that has a row in the paper to its printed accuracy on a task, percent; none elsewhere."""
+        if code not in self.accuracies:
+            return {}
         rows = {name: entry.paper_row for name, entry in EXTRACTORS.items() if entry.paper_row}
         return {name: float(self.accuracies.loc[row, code]) for name, row in rows.items()}
 
@@ -238,22 +240,3 @@ def _read_measured(results: Results) -> dict[str, pd.DataFrame]:
         "leaks": read_kept(results, "speaker_leak"),
         "roundings": read_kept(results, "rounding"),
     }
-
-
-def read_kept(results: Results, name: str) -> pd.DataFrame:
-    """Read what a benchmark of the audit measured on real corpora.
-
-    Parameters
-    ----------
-    results : Results
-        The folder that holds `audit/`.
-    name : str
-        Of the program in `benchmarks/` and of its table: ``label_order``, ``rounding`` or ``speaker_leak``.
-
-    Returns
-    -------
-    pandas.DataFrame
-        With `task` and `model`; empty where nothing was measured.
-    """
-    path = results.folder / "audit" / f"{name}.csv"
-    return pd.read_csv(path, converters={"best_params": json.loads}) if path.is_file() else pd.DataFrame()

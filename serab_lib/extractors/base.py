@@ -40,7 +40,8 @@ class Extractor(ABC):
     licence : str
         Of the weights.
     fingerprint : str
-        Changes whenever the vectors would: it names the code's version, the weights and the settings.
+        Changes whenever the vectors would, for the same statistics: it names the code's version, the weights and the
+        settings.
     needs_processes : bool
         True where `prepare` holds Python's lock, so that threads would not run it in parallel.
     """
@@ -66,6 +67,10 @@ class Extractor(ABC):
             # Convolutions in TF32 would differ from the CPU's by about 1e-3.
             torch.backends.cudnn.allow_tf32 = False
         return self
+
+    def identify(self) -> list[str]:
+        """Say in words, by which embeddings are kept on disk, all that the vectors depend on besides the audio."""
+        return [self.fingerprint]
 
     def prepare(self, waveform: torch.Tensor) -> torch.Tensor:
         """Do the part of the work that concerns one utterance alone; safe in several threads.
@@ -129,6 +134,10 @@ class StatisticsExtractor(Extractor):
         """Set the statistics that spectrograms are normalised with and return the extractor itself."""
         self.statistics = statistics
         return self
+
+    def identify(self) -> list[str]:
+        """Name the statistics, too."""
+        return [*super().identify(), f"{self.statistics.mean:.6f} {self.statistics.std:.6f}"]
 
     def normalise(self, log_mel: torch.Tensor) -> torch.Tensor:
         """Subtract the task's mean and divide by its standard deviation."""

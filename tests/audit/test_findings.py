@@ -21,7 +21,8 @@ from serab_lib.audit.findings import (
     tabulate_findings,
     write_findings,
 )
-from serab_lib.audit.sources import Procedure, Sources, place_crop, read_kept
+from serab_lib.audit.kept import read_kept
+from serab_lib.audit.sources import Procedure, Sources, place_crop
 from serab_lib.results import Results
 from serab_lib.tasks import get_task
 

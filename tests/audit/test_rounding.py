@@ -9,10 +9,11 @@ import pytest
 import torch
 from making import write_savee
 
-from serab_lib.audit.rounding import STEP, Unrounded, measure_rounding, report_draws, unround
+from serab_lib.audit.rounding import STEP, Unrounded, describe_draws, measure_rounding, report_draws, unround
 from serab_lib.corpus import find_corpus
 from serab_lib.errors import SerabError
 from serab_lib.evaluation.classifiers import CLASSIFIERS
+from serab_lib.extractors.base import Statistics
 from serab_lib.extractors.registry import load_extractor
 
 
@@ -43,7 +44,15 @@ def test_a_draw_belongs_to_its_recording() -> None:
     torch.testing.assert_close(first, second.flip(0), rtol=0, atol=0)
     assert not torch.equal(first, Unrounded(extractor, 2).embed([tone, tone / 2]))
     assert not torch.equal(first, extractor.embed([tone, tone / 2]))
-    assert Unrounded(extractor, 1).fingerprint != Unrounded(extractor, 2).fingerprint != extractor.fingerprint
+
+
+def test_draws_are_kept_apart_on_disk(byol_checkpoint: Path) -> None:
+    """From one another, from the recording, and by the statistics that spectrograms are normalised with."""
+    extractor = load_extractor(f"path:{byol_checkpoint}")
+    names = [extractor.identify(), Unrounded(extractor, 1).identify(), Unrounded(extractor, 2).identify()]
+    extractor.with_statistics(Statistics(-9.0, 4.0))
+    names += [extractor.identify(), Unrounded(extractor, 1).identify()]
+    assert len(set(map(tuple, names))) == len(names)
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +61,17 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
     write_savee(folder / "data")
     corpus = find_corpus("SAV", folder / "data")
     extractor = load_extractor("logmel-stats")
-    table = measure_rounding(corpus, extractor, cache=folder / "cache", n_draws=2, classifiers=("LDA", "SVC"), n_jobs=1)
+    told = []
+    table = measure_rounding(
+        corpus,
+        extractor,
+        cache=folder / "cache",
+        n_draws=2,
+        classifiers=("LDA", "SVC"),
+        n_jobs=1,
+        progress=lambda *counts: told.append(counts),
+    )
+    assert told == [(1, 3), (2, 3), (3, 3)]
     return table.assign(task="SAV", model="logmel-stats")
 
 
@@ -80,3 +99,14 @@ def test_a_broken_recording_is_named(tmp_path: Path) -> None:
     corpus = find_corpus("SAV", tmp_path / "data")
     with pytest.raises(SerabError, match=r"DC_a01\.wav cannot be decoded"):
         measure_rounding(corpus, load_extractor("logmel-stats"), cache=tmp_path / "cache", n_draws=1, n_jobs=1)
+
+
+def test_draws_are_described_beside_the_printed_number() -> None:
+    rows = [
+        ("RAV", model, draw, "LR", accuracy) for model in ("a", "b") for draw, accuracy in enumerate((0.7, 0.6, 0.75))
+    ]
+    reported = pd.DataFrame(rows, columns=["task", "model", "draw", "setting", "test_accuracy"])
+    assert describe_draws(reported, {"b": 77.0}).splitlines() == [
+        "- `a`: 70.0 % as stored, 60.0 to 75.0 % else.",
+        "- `b`: 70.0 % as stored, 60.0 to 75.0 % else; 1 of 2 within 2 points of the printed 77.0.",
+    ]
