@@ -12,15 +12,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from serab_lib.checkpoints import require_checkpoint, weights_folder
+from serab_lib.checkpoints import weights_folder
 from serab_lib.corpus import Corpus, find_corpus
 from serab_lib.errors import SerabError
-from serab_lib.extractors.registry import Entry, get_entry
+from serab_lib.extractors.registry import Entry, get_entry, hash_weights, identify
 from serab_lib.fingerprints import digest, hash_files
+from serab_lib.manifests import mark_originals
 from serab_lib.provenance import describe_machine
 from serab_lib.results import Results
 from serab_lib.sample_rates import describe_copies
-from serab_lib.splits import split, split_warnings
+from serab_lib.splits import find_training, split, split_warnings
 from serab_lib.storage import cache_folder, require_writable
 from serab_lib.tasks import Task, get_task
 from serab_lib.workplace import Extraction, Fit, Here, Order, Workplace
@@ -91,6 +92,7 @@ class _Cell:
     key: _Key
     parts: pd.DataFrame
     inputs: str
+    n_originals: int | None
 
 
 @dataclass(frozen=True)
@@ -143,23 +145,6 @@ def run_grid(
     return grid.summary
 
 
-def _weights_identity(entry: Entry, settings: Settings, cache: Path, summary: Summary) -> str | None:
-    """Text that changes with the weights, or None with a failure noted where they are not at hand."""
-    file = entry.options.get("checkpoint")
-    try:
-        if entry.needs_weights:
-            file = require_checkpoint(entry.name, settings.weights)
-    except SerabError as error:
-        summary.fail(str(error))
-        return None
-    options = sorted((name, str(value)) for name, value in entry.options.items())
-    files = [Path(str(file))] if file else []
-    if files and files[0].is_dir():
-        files = sorted(path for path in files[0].rglob("*") if path.is_file())
-    content = " ".join(hash_files([str(path) for path in files], cache=cache)) or "none"
-    return f"{entry.family} {options} {content}"
-
-
 class _Grid:
     """From tasks and extractors to orders, and from what they give to cells."""
 
@@ -173,14 +158,15 @@ class _Grid:
 
     def run(self, tasks: Sequence[Task], entries: Sequence[Entry], workplace: Workplace) -> None:
         """Have what is not there computed, and write it as it comes."""
-        identities = {
-            entry.name: code
-            for entry in entries
-            if (code := _weights_identity(entry, self.settings, self.cache, self.summary))
-        }
-        usable = [entry for entry in entries if entry.name in identities]
+        weights = {}
+        for entry in entries:
+            try:
+                weights[entry.name] = hash_weights(entry, self.settings.weights, cache=self.cache)
+            except SerabError as error:
+                self.summary.fail(str(error))
+        usable = [entry for entry in entries if entry.name in weights]
         self.n_cells = len(tasks) * len(usable) * len(self.settings.protocols)
-        orders = (order for task in tasks for order in self._plan(task, usable, identities))
+        orders = (order for task in tasks for order in self._plan(task, usable, weights))
         for what, outcome in workplace.work(orders, self._divide, self._tell):
             if isinstance(outcome, SerabError):
                 self.summary.fail(f"{what}: {outcome}")
@@ -189,11 +175,12 @@ class _Grid:
                     self._write(each, what, outcome)
             self._tell("cells", len(self.summary.computed) + len(self.summary.present), self.n_cells)
 
-    def _plan(self, task: Task, entries: Sequence[Entry], identities: dict[str, str]) -> Iterator[Order]:
-        """Yield an order for each extractor that has cells to be computed."""
+    def _plan(self, task: Task, entries: Sequence[Entry], weights: dict[str, str]) -> Iterator[Order]:
+        """Yield an order for each extractor that has cells to be computed, or two if protocols differ in what it is."""
         try:
             corpus = find_corpus(task, self.settings.data)
             hashes = hash_files(list(corpus.utterances["path"]), cache=self.cache)
+            originals = None if corpus.synthetic else mark_originals(task, corpus.utterances, hashes, cache=self.cache)
         except SerabError as error:
             self.summary.fail(f"{task.code}: {error}")
             return
@@ -202,9 +189,19 @@ class _Grid:
                 f"{task.code} is incomplete ({len(corpus.utterances)} of {corpus.n_expected} utterances): "
                 f"its cells say so; `serab check {task.name}` names the files"
             )
+        if originals is not None and not all(originals):
+            self.summary.warn(
+                f"{task.code}: {sum(originals):,} of {len(originals):,} recordings are as they were released: "
+                f"`serab check {task.name}` says what the others are; results differ by points"
+            )
         finished, damaged = self.results.finished_inputs(), self.results.find_damaged()
-        for entry in entries:
-            cells = list(self._cells(corpus, hashes, entry, identities[entry.name]))
+        for entry, protocols in _group_protocols(entries, self.settings.protocols):
+            try:
+                vectors = [identify(entry, weights[entry.name]), *_describe_statistics(entry, corpus, hashes)]
+            except SerabError as error:  # the statistics need a split that there is not
+                self.summary.fail(str(error))
+                continue
+            cells = list(self._cells(corpus, hashes, originals, entry.name, vectors, protocols))
             cells = [cell for cell in cells if self._is_open(cell, finished, damaged)]
             if cells:
                 order = Order(
@@ -232,9 +229,18 @@ class _Grid:
         self.summary.warn(f"{', '.join(cell.key)}: {reason}; it is computed anew, the old one moves to stale.csv")
         return True
 
-    def _cells(self, corpus: Corpus, hashes: Sequence[str], entry: Entry, identity: str) -> Iterator[_Cell]:
-        task, utterances = corpus.task, corpus.utterances.assign(content=hashes)
-        for protocol in self.settings.protocols:
+    def _cells(
+        self,
+        corpus: Corpus,
+        hashes: Sequence[str],
+        originals: Sequence[bool] | None,
+        model: str,
+        vectors: Sequence[str],
+        protocols: Sequence[str],
+    ) -> Iterator[_Cell]:
+        """Yield cells with the digest of all that they are made of; `vectors` says how the embeddings are."""
+        task, utterances = corpus.task, corpus.utterances.assign(content=hashes, is_original=originals)
+        for protocol in protocols:
             try:
                 parts = split(utterances, task, protocol)
             except SerabError as error:
@@ -243,8 +249,9 @@ class _Grid:
             for warning in split_warnings(parts):
                 self.summary.warn(f"{task.code}, {protocol}: {warning}")
             columns = parts[["stem", "content", "emotion", "group", "part"]].to_numpy().ravel()
-            inputs = digest([str(ENGINE_VERSION), identity, str(self.settings.search), *task.classes, *columns])
-            yield _Cell((task.code, entry.name, protocol), parts, inputs)
+            inputs = digest([str(ENGINE_VERSION), str(self.settings.search), *vectors, *task.classes, *columns])
+            n_originals = None if originals is None else int(parts["is_original"].sum())
+            yield _Cell((task.code, model, protocol), parts, inputs, n_originals)
 
     def _divide(self, order: Order, made: Extraction) -> list[Fit]:
         """Protocols that split a task alike share their fits and differ in what they select."""
@@ -252,7 +259,7 @@ class _Grid:
             self.summary.warn(f"{order.corpus.task.code}: {reason}; the cell is computed without it")
         if made.not_kept:
             self.summary.warn(made.not_kept)
-        copies = describe_copies(order.corpus.task, made.origin["sample_rates_hz"])
+        copies = describe_copies(order.corpus.task, made.origin.get("sample_rates_hz", {}))
         if copies and not order.corpus.synthetic:
             self.summary.warn(f"{order.corpus.task.code}: {copies}")
         positions = {stem: row for row, stem in enumerate(order.corpus.utterances["stem"]) if row not in made.unusable}
@@ -280,6 +287,7 @@ class _Grid:
         sizes |= {
             "search": self.settings.search,
             "complete": corpus.complete and not planned.origin["unusable_files"],
+            "n_originals": cell.n_originals,
             "synthetic": corpus.synthetic,
         }
         origin = {
@@ -287,6 +295,7 @@ class _Grid:
             "data": digest(fit.order.hashes),
             "n_utterances": len(corpus.utterances),
             "n_expected": corpus.n_expected,
+            "n_originals": cell.n_originals,
             "missing": list(corpus.missing),
             "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
             "seeds": {"split": 0, "classifiers": 42},
@@ -299,6 +308,24 @@ class _Grid:
     def _tell(self, what: str, n_done: int, n_total: int) -> None:
         if self.progress:
             self.progress(what, n_done, n_total)
+
+
+def _group_protocols(entries: Iterable[Entry], protocols: Sequence[str]) -> Iterator[tuple[Entry, list[str]]]:
+    """Yield each entry with the protocols under which it is the same extractor."""
+    for entry in entries:
+        variants = [entry.under(protocol) for protocol in protocols]
+        for first, variant in enumerate(variants):
+            if variant not in variants[:first]:
+                yield variant, [name for name, other in zip(protocols, variants, strict=True) if other == variant]
+
+
+def _describe_statistics(entry: Entry, corpus: Corpus, hashes: Sequence[str]) -> list[str]:
+    """Say what the log-mel statistics are, or on which recordings they are measured; nothing where there are none."""
+    if "window_samples" not in entry.options:
+        return []
+    if published := corpus.find_statistics(int(str(entry.options["window_samples"]))):
+        return [str(published)]
+    return list(np.array(hashes)[find_training(corpus.utterances, corpus.task)])
 
 
 def _coverage(parts: pd.DataFrame) -> tuple[set[str], set[str]]:

@@ -1,22 +1,24 @@
-"""Whether a corpus is complete and decodable: every file is decoded, what is wrong is named and explained."""
+"""Whether a corpus is complete, decodable and what was released: every file is decoded, what is wrong is explained."""
 
 from __future__ import annotations
 
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import numpy as np
 import soundfile
 
 from serab_lib import files
-from serab_lib.corpus import Corpus, find_corpus, read_manifest, read_marker
+from serab_lib.corpus import Corpus, find_corpus, read_marker
 from serab_lib.errors import printable
+from serab_lib.manifests import read_content, read_manifest
 from serab_lib.sample_rates import describe_copies
 from serab_lib.tasks import Task
 
@@ -25,6 +27,8 @@ DURATION_TOLERANCE_S = 0.05
 LOWEST_RATE_HZ = 16_000
 
 _N_FRAMES_PER_BLOCK = 65_536
+# Below one step of 16 bits: what padding is made of.
+_NOTHING = 1 / 32768
 _UNUSABLE = "a run leaves it out and marks its results as incomplete"
 
 
@@ -35,8 +39,10 @@ class Problem:
     Parameters
     ----------
     kind : str
-        ``missing``, ``extra``, ``undecodable``, ``cut off``, ``empty``, ``silent``, ``duplicated``,
-        ``duration``, ``sample rate``, ``resampled`` or ``changed``.
+        ``missing``, ``extra``, ``in doubt``, ``undecodable``, ``cut off``, ``empty``, ``silent``, ``duplicated``,
+        ``duration``, ``sample rate`` or ``changed``. Where the content of the released recordings is known, what was done to one
+        that is not as released: ``other content``, ``re-encoded``, or one or more of ``lossy``, ``resampled``, ``cut``
+        and ``padded``, joined by " and ".
     file : str
         The file below the corpus's folder, the stem of one that is missing, or the folder where it concerns many.
     consequence : str
@@ -53,13 +59,46 @@ class Problem:
 
 
 @dataclass(frozen=True)
+class Report:
+    """What checking a corpus showed.
+
+    Attributes
+    ----------
+    problems : tuple of Problem
+        First what concerns the list of files, then what decoding them showed, by file. Empty if all is well.
+    n_utterances : int
+    n_originals : int or None
+        How many of them are as they were released; None where that is not known of the corpus.
+    """
+
+    problems: tuple[Problem, ...]
+    n_utterances: int
+    n_originals: int | None
+
+
+def summarise(problems: Iterable[Problem]) -> list[str]:
+    """Write one line for each kind of problem: how many, an example, and what it means."""
+    alike: dict[tuple[str, bool], list[Problem]] = {}
+    for each in problems:
+        alike.setdefault((each.kind, each.affects_result), []).append(each)
+    lines = []
+    for (kind, _), same in alike.items():
+        example = f"{printable(same[0].file)}: {printable(same[0].consequence)}"
+        lines.append(f"{kind}: " + (f"{len(same):,} files, such as " if len(same) > 1 else "") + example)
+    return lines
+
+
+@dataclass(frozen=True)
 class _Probe:
     """What decoding a file showed; `error` says why it could not be decoded to its end."""
 
     digest: str = ""
     size: int = 0
+    samples: str = ""  # as `serab_lib.manifests.hash_samples`
+    subtype: str = ""
     n_frames: int = 0
     n_promised: int = 0
+    n_silent: int = 0  # frames at both ends that hold nothing
     rate_hz: int = 0
     peak: float = 0.0
     error: str = ""
@@ -75,7 +114,7 @@ def check_corpus(
     *,
     n_workers: int | None = None,
     progress: Callable[[int, int], object] | None = None,
-) -> list[Problem]:
+) -> Report:
     """Decode a corpus to its last sample and name what is wrong with it.
 
     Parameters
@@ -91,8 +130,7 @@ def check_corpus(
 
     Returns
     -------
-    list of Problem
-        First what concerns the list of files, then what decoding them showed, by file. Empty if all is well.
+    Report
 
     Raises
     ------
@@ -113,14 +151,22 @@ def check_corpus(
             if progress is not None:
                 progress(len(probes), len(files))
     problems = [*_check_missing(corpus), *_check_left_out(corpus)]
-    durations, digests = _read_durations(corpus), _read_digests(corpus)
+    released = _read_released(corpus)
+    content = None if corpus.synthetic else read_content(corpus.task.name)
+    digests = read_marker(corpus.root) or {} if corpus.synthetic else {}
+    n_originals = 0
     for stem, file, probe in zip(corpus.utterances["stem"], files, probes, strict=True):
-        # The released digests are of .wav files; another format may hold the same samples.
-        digest = digests.get(stem) if file.lower().endswith(".wav") or corpus.synthetic else None
-        for kind, consequence in _judge(probe, durations.get(stem), digest):
+        expected = released.get(stem)
+        found = list(_judge(probe, None if content else expected, digests.get(file)))
+        if content and content.is_original(stem, probe.digest, probe.samples):
+            n_originals += 1
+        elif content and not found:
+            found.append(_explain_change(probe, expected, content.find_others(stem, probe.digest, probe.samples)))
+        for kind, consequence in found:
             known = corpus.task.oddities.get(stem) if kind == "silent" else None
             problems.append(_make_problem(kind, file, consequence, known))
-    return [*problems, *_check_duplicates(corpus, files, probes), *_check_copies(corpus, probes)]
+    problems += [*_check_duplicates(corpus, files, probes), *([] if content else _check_copies(corpus, probes))]
+    return Report(tuple(problems), len(files), n_originals if content else None)
 
 
 def _make_problem(kind: str, file: str, consequence: str, known: str | None = None) -> Problem:
@@ -139,35 +185,52 @@ def _probe_all(paths: list[str], n_workers: int | None) -> Iterator[_Probe]:
 
 def _probe(path: str) -> _Probe:
     """Decode one file block by block; whatever is wrong with it ends up in `error`."""
-    digest, size, n_frames, n_promised, rate_hz, peak = "", 0, 0, 0, 0, 0.0
-    error = ""
+    found: dict[str, Any] = {}
     try:
         # As bytes: soundfile cannot encode a name that is not valid UTF-8.
         raw = os.fsencode(path)
-        size = os.path.getsize(raw)
+        found["size"] = os.path.getsize(raw)
         with open(raw, "rb") as stream:
             head = stream.read(64)
             stream.seek(0)
-            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+            found["digest"] = hashlib.file_digest(stream, "sha256").hexdigest()
         if head.startswith(b"version https://git-lfs"):
-            return _Probe(digest, size, error="a Git LFS pointer in place of the audio: run `git lfs pull`")
-        if size == 0:
-            return _Probe(digest, size)
-        with soundfile.SoundFile(raw) as file:
-            rate_hz = file.samplerate
-            n_promised = max(file.frames, _read_data_frames(file))
-            while len(block := file.read(_N_FRAMES_PER_BLOCK, dtype="float32", always_2d=True)):
-                n_frames += len(block)
-                peak = max(peak, float(np.abs(block).max()))
-                if not np.isfinite(block).all():
-                    error = "samples that are not finite"
-            if n_frames < file.frames:
-                error = f"{n_frames:,} of {file.frames:,} samples decode"
+            found["error"] = "a Git LFS pointer in place of the audio: run `git lfs pull`"
+        elif found["size"]:
+            with soundfile.SoundFile(raw) as file:
+                _decode(file, found)
     except Exception as problem:  # a bad file may fail in any way, and none of them may stop the check
         reason = " ".join(str(getattr(problem, "error_string", problem)).split()).removeprefix("Error : ")
         error = reason.rstrip(".") or type(problem).__name__
-        error += f", after {n_frames:,} samples" if n_frames else ""
-    return _Probe(digest, size, n_frames, n_promised, rate_hz, peak, error)
+        n_frames = found.get("n_frames", 0)
+        found["error"] = error + (f", after {n_frames:,} samples" if n_frames else "")
+    return _Probe(**found)
+
+
+def _decode(file: soundfile.SoundFile, found: dict[str, Any]) -> None:
+    """Decode a file to its end and put down what it holds."""
+    found |= {"rate_hz": file.samplerate, "subtype": file.subtype, "n_frames": 0, "peak": 0.0}
+    found["n_promised"] = max(file.frames, _read_data_frames(file))
+    is_16_bits, samples = file.subtype == "PCM_16", hashlib.md5(usedforsecurity=False)
+    first_loud, last_loud = None, 0
+    while len(block := file.read(_N_FRAMES_PER_BLOCK, dtype="int16" if is_16_bits else "float32", always_2d=True)):
+        if is_16_bits:
+            samples.update(block.astype("<i2").tobytes())
+            block = block / np.float32(32768)
+        level = np.abs(block).max(axis=1)
+        loud = np.flatnonzero(level > _NOTHING)
+        if len(loud):
+            first_loud = found["n_frames"] + int(loud[0]) if first_loud is None else first_loud
+            last_loud = found["n_frames"] + int(loud[-1]) + 1
+        found["n_frames"] += len(block)
+        found["peak"] = max(found["peak"], float(level.max()))
+        if not np.isfinite(level).all():
+            found["error"] = "samples that are not finite"
+    found["n_silent"] = (first_loud or 0) + found["n_frames"] - last_loud
+    if is_16_bits:
+        found["samples"] = samples.hexdigest()
+    if found["n_frames"] < file.frames:
+        found["error"] = f"{found['n_frames']:,} of {file.frames:,} samples decode"
 
 
 def _read_data_frames(file: soundfile.SoundFile) -> int:
@@ -185,7 +248,7 @@ def _read_data_frames(file: soundfile.SoundFile) -> int:
     return 0
 
 
-def _judge(probe: _Probe, expected_s: float | None, digest: str | None) -> Iterator[tuple[str, str]]:
+def _judge(probe: _Probe, expected: tuple[float, int] | None, digest: str | None) -> Iterator[tuple[str, str]]:
     """Yield kind and consequence of what is wrong with one file."""
     if probe.error:
         yield "undecodable", f"{probe.error}; {_UNUSABLE}"
@@ -193,6 +256,7 @@ def _judge(probe: _Probe, expected_s: float | None, digest: str | None) -> Itera
     if probe.n_frames == 0:
         yield "empty", f"{probe.size} bytes, no sample; {_UNUSABLE}"
         return
+    expected_s = expected[0] if expected else None
     off_s = None if expected_s is None else probe.duration_s - expected_s
     if off_s is not None and abs(off_s) > DURATION_TOLERANCE_S:
         yield (
@@ -207,7 +271,7 @@ def _judge(probe: _Probe, expected_s: float | None, digest: str | None) -> Itera
             "its embedding is made of what is left",
         )
     elif digest is not None and digest != probe.digest:
-        yield "changed", "not the bytes that were released (SHA-256 differs); its embedding may differ"
+        yield "changed", "not the bytes that were written (SHA-256 differs); its embedding may differ"
     if probe.peak < 10 ** (SILENCE_DBFS / 20):
         yield (
             "silent",
@@ -221,8 +285,35 @@ def _judge(probe: _Probe, expected_s: float | None, digest: str | None) -> Itera
         )
 
 
+def _explain_change(probe: _Probe, expected: tuple[float, int] | None, others: list[str]) -> tuple[str, str]:
+    """Say what was done to a recording that is not as it was released: kind and consequence."""
+    if others:
+        return "other content", f"holds what was released as {others[0]}, so its label may be wrong"
+    done = {}
+    is_lossy = not probe.subtype.startswith(("PCM", "FLOAT", "DOUBLE", "ALAC"))
+    if is_lossy:
+        done["lossy"] = f"stored as {probe.subtype.replace('_', ' ').title()}"
+    if expected and probe.rate_hz != expected[1]:
+        done["resampled"] = f"at {probe.rate_hz / 1000:g} kHz, released at {expected[1] / 1000:g} kHz"
+    off_s = probe.duration_s - expected[0] if expected else 0.0
+    if abs(off_s) > (files.LOSSY_TOLERANCE_S if is_lossy else DURATION_TOLERANCE_S):
+        lasts = f"lasts {probe.duration_s:.2f} s, released with {probe.duration_s - off_s:.2f} s"
+        if off_s < 0:
+            done["cut"] = lasts
+        elif off_s - probe.n_silent / probe.rate_hz < DURATION_TOLERANCE_S:
+            done["padded"] = f"{lasts}, silent at its ends"
+        else:
+            return "other content", f"{lasts}, and what is more is not silence: another recording"
+    if not done:
+        return "re-encoded", "of the released rate and length with other samples: another level or a lossy copy's copy"
+    return " and ".join(done), f"{', '.join(done.values())}; its embedding differs"
+
+
 def _check_missing(corpus: Corpus) -> Iterator[Problem]:
-    parsed = {stem: corpus.task.parse(stem) for stem in corpus.missing}
+    in_doubt = {
+        os.path.splitext(os.path.basename(each.file))[0] for each in corpus.left_out if each.kind == files.CONFLICT
+    }
+    parsed = {stem: corpus.task.parse(stem) for stem in corpus.missing if stem not in in_doubt}
     groups = set(corpus.utterances["speaker"]) | set(corpus.utterances["released_group"])
     for stem, name in parsed.items():
         consequence = "not there; results are incomplete and not comparable with the paper's"
@@ -235,8 +326,10 @@ def _check_missing(corpus: Corpus) -> Iterator[Problem]:
 
 def _check_left_out(corpus: Corpus) -> Iterator[Problem]:
     for each in corpus.left_out:
-        if each.kind in (files.STRANGE, files.CONFLICT):
+        if each.kind == files.STRANGE:
             yield _make_problem("extra", each.file, f"{each.reason}; a run stops until it is moved away")
+        elif each.kind == files.CONFLICT:
+            yield _make_problem("in doubt", each.file, f"{each.reason}; nothing tells which was released, a run stops")
         elif each.kind == files.BROKEN_LINK:
             yield _make_problem("undecodable", each.file, f"{each.reason}; {_UNUSABLE}")
         elif each.kind in (files.UNEXPECTED, files.COPY, files.UNLABELLED):
@@ -278,23 +371,10 @@ def _check_copies(corpus: Corpus, probes: list[_Probe]) -> Iterator[Problem]:
         yield Problem("resampled", f"{corpus.root.name}/", said, affects_result=False)
 
 
-def _read_durations(corpus: Corpus) -> dict[str, float]:
-    """Durations of the released recordings in seconds, by stem, as far as they are known."""
+def _read_released(corpus: Corpus) -> dict[str, tuple[float, int]]:
+    """Durations (s) and sample rates (Hz) of the released recordings, by stem, as far as they are known."""
     manifest = None if corpus.synthetic else read_manifest(f"{corpus.task.name}.csv")
     if manifest is None:
         return {}
-    pairs = zip(manifest["file"], manifest["duration_s"], strict=True)
-    return {PurePosixPath(file).stem: float(seconds) for file, seconds in pairs if seconds}
-
-
-def _read_digests(corpus: Corpus) -> dict[str, str]:
-    """SHA-256 of the files as they were released, or as the demo wrote them, by stem."""
-    if corpus.synthetic:
-        pairs = zip(corpus.utterances["stem"], corpus.utterances["path"], strict=True)
-        used = {os.path.relpath(path, corpus.root): stem for stem, path in pairs}
-        marker = read_marker(corpus.root) or {}
-        return {used[os.path.normpath(file)]: each for file, each in marker.items() if os.path.normpath(file) in used}
-    manifest = read_manifest(f"{corpus.task.name}_sha256.csv")
-    if manifest is None:
-        return {}
-    return {PurePosixPath(file).stem: each for file, each in zip(manifest["file"], manifest["sha256"], strict=True)}
+    rows = zip(manifest["file"], manifest["duration_s"], manifest["sample_rate"], strict=True)
+    return {PurePosixPath(file).stem: (float(seconds), int(rate)) for file, seconds, rate in rows if seconds and rate}

@@ -121,13 +121,22 @@ def list_measured(cells: pd.DataFrame) -> pd.DataFrame:
                 "validation": 100 * cell["validation_accuracy"],
                 "classifier": cell["classifier"],
                 "n test": int(cell["n_test"]),
+                "as released": _count_originals(cell),
             }
         )
     return pd.DataFrame(rows).sort_values(["task", "protocol", "accuracy"], ascending=[True, True, False])
 
 
+def _count_originals(cell: pd.Series) -> str:
+    """How many of a cell's recordings are as they were released."""
+    if pd.isna(cell["n_originals"]):
+        return "–"
+    n_all = cell[["n_train", "n_validation", "n_test"]].sum()
+    return "all" if cell["n_originals"] == n_all else f"{cell['n_originals']:,} of {n_all:,}"
+
+
 def list_copies(provenance: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """List the corpora of which results were made from resampled copies.
+    """List the corpora of which results were made from altered copies.
 
     Parameters
     ----------
@@ -142,6 +151,9 @@ def list_copies(provenance: Mapping[str, Mapping[str, Any]]) -> list[str]:
     lines = {}
     for key, origin in provenance.items():
         code = key.split("/")[0]
+        n_all, n_originals = origin.get("n_utterances", 0), origin.get("n_originals")
+        if code in TASKS and n_originals is not None and n_originals < n_all:
+            lines[f"- {TASKS[code].title}: {n_originals:,} of {n_all:,} recordings as they were released."] = None
         if code in TASKS and (said := describe_copies(TASKS[code], origin.get("sample_rates_hz", {}))):
             lines[f"- {TASKS[code].title}: {said}."] = None
     return list(lines)

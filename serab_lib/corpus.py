@@ -6,12 +6,10 @@ Nothing here decodes audio: that is `serab_lib.check`.
 
 from __future__ import annotations
 
-import functools
 import json
 import os
 from collections import Counter
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -30,6 +28,8 @@ from serab_lib.files import (
     require_folder,
     suffix_of,
 )
+from serab_lib.manifests import read_manifest
+from serab_lib.task import RELEASED_WINDOW_SAMPLES
 from serab_lib.tasks import Task, get_task
 
 MARKER = "SYNTHETIC.json"
@@ -75,6 +75,12 @@ class Corpus:
     def complete(self) -> bool:
         """Whether the utterances are exactly those that the task should have."""
         return not self.missing and self.n_expected in (None, len(self.utterances))
+
+    def find_statistics(self, window_samples: int) -> tuple[float, float] | None:
+        """Log-mel mean and standard deviation that the release has written down, where they hold: for its window."""
+        if self.synthetic or window_samples != RELEASED_WINDOW_SAMPLES:
+            return None
+        return self.task.log_mel_statistics
 
 
 def load_task(task: str | Task, data: str | Path | None = None) -> pd.DataFrame:
@@ -140,8 +146,9 @@ def find_corpus(task: str | Task, data: str | Path | None = None, *, strict: boo
     -----
     Hidden files (``._*``, ``.DS_Store``) and folders, ``__MACOSX``, and folders reached a second time through
     a link are passed over. Files that fit the pattern but stand on no list are left out, so that extra files
-    never change a result. One recording in several formats counts once, in the first of `AUDIO_SUFFIXES`; of
-    byte-identical files of one name the first by path is taken.
+    never change a result. One recording in several files counts once, in the first of `AUDIO_SUFFIXES` and then by
+    path. Where files of one name hold different recordings, the one that was released is taken if the list of the
+    corpus's content knows it; otherwise none is.
     """
     task = get_task(task)
     root = find_data(data) / task.name
@@ -149,7 +156,7 @@ def find_corpus(task: str | Task, data: str | Path | None = None, *, strict: boo
     audio, texts, broken = list_files(task, root)
     labels = task.labels(texts) if task.labels else None
     named, unused = read_names(task, audio, labels)
-    chosen, spare = choose_files(root, named)
+    chosen, spare = choose_files(task, root, named)
     left_out = sorted(broken + unused + spare, key=lambda each: each.file)
     if strict:
         refuse_unclear(task, root, left_out)
@@ -172,16 +179,6 @@ def find_corpus(task: str | Task, data: str | Path | None = None, *, strict: boo
         left_out=tuple(sorted(left_out, key=lambda each: each.file)),
         **comparison,
     )
-
-
-@functools.lru_cache(maxsize=32)
-def read_manifest(name: str) -> pd.DataFrame | None:
-    """Read one of the package's tables of facts, all as str; None if there is none. Do not change it."""
-    file = resources.files("serab_lib") / "data" / "manifests" / name
-    if not file.is_file():
-        return None
-    with file.open("rb") as stream:
-        return pd.read_csv(stream, dtype=str, keep_default_na=False)
 
 
 def read_marker(root: Path) -> dict[str, str] | None:

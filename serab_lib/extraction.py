@@ -12,7 +12,7 @@ from serab_lib.embeddings import Progress, extract, measure_statistics
 from serab_lib.errors import SerabError
 from serab_lib.extractors.base import Extractor, Statistics, StatisticsExtractor
 from serab_lib.fingerprints import hash_files
-from serab_lib.splits import split
+from serab_lib.splits import find_training
 from serab_lib.storage import cache_folder
 
 
@@ -36,17 +36,17 @@ def set_statistics(
 
     Notes
     -----
-    One pair per task, whatever the protocol, so that both share their embeddings. The release has constants for
-    the paper's nine tasks; for other corpora they are measured on the training speakers of the described split.
+    One pair per task and window, whatever the protocol, so that both share their embeddings. The release has constants
+    for the paper's nine tasks, which hold for its window of 400 samples; for other corpora, and other windows, they are
+    measured on the training speakers of the described split.
     """
     if not isinstance(extractor, StatisticsExtractor):
         return {}
-    if corpus.task.log_mel_statistics and not corpus.synthetic:
-        extractor.with_statistics(Statistics(*corpus.task.log_mel_statistics))
+    if published := corpus.find_statistics(extractor.window_samples):
+        extractor.with_statistics(Statistics(*published))
         source = "published"
     else:
-        parts = split(corpus.utterances, corpus.task, "described")
-        train = list(parts.loc[parts["part"] == "train", "path"])
+        train = list(corpus.utterances["path"][find_training(corpus.utterances, corpus.task)])
         extractor.with_statistics(measure_statistics(train, extractor, n_jobs=n_jobs, progress=progress))
         source = "measured on the training speakers of the described split"
     return {"log_mel_statistics": dataclasses.asdict(extractor.statistics) | {"source": source}}

@@ -10,11 +10,19 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+import soundfile
+
 from serab_lib.errors import SerabError, printable
+from serab_lib.fingerprints import hash_files
+from serab_lib.manifests import hash_samples, read_content
+from serab_lib.storage import cache_folder
 from serab_lib.tasks import Task
 
 # In the order of preference where one recording is there in several formats: the lossless ones first.
 AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
+LOSSY_SUFFIXES = frozenset({".ogg", ".mp3"})
+# A lossy codec may add or take some frames at the ends.
+LOSSY_TOLERANCE_S = 0.1
 
 # Why an audio file is left out. The last two stop a run.
 EXCLUDED, OTHER, UNLABELLED, UNEXPECTED = "excluded", "other", "unlabelled", "unexpected"
@@ -148,29 +156,54 @@ def read_names(
     return named, left_out
 
 
-def choose_files(root: Path, named: dict[str, list[str]]) -> tuple[dict[str, str], list[LeftOut]]:
-    """Settle on one file for each stem."""
+def choose_files(task: Task, root: Path, named: dict[str, list[str]]) -> tuple[dict[str, str], list[LeftOut]]:
+    """Settle on one file for each stem: the released recording where its content is known, none in doubt."""
     chosen, left_out = {}, []
     for stem, files in named.items():
-        ranks = {file: AUDIO_SUFFIXES.index(suffix_of(file)) for file in files}
-        first, *others = sorted(files, key=lambda file: (ranks[file], file))
+        ranked = sorted(files, key=lambda file: (AUDIO_SUFFIXES.index(suffix_of(file)), file))
+        released = next((file for file in ranked if _is_released(task, stem, root / file)), None)
+        first = released or ranked[0]
+        alike = {file: _is_same_recording(root / first, root / file) for file in ranked if file != first}
+        if released is None and not all(alike.values()):
+            names = " and ".join(printable(file) for file in ranked)
+            left_out += [LeftOut(file, CONFLICT, f"different recordings of one name: {names}") for file in ranked]
+            continue
         chosen[stem] = first
-        for file in others:
-            if ranks[file] > ranks[first]:
-                left_out.append(LeftOut(file, COPY, f"the same utterance as {printable(first)}, which is used"))
-            elif filecmp.cmp(root / first, root / file, shallow=False):
-                left_out.append(LeftOut(file, COPY, f"byte-identical to {printable(first)}, which is used"))
-            else:
-                left_out.append(LeftOut(file, CONFLICT, f"has the name of {printable(first)}, but other content"))
+        for file, is_same in alike.items():
+            what = "the same recording as" if is_same else "not what was released under its name, unlike"
+            left_out.append(LeftOut(file, COPY, f"{what} {printable(first)}, which is used"))
     return chosen, left_out
+
+
+def _is_released(task: Task, stem: str, path: Path) -> bool:
+    content = read_content(task.name)
+    if content is None or stem not in content.sha256:
+        return False
+    (sha256,) = hash_files([path], cache=cache_folder())
+    return content.is_original(stem, sha256, "") or content.is_original(stem, sha256, hash_samples(path))
+
+
+def _is_same_recording(first: Path, second: Path) -> bool:
+    """Whether two files hold the same bytes or samples or, where one is lossy, last equally long."""
+    if filecmp.cmp(first, second, shallow=False):
+        return True
+    if LOSSY_SUFFIXES.isdisjoint((suffix_of(first.name), suffix_of(second.name))):
+        samples = hash_samples(first)
+        return bool(samples) and samples == hash_samples(second)
+    try:
+        durations = [soundfile.info(os.fsencode(path)).duration for path in (first, second)]
+    except (soundfile.LibsndfileError, RuntimeError):
+        return False
+    return abs(durations[0] - durations[1]) <= LOSSY_TOLERANCE_S
 
 
 def refuse_unclear(task: Task, root: Path, left_out: list[LeftOut]) -> None:
     """Stop where leaving a file out in silence could hide that the corpus is not what it should be."""
-    if conflicts := [str(each) for each in left_out if each.kind == CONFLICT]:
+    if conflicts := list(dict.fromkeys(each.reason for each in left_out if each.kind == CONFLICT)):
         raise SerabError(
-            f"one name for different recordings in {printable(root)} ({len(conflicts)} times): "
-            f"{_first_few(conflicts)}; keep one version of {task.title} there"
+            f"different recordings of one name in {printable(root)} ({len(conflicts)} times), such as "
+            f"{conflicts[0].partition(': ')[2]}: nothing here tells which is {task.title}'s, see {task.source}, and "
+            "keep one version there"
         )
     if strange := [printable(each.file) for each in left_out if each.kind == STRANGE]:
         raise SerabError(

@@ -6,7 +6,7 @@ import hashlib
 import json
 import logging
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -19,7 +19,13 @@ logger = logging.getLogger(__name__)
 _hashed: dict[str, str] = {}
 
 
-def hash_files(paths: Sequence[str | Path], *, cache: Path) -> list[str]:
+def hash_file(path: str | Path) -> str:
+    """SHA-256 of a file, hexadecimal."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def hash_files(paths: Sequence[str | Path], *, cache: Path, hasher: Callable[[str], str] = hash_file) -> list[str]:
     """Hash files by content.
 
     Parameters
@@ -28,11 +34,13 @@ def hash_files(paths: Sequence[str | Path], *, cache: Path) -> list[str]:
     cache : Path
         Folder of caches; hashes are remembered in `fingerprints/` there, by path, size and time of change,
         where it can be written.
+    hasher : callable
+        What hashes one file.
 
     Returns
     -------
     list of str
-        One SHA-256 per file, hexadecimal.
+        One per file, hexadecimal.
 
     Raises
     ------
@@ -46,10 +54,10 @@ def hash_files(paths: Sequence[str | Path], *, cache: Path) -> list[str]:
     memory_path = cache / "fingerprints" / f"{digest([folder])[:16]}.json"
     memory = _read_memory(memory_path)
     try:
-        keys = [_key(path) for path in paths]
+        keys = [_key(path, hasher) for path in paths]
         unknown = [i for i, key in enumerate(keys) if key not in memory and key not in _hashed]
         with ThreadPoolExecutor() as pool:
-            hashes = pool.map(_hash_file, [paths[i] for i in unknown])
+            hashes = pool.map(hasher, [paths[i] for i in unknown])
             _hashed.update({keys[i]: value for i, value in zip(unknown, hashes, strict=True)})
     except OSError as error:
         raise SerabError(f"{error.filename} cannot be read ({error.strerror}): check its permissions") from error
@@ -71,14 +79,10 @@ def digest(texts: Iterable[str]) -> str:
     return result.hexdigest()
 
 
-def _key(path: str) -> str:
+def _key(path: str, hasher: Callable[[str], str]) -> str:
     status = os.stat(path)
-    return f"{path}|{status.st_size}|{status.st_mtime_ns}"
-
-
-def _hash_file(path: str) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    what = "" if hasher is hash_file else f"|{hasher.__name__}"
+    return f"{path}|{status.st_size}|{status.st_mtime_ns}{what}"
 
 
 def _read_memory(path: Path) -> dict[str, str]:
@@ -91,4 +95,4 @@ def _read_memory(path: Path) -> dict[str, str]:
         return {}
     if not isinstance(memory, dict):
         return {}
-    return {key: value for key, value in memory.items() if isinstance(value, str) and len(value) == 64}
+    return {key: value for key, value in memory.items() if isinstance(value, str) and len(value) in (0, 32, 64)}

@@ -35,6 +35,7 @@ COLUMNS = [
     # Beyond the scores: whether these are numbers about the whole corpus, and about people at all.
     "search",
     "complete",
+    "n_originals",  # how many of the recordings are as they were released; empty where that is not known
     "synthetic",
 ]
 
@@ -81,11 +82,14 @@ class Results:
         except (OSError, ValueError) as error:
             reason = " ".join(str(error).split())
             raise SerabError(f"{path} cannot be read ({reason}): move it away and run again") from error
+        if "n_originals" not in cells:  # written before this was known
+            cells["n_originals"] = pd.NA
         if missing := [column for column in COLUMNS if column not in cells]:
             raise SerabError(
                 f"{path} lacks the columns {', '.join(missing)}: it is no result of `serab run`; move it away"
             )
-        return cells[COLUMNS]
+        counts = pd.to_numeric(cells["n_originals"], errors="coerce")
+        return cells.assign(n_originals=counts.where(counts % 1 == 0).astype("Int64"))[COLUMNS]
 
     def read_provenance(self) -> dict[str, Any]:
         """Read where each cell comes from, by `TASK/model/protocol`."""
@@ -187,7 +191,7 @@ class Results:
         key : (task, model, protocol)
         result : CellResult
         sizes : mapping
-            `n_train`, `n_validation`, `n_test`, `search`, `complete` and `synthetic`.
+            `n_train`, `n_validation`, `n_test`, `search`, `complete`, `n_originals` and `synthetic`.
         origin : mapping
             Provenance; `inputs` is the digest that `finished_inputs` gives back.
 
@@ -200,7 +204,7 @@ class Results:
         """
         rows = result.scores.assign(**dict(zip(CELL_KEY, key, strict=True)), **sizes)
         rows["best_params"] = [json.dumps(params, sort_keys=True) for params in rows["best_params"]]
-        rows = rows[COLUMNS]
+        rows = rows.astype({"n_originals": "Int64"})[COLUMNS]
         with self._locked():
             if origin.get("inputs") and self.finished_inputs().get(key) == origin["inputs"]:
                 return
@@ -243,14 +247,14 @@ class Results:
 
 def _restore_counts(table: pd.DataFrame) -> pd.DataFrame:
     """Make whole numbers of counts that were read as something else because of a damaged row."""
-    numbers = {name: pd.to_numeric(table[name], errors="coerce") for name in COLUMNS if name.startswith("n_")}
+    numbers = {name: pd.to_numeric(table[name], errors="coerce") for name in ("n_train", "n_validation", "n_test")}
     return table.assign(**{name: column.astype(int) for name, column in numbers.items() if (column % 1 == 0).all()})
 
 
 def _check_rows(rows: pd.DataFrame) -> str:
     """Digest of a cell's rows as `cells.csv` has them, in whatever order."""
     values = rows[COLUMNS].sort_values("classifier").to_numpy(dtype=object).ravel()
-    return digest(_write_value(value) for value in values)
+    return digest(_write_value(value) for value in values if value is not pd.NA)
 
 
 def _write_value(value: object) -> str:

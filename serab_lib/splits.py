@@ -125,6 +125,12 @@ def split(utterances: pd.DataFrame, task: Task, protocol: str) -> pd.DataFrame:
     return parts
 
 
+def find_training(utterances: pd.DataFrame, task: Task) -> np.ndarray:
+    """Mark the utterances on which log-mel statistics are measured: train in the described split."""
+    parts = split(utterances, task, "described")
+    return utterances["stem"].isin(parts.loc[parts["part"] == "train", "stem"]).to_numpy()
+
+
 def split_warnings(parts: pd.DataFrame) -> list[str]:
     """Name what is wrong with a split without making it impossible.
 

@@ -12,6 +12,9 @@ from typing import Any, NamedTuple
 
 from serab_lib.errors import SerabError
 
+# The mel window of the release's configuration, for which its log-mel statistics hold.
+RELEASED_WINDOW_SAMPLES = 400
+
 
 class ParsedName(NamedTuple):
     """What a file's name says; `emotion` is the code in the name, or None where the name holds none."""

@@ -103,6 +103,9 @@ _RECORDS = (
             "N": "neutral"
         },
         examples={"03a01Fa": ("03", "happiness"), "16b10Wb": ("16", "anger"), "08a01Na": ("08", "neutral")},
+        # Version 2.0 has the laryngograms of all recordings under the same names.
+        ignored_folders=("laryngo*", "Laryngo*"),
+        other_files={r"\d\d[a-z]\d\d(?![AEFLNTW][a-z]$).+": "came with version 2.0: the task is on the first release"},
         log_mel_statistics=(-2.6927, 4.1031),
         notes=("Version 2.0 on Zenodo holds 816 clips; the task uses the 535 of the first release.",),
     ),

@@ -21,6 +21,7 @@ import pandas as pd
 from serab_lib.corpus import Corpus
 from serab_lib.errors import SerabError
 from serab_lib.extractors.registry import Entry, load_extractor
+from serab_lib.manifests import read_content
 from serab_lib.provenance import describe_machine
 from serab_lib.sample_rates import count_sample_rates
 
@@ -229,8 +230,9 @@ def extract_order(order: Order, *, n_jobs: int, progress: Progress) -> Extractio
         "extractor": extractor.fingerprint,
         "extraction_seconds": round(seconds, 3),
         "embeddings_from_cache": made.n_cached,
-        "sample_rates_hz": count_sample_rates(paths),
         "unusable_files": sorted(utterances["stem"].iloc[list(made.unusable)]),
         **describe_machine(order.device),
     }
+    if read_content(order.corpus.task.name) is None:  # elsewhere it is known what each recording is
+        origin["sample_rates_hz"] = count_sample_rates(paths)
     return Extraction(matrix=made.matrix, unusable=made.unusable, not_kept=made.not_kept, origin=origin)

@@ -25,7 +25,7 @@ _DUPLICATE_COLUMNS = ["task", "files", "emotions", "speakers", "contradicting", 
 
 def read_digests(task: str | Task) -> pd.DataFrame | None:
     """Read the SHA-256 of a corpus's released files, `file` and `sha256`; None where no such list is shipped."""
-    return read_manifest(f"{get_task(task).name}_sha256.csv")
+    return read_manifest(f"{get_task(task).name}_content.csv")
 
 
 def hash_audio(task: str | Task, data: str | Path | None = None, *, n_workers: int | None = None) -> pd.DataFrame:

@@ -75,6 +75,7 @@ def fetch(
 
 
 def _fetch_one(source: Any, options: Any) -> dict[str, Any]:
+    from serab_lib.check import summarise
     from serab_lib.download import fetch as get
 
     try:
@@ -82,13 +83,13 @@ def _fetch_one(source: Any, options: Any) -> dict[str, Any]:
             made = get(source, dataclasses.replace(options, progress=tell))
     except SerabError as error:
         return {"name": source.name, "state": "failed", "message": str(error)}
-    problems = [dataclasses.asdict(each) for each in made.problems]
     return {
         "name": made.name,
         "state": made.state,
         "path": printable(made.path),
         "verified": made.verified,
-        "problems": problems,
+        "problems": [dataclasses.asdict(each) for each in made.problems],
+        "summary": summarise(made.problems),
         "notes": list(made.notes),
     }
 
@@ -125,11 +126,8 @@ def _print_outcome(rows: list[dict[str, Any]]) -> None:
         output.print(f"{name}: {did}, {escape(row['path'])}, verified {row['verified']}", soft_wrap=True)
         for note in row["notes"]:
             output.print(f"  {escape(note)}", soft_wrap=True)
-        for problem in row["problems"][:10]:
-            line = f"{problem['kind']}: {problem['file']}: {problem['consequence']}"
+        for line in row["summary"]:
             output.print(f"  {escape(line)}", soft_wrap=True)
-        if len(row["problems"]) > 10:
-            output.print(f"  {len(row['problems']) - 10} more: `serab check {row['name']}`")
 
 
 def _print_list(data: Path | None, weights: Path | None, as_json: bool) -> None:

@@ -11,7 +11,7 @@ import typer
 from rich.markup import escape
 
 from serab_lib.cli.app import AsJson, Data, Weights, command, output, print_rows, progress
-from serab_lib.errors import SerabError, printable
+from serab_lib.errors import SerabError
 
 
 @command
@@ -79,7 +79,7 @@ def check(
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
-    """Decode every file of a corpus and name what is missing, broken, silent or there twice."""
+    """Decode every file of a corpus and name what is missing, broken, there twice or not what was released."""
     from serab_lib.check import check_corpus
     from serab_lib.corpus import find_data
     from serab_lib.tasks import TASKS, get_task
@@ -89,26 +89,29 @@ def check(
     chosen = chosen or [task for task in TASKS.values() if (folder / task.name).is_dir()]
     if not chosen:
         raise SerabError(f"no corpus in {folder}: pass --data DIR with one folder per corpus, such as DIR/ravdess")
-    rows = []
+    reports = {}
     for task in chosen:
         with progress() as tell:
-            problems = check_corpus(task, data, progress=functools.partial(tell, f"{task.code}: decoding"))
-        rows += [{"task": task.code, **dataclasses.asdict(problem)} for problem in problems]
+            report = check_corpus(task, data, progress=functools.partial(tell, f"{task.code}: decoding"))
+        reports[task.code] = report
         if not as_json:
-            _print_problems(task.code, problems)
+            _print_report(task.code, report)
     if as_json:
-        output.print_json(json.dumps(rows))
-    if any(row["affects_result"] for row in rows):
+        output.print_json(json.dumps([{"task": code, **dataclasses.asdict(each)} for code, each in reports.items()]))
+    if any(problem.affects_result for report in reports.values() for problem in report.problems):
         raise typer.Exit(1)
 
 
-def _print_problems(code: str, problems: list[Any], *, n_shown: int = 10) -> None:
-    """Print what is wrong with a corpus, the first few of each kind."""
-    verdict = "not fit for a comparable result" if any(each.affects_result for each in problems) else "complete"
-    output.print(f"[bold]{code}[/]: {verdict}{', with these remarks' if problems else ' and decodable'}")
-    for kind in dict.fromkeys(each.kind for each in problems):
-        alike = [each for each in problems if each.kind == kind]
-        for each in alike[:n_shown]:
-            output.print(f"  {kind}: {escape(printable(each.file))}: {escape(each.consequence)}", soft_wrap=True)
-        if len(alike) > n_shown:
-            output.print(f"  {kind}: {len(alike) - n_shown} more, all with --json")
+def _print_report(code: str, report: Any) -> None:
+    """Print what a corpus is and what is wrong with it, one line a kind."""
+    from serab_lib.check import summarise
+
+    is_fit = not any(each.affects_result for each in report.problems)
+    verdict = "complete and decodable" if is_fit else "not fit for a comparable result"
+    if report.n_originals is not None:
+        verdict = f"{report.n_originals:,} of {report.n_utterances:,} recordings as released; {verdict}"
+    output.print(f"[bold]{code}[/]: {verdict}{', with these remarks' if report.problems else ''}")
+    for line in summarise(report.problems):
+        output.print(f"  {escape(line)}", soft_wrap=True)
+    if len(report.problems) > len(summarise(report.problems)):
+        output.print("  `serab check --json` lists every file")

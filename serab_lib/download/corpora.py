@@ -73,7 +73,7 @@ def _list_cremad() -> tuple[RemoteFile, ...]:
     """List CREMA-D's recordings, each with its published hash; the repository has no archive of them."""
     github = "https://media.githubusercontent.com/media/CheyneyComputerScience/CREMA-D/master"
     gitlab = "https://gitlab.com/cs-cooper-lab/crema-d-mirror/-/raw/main"
-    table = resources.files("serab_lib") / "data" / "manifests" / "cremad_sha256.csv"
+    table = resources.files("serab_lib") / "data" / "manifests" / "cremad_content.csv"
     with table.open(encoding="utf-8", newline="") as stream:
         return tuple(
             RemoteFile(

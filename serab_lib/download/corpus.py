@@ -20,7 +20,8 @@ from serab_lib.errors import SerabError, printable
 from serab_lib.files import STRANGE
 
 # What shows that an archive whose checksum nobody publishes is not the corpus.
-_DAMAGE = ("missing", "undecodable", "cut off", "empty", "duration", "changed")
+_DAMAGE = {"missing", "undecodable", "cut off", "empty", "duration", "changed", "in doubt", "other content"}
+_DAMAGE |= {"re-encoded", "lossy", "resampled", "cut", "padded"}
 
 
 def fetch_corpus(source: Source, options: Options) -> Fetched:
@@ -44,14 +45,16 @@ def fetch_corpus(source: Source, options: Options) -> Fetched:
         else:
             sure = _download_files(source, folder, corpus, options)
         notes = _drop_strange(source, room)
-        problems = check_corpus(source.name, room, progress=_label(options, f"{source.name}: checking"))
+        report = check_corpus(source.name, room, progress=_label(options, f"{source.name}: checking"))
         if not sure:
-            _refuse_damage(source, problems, room)
+            _refuse_damage(source, report.problems, room)
         _move(corpus, target)
         clear(folder)
     verified = "by its published checksum" if sure else "by its list of files: names, decoding, durations"
+    if report.n_originals is not None:
+        verified = f"by content: {report.n_originals:,} of {report.n_utterances:,} recordings as released"
     return Fetched(
-        name=source.name, path=target, state="fetched", verified=verified, problems=tuple(problems), notes=notes
+        name=source.name, path=target, state="fetched", verified=verified, problems=report.problems, notes=notes
     )
 
 
@@ -157,7 +160,7 @@ def _drop_strange(source: Source, room: Path) -> tuple[str, ...]:
 
 def _refuse_damage(source: Source, problems: Sequence[Problem], room: Path) -> None:
     """Turn down what is not the corpus by its list of files; it stays where it can be looked at."""
-    damage = [each for each in problems if each.affects_result and each.kind in _DAMAGE]
+    damage = [each for each in problems if each.affects_result and _DAMAGE & set(each.kind.split(" and "))]
     if damage:
         first = damage[0]
         raise SerabError(

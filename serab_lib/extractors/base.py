@@ -41,7 +41,7 @@ class Extractor(ABC):
         Of the weights.
     fingerprint : str
         Changes whenever the vectors would, for the same statistics: it names the code's version, the weights and the
-        settings.
+        settings. `serab_lib.extractors.registry.load_extractor` sets it.
     needs_processes : bool
         True where `prepare` holds Python's lock, so that threads would not run it in parallel.
     """
@@ -124,10 +124,17 @@ class Extractor(ABC):
 
 
 class StatisticsExtractor(Extractor):
-    """An extractor whose log-mel input is normalised with one mean and standard deviation per task."""
+    """An extractor whose log-mel input is normalised with one mean and standard deviation per task.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    window_samples : int
+        Length of the mel window that the network was trained with, or that the release hears it through.
+    """
+
+    def __init__(self, window_samples: int = 400) -> None:
         super().__init__()
+        self.window_samples = window_samples
         self.statistics = default_statistics()
 
     def with_statistics(self, statistics: Statistics) -> StatisticsExtractor:

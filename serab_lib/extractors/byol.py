@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -20,12 +19,14 @@ class ByolExtractor(StatisticsExtractor):
 
     Parameters
     ----------
-    checkpoint : str or Path
-        A state dict with the released names; its width is the embedding size.
+    checkpoint : str, Path or None
+        A state dict with the released names; its width is the embedding size. None for random weights.
     window_samples : int
         Mel window: 400 for checkpoints trained with SERAB's configuration, 1,024 for NTT's.
     embedding_size : int, optional
         Width the checkpoint must have; any if None.
+    seed : int
+        Of random weights.
 
     Raises
     ------
@@ -38,9 +39,16 @@ class ByolExtractor(StatisticsExtractor):
     poolings would leave nothing of it; the release fails there.
     """
 
-    def __init__(self, checkpoint: str | Path, *, window_samples: int = 400, embedding_size: int | None = None) -> None:
-        super().__init__()
-        state = read_state_dict(checkpoint)
+    def __init__(
+        self,
+        checkpoint: str | Path | None,
+        *,
+        window_samples: int = 400,
+        embedding_size: int | None = None,
+        seed: int = 42,
+    ) -> None:
+        super().__init__(window_samples)
+        state = draw_weights(embedding_size or 512, seed) if checkpoint is None else read_state_dict(checkpoint)
         if "fc.3.weight" not in state:
             raise CheckpointError(f"{checkpoint} has no tensor fc.3.weight: it is not a BYOL-A or BYOL-S encoder")
         self.embedding_size = len(state["fc.3.weight"])
@@ -50,12 +58,9 @@ class ByolExtractor(StatisticsExtractor):
                 f"{embedding_size}: use the checkpoint of that width"
             )
         encoder = AudioNTTEncoder(self.embedding_size)
-        load_into(encoder, state, source=checkpoint)
+        load_into(encoder, state, source=checkpoint or "the drawn weights")
         self.n_parameters = sum(parameter.numel() for parameter in encoder.parameters())
         self.network = FrozenAudioNTT(encoder.eval())
-        self.window_samples = window_samples
-        weights = hashlib.sha256(Path(checkpoint).read_bytes()).hexdigest()
-        self.fingerprint = f"byol 1, window {window_samples}, {weights}"
 
     def to(self, device: str | torch.device) -> ByolExtractor:
         """Move the network to a device and return the extractor itself."""
@@ -78,3 +83,10 @@ class ByolExtractor(StatisticsExtractor):
             ]
         padded = pad_batch([spectrogram[None] for spectrogram in spectrograms], self.device)
         return self.network(padded, n_frames).cpu()
+
+
+def draw_weights(embedding_size: int, seed: int) -> dict[str, torch.Tensor]:
+    """Draw the encoder's weights as before the first step of pre-training, whatever else draws numbers."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return AudioNTTEncoder(embedding_size).state_dict()

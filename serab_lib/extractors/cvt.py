@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
@@ -28,6 +27,8 @@ class CvtExtractor(StatisticsExtractor):
         See `CvtEncoder`. No checkpoint records it, since pooling has no weights.
     embedding_size : int, optional
         Size the embedding must have; any if None.
+    window_samples : int
+        Mel window.
 
     Raises
     ------
@@ -45,8 +46,15 @@ class CvtExtractor(StatisticsExtractor):
     # About four utterances: their products are large enough for a CPU to run at full speed.
     batch_frames: ClassVar[dict[str, int]] = StatisticsExtractor.batch_frames | {"cpu": 1600}
 
-    def __init__(self, checkpoint: str | Path, *, pooling: str = "mean", embedding_size: int | None = None) -> None:
-        super().__init__()
+    def __init__(
+        self,
+        checkpoint: str | Path,
+        *,
+        pooling: str = "mean",
+        embedding_size: int | None = None,
+        window_samples: int = 400,
+    ) -> None:
+        super().__init__(window_samples)
         state = read_state_dict(checkpoint)
         widths = infer_widths(state)
         if widths is None:
@@ -64,8 +72,6 @@ class CvtExtractor(StatisticsExtractor):
         load_into(encoder, state, source=checkpoint)
         self.n_parameters = sum(parameter.numel() for parameter in encoder.parameters())
         self.network = FrozenCvt(encoder)
-        weights = hashlib.sha256(Path(checkpoint).read_bytes()).hexdigest()
-        self.fingerprint = f"cvt 1, {pooling}, {weights}"
 
     def to(self, device: str | torch.device) -> CvtExtractor:
         """Move the network to a device and return the extractor itself."""
@@ -75,7 +81,7 @@ class CvtExtractor(StatisticsExtractor):
 
     def prepare(self, waveform: torch.Tensor) -> torch.Tensor:
         """Log-mel spectrogram, not yet normalised, shape (64, n_frames)."""
-        return log_mel(waveform)
+        return log_mel(waveform, window_samples=self.window_samples)
 
     def encode(self, prepared: Sequence[torch.Tensor]) -> torch.Tensor:
         """Embed a batch of log-mel spectrograms, shape (len(prepared), embedding_size)."""

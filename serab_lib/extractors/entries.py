@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from serab_lib.checkpoints import CHECKPOINTS, find_checkpoint, released_name
+from serab_lib.task import RELEASED_WINDOW_SAMPLES
+
+_AUDEERING_LICENCE = "audEERING research licence, non-commercial"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,8 +27,12 @@ class Entry:
         Measured, and held against the instantiated network by a test; None where nobody has measured it.
     licence : str
         Of the weights, or of the tool where there are none.
+    version : int
+        Raised when a change to the class changes its vectors, so that nothing older is taken for current.
     options : mapping
-        Keyword arguments of the class.
+        Keyword arguments of the class. `window_samples` is the mel window of those whose log-mel input is normalised.
+    released_options : mapping
+        Those of `options` that the release's code has otherwise.
     paper_row : str or None
         The row of the paper's accuracy grid, or None where the paper has none.
     n_layers : int
@@ -39,7 +46,9 @@ class Entry:
     n_parameters: int | None
     licence: str
     sample_rate: int = 16_000
+    version: int = 1
     options: Mapping[str, object] = field(default_factory=dict)
+    released_options: Mapping[str, object] = field(default_factory=dict)
     paper_row: str | None = None
     n_layers: int = 0
 
@@ -48,6 +57,12 @@ class Entry:
         """Whether a checkpoint must be at hand."""
         return released_name(self.name) in CHECKPOINTS
 
+    def under(self, protocol: str) -> Entry:
+        """The entry as a protocol has it: `released` hears NTT's checkpoints through the release's window."""
+        if protocol != "released" or not self.released_options:
+            return self
+        return replace(self, options={**self.options, **self.released_options})
+
     def weights_state(self, weights: str | Path | None = None) -> str:
         """Say whether the weights are there: `at hand`, `missing` or `none needed`."""
         if not self.needs_weights:
@@ -55,8 +70,10 @@ class Entry:
         return "at hand" if find_checkpoint(self.name, weights) else "missing"
 
 
-def _byol(letter: str, embedding_size: int, n_parameters: int, window_samples: int) -> Entry:
+def _byol(letter: str, embedding_size: int, n_parameters: int) -> Entry:
     name = f"byol-{letter}-{embedding_size}"
+    # NTT trained with 1,024; the release's one configuration, for all checkpoints, has 400 (its config.yaml).
+    window_samples = {"a": 1024, "s": RELEASED_WINDOW_SAMPLES}[letter]
     return Entry(
         name=name,
         title=f"BYOL-{letter.upper()}, {embedding_size}",
@@ -65,6 +82,7 @@ def _byol(letter: str, embedding_size: int, n_parameters: int, window_samples: i
         n_parameters=n_parameters,
         licence=CHECKPOINTS[name][0].licence,
         options={"window_samples": window_samples, "embedding_size": embedding_size},
+        released_options={"window_samples": RELEASED_WINDOW_SAMPLES},
         paper_row=f"BYOL-{letter.upper()}, {embedding_size}",
     )
 
@@ -78,7 +96,7 @@ def _cvt(embedding_size: int, n_parameters: int, pooling: str) -> Entry:
         embedding_size=embedding_size,
         n_parameters=n_parameters,
         licence=CHECKPOINTS[name][0].licence,
-        options={"pooling": pooling, "embedding_size": embedding_size},
+        options={"pooling": pooling, "embedding_size": embedding_size, "window_samples": RELEASED_WINDOW_SAMPLES},
         paper_row=f"BYOL-S/CvT, {embedding_size}",
     )
 
@@ -107,12 +125,30 @@ _ENTRIES = (
         licence="MIT",
     ),
     Entry(
+        name="byol-random-512",
+        title="Random BYOL, 512",
+        family="byol:ByolExtractor",
+        embedding_size=512,
+        n_parameters=600_192,
+        licence="MIT",
+        options={"checkpoint": None, "seed": 42, "window_samples": RELEASED_WINDOW_SAMPLES, "embedding_size": 512},
+    ),
+    Entry(
+        name="egemaps",
+        title="eGeMAPS",
+        family="opensmile:OpenSmile",
+        embedding_size=88,
+        n_parameters=0,
+        licence=_AUDEERING_LICENCE,
+        options={"feature_set": "eGeMAPSv02"},
+    ),
+    Entry(
         name="opensmile",
         title="openSMILE",
         family="opensmile:OpenSmile",
         embedding_size=6373,
         n_parameters=0,
-        licence="audEERING research licence, non-commercial",
+        licence=_AUDEERING_LICENCE,
         paper_row="openSMILE",
     ),
     Entry(
@@ -142,12 +178,12 @@ _ENTRIES = (
         licence=CHECKPOINTS["trill"][0].licence,
         paper_row="TRILL, layer 19",
     ),
-    _byol("a", 512, 600_192, 1024),
-    _byol("a", 1024, 1_649_792, 1024),
-    _byol("a", 2048, 5_321_856, 1024),
-    _byol("s", 512, 600_192, 400),
-    _byol("s", 1024, 1_649_792, 400),
-    _byol("s", 2048, 5_321_856, 400),
+    _byol("a", 512, 600_192),
+    _byol("a", 1024, 1_649_792),
+    _byol("a", 2048, 5_321_856),
+    _byol("s", 512, 600_192),
+    _byol("s", 1024, 1_649_792),
+    _byol("s", 2048, 5_321_856),
     _cvt(256, 1_583_488, "mean"),
     _cvt(512, 5_012_992, "mean"),
     _cvt(2048, 5_012_992, "mean+max"),

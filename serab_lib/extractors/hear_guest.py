@@ -30,8 +30,8 @@ class HearGuest(WaveformExtractor):
         Name that Python imports.
     checkpoint : str or Path, optional
         Given to the package's `load_model`; its own default if None.
-    version : str, optional
-        What `module_version` said; asked again if None.
+    version : str
+        What `module_version` says; part of the guest's identity and not looked at here.
 
     Raises
     ------
@@ -44,11 +44,10 @@ class HearGuest(WaveformExtractor):
     nothing is known about its safety in threads. PyTorch and TensorFlow packages are both served.
     """
 
-    def __init__(self, module: str, *, checkpoint: str | Path | None = None, version: str | None = None) -> None:
+    def __init__(self, module: str, *, checkpoint: str | Path | None = None, version: str = "") -> None:
         super().__init__()
         self.module = module
         self._code = _import(module)
-        version = module_version(module) if version is None else version
         if checkpoint is not None and not Path(checkpoint).exists():
             raise SerabError(f"there is nothing at {checkpoint}: give the path of the weights as hear:{module}@PATH")
         self._model = self._load(checkpoint)
@@ -57,9 +56,8 @@ class HearGuest(WaveformExtractor):
         self._lock = threading.Lock()
         # A first second shows what breaks the API, and some models make their weights on the first call only.
         self._embed_equal(0.1 * torch.randn(1, self.sample_rate, generator=torch.Generator().manual_seed(0)))
-        weights, self.n_parameters = _weights(self._model)
+        self.n_parameters = _count_parameters(self._model)
         self.licence = f"that of {module}"
-        self.fingerprint = f"hear 1, {module}, {version}, {_hash_path(checkpoint)}, {weights}"
 
     def to(self, device: str | torch.device) -> HearGuest:
         """Move the package's model to a device and return the extractor itself."""
@@ -193,32 +191,10 @@ def _is_tensorflow(model: Any) -> bool:
     return any(base.__module__.startswith("tensorflow.") for base in type(model).__mro__)
 
 
-def _weights(model: Any) -> tuple[str, int]:
-    """Hash of a model's weights, wherever it got them from, and their number."""
-    result, n_parameters = hashlib.sha256(), 0
+def _count_parameters(model: Any) -> int:
     if isinstance(model, torch.nn.Module):
-        n_parameters = sum(parameter.numel() for parameter in model.parameters())
-        for name, tensor in model.state_dict().items():
-            if isinstance(tensor, torch.Tensor):
-                values = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
-                result.update(f"{name} {tuple(tensor.shape)}".encode() + values.numpy().tobytes())
-    elif _is_tensorflow(model):
-        for variable in model.variables:
-            values = variable.numpy()
-            n_parameters += values.size
-            result.update(f"{variable.name} {values.shape}".encode() + np.ascontiguousarray(values).tobytes())
-    return result.hexdigest()[:16], n_parameters
-
-
-def _hash_path(path: str | Path | None) -> str:
-    """Hash of a file, or of all files below a folder."""
-    if path is None:
-        return "no weights given"
-    root, result = Path(path), hashlib.sha256()
-    for each in sorted(each for each in root.rglob("*") if each.is_file()) if root.is_dir() else [root]:
-        with each.open("rb") as file:
-            result.update(hashlib.file_digest(file, "sha256").digest())
-    return result.hexdigest()[:16]
+        return sum(parameter.numel() for parameter in model.parameters())
+    return sum(int(np.prod(variable.shape)) for variable in model.variables) if _is_tensorflow(model) else 0
 
 
 def _one_line(error: Exception) -> str:

@@ -1,4 +1,4 @@
-"""openSMILE: the ComParE 2016 functionals, 6,373 hand-crafted features."""
+"""openSMILE: functionals, hand-crafted features of a whole utterance; ComParE 2016 (6,373) or eGeMAPS (88)."""
 
 from __future__ import annotations
 
@@ -21,17 +21,25 @@ _LARGEST_SAMPLE = 32767 / 32768
 _MIN_SAMPLES = 1600
 
 
+_SIZES = {"ComParE_2016": 6373, "eGeMAPSv02": 88}
+
+
 @functools.cache
-def _smile() -> opensmile.Smile:
+def _smile(feature_set: str) -> opensmile.Smile:
     import opensmile
 
     return opensmile.Smile(
-        feature_set=opensmile.FeatureSet.ComParE_2016, feature_level=opensmile.FeatureLevel.Functionals
+        feature_set=opensmile.FeatureSet[feature_set], feature_level=opensmile.FeatureLevel.Functionals
     )
 
 
 class OpenSmile(Extractor):
-    """ComParE 2016 functionals of the 16 kHz signal.
+    """Functionals of the 16 kHz signal.
+
+    Parameters
+    ----------
+    feature_set : {"ComParE_2016", "eGeMAPSv02"}
+        The paper's, or the smaller set that is most used in the field (Eyben et al., 2016).
 
     Notes
     -----
@@ -41,17 +49,20 @@ class OpenSmile(Extractor):
     openSMILE cannot compute (NaN or infinite) are 0.
     """
 
-    embedding_size = 6373
     licence = "audEERING research licence, non-commercial"
     needs_processes = True
 
+    def __init__(self, feature_set: str = "ComParE_2016") -> None:
+        super().__init__()
+        self.feature_set, self.embedding_size = feature_set, _SIZES[feature_set]
+
     def prepare(self, waveform: torch.Tensor) -> torch.Tensor:
-        """Functionals of one utterance, shape (6373, 1)."""
+        """Functionals of one utterance, shape (embedding_size, 1)."""
         waveform = functional.pad(waveform, (0, max(0, _MIN_SAMPLES - len(waveform))))
         signal = waveform.clamp(-1.0, _LARGEST_SAMPLE).numpy()
-        features = _smile().process_signal(signal, self.sample_rate).to_numpy(dtype=np.float32)[0]
+        features = _smile(self.feature_set).process_signal(signal, self.sample_rate).to_numpy(dtype=np.float32)[0]
         return torch.from_numpy(np.nan_to_num(features, nan=0.0, posinf=0.0, neginf=0.0))[:, None]
 
     def encode(self, prepared: Sequence[torch.Tensor]) -> torch.Tensor:
-        """Stack the functionals of a batch, shape (len(prepared), 6373)."""
+        """Stack the functionals of a batch, shape (len(prepared), embedding_size)."""
         return torch.stack([tensor[:, 0] for tensor in prepared])

@@ -11,8 +11,11 @@ from typing import TYPE_CHECKING
 from serab_lib.checkpoints import require_checkpoint
 from serab_lib.errors import SerabError, unknown_name
 from serab_lib.extractors.entries import EXTRACTORS, Entry
+from serab_lib.fingerprints import hash_files
+from serab_lib.storage import cache_folder
+from serab_lib.task import RELEASED_WINDOW_SAMPLES
 
-__all__ = ["EXTRACTORS", "Entry", "choose_layer", "get_entry", "load_extractor"]
+__all__ = ["EXTRACTORS", "Entry", "choose_layer", "get_entry", "hash_weights", "identify", "load_extractor"]
 
 if TYPE_CHECKING:
     import torch
@@ -124,7 +127,7 @@ def _entry_of_file(name: str) -> Entry:
     path = Path(file)
     state = read_state_dict(path)
     widths = infer_widths(state)
-    options: dict[str, object] = {"checkpoint": str(path)}
+    options: dict[str, object] = {"checkpoint": str(path), "window_samples": RELEASED_WINDOW_SAMPLES}
     if widths:
         options["pooling"] = pooling or "mean"
         embedding_size = widths[-1] * (N_ROWS if pooling == "mean+max" else 1)
@@ -145,6 +148,35 @@ def _entry_of_file(name: str) -> Entry:
         licence="the user's own",
         options=options,
     )
+
+
+def hash_weights(entry: Entry, weights: str | Path | None = None, *, cache: Path | None = None) -> str:
+    """Hash the files of an extractor's weights, verified; `none` where there are none.
+
+    Raises
+    ------
+    CheckpointError
+        If they are missing or are not the released ones.
+    """
+    file = require_checkpoint(entry.name, weights) if entry.needs_weights else entry.options.get("checkpoint")
+    files = [Path(str(file))] if file else []
+    if files and files[0].is_dir():
+        files = sorted(path for path in files[0].rglob("*") if path.is_file())
+    return " ".join(hash_files([str(path) for path in files], cache=cache or cache_folder())) or "none"
+
+
+def identify(entry: Entry, weights: str) -> str:
+    """Say in a line all that an extractor's vectors depend on besides the audio and its log-mel statistics.
+
+    Parameters
+    ----------
+    entry : Entry
+    weights : str
+        As from `hash_weights`.
+    """
+    options = sorted((name, str(value)) for name, value in entry.options.items() if name != "checkpoint")
+    settings = ", ".join(f"{name} {value}" for name, value in options)
+    return f"{entry.family} {entry.version}, {settings or 'no options'}, weights {weights}"
 
 
 def load_extractor(
@@ -185,6 +217,7 @@ def load_extractor(
     family = getattr(importlib.import_module(f"serab_lib.extractors.{module}"), class_name)
     extractor = family(**options)
     extractor.name, extractor.title = entry.name, entry.title
+    extractor.fingerprint = identify(entry, hash_weights(entry, weights))
     return extractor.to(_available(device))
 
 

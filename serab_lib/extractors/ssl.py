@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -200,9 +199,6 @@ class SslExtractor(WaveformExtractor):
         state = _with_current_names(read_state_dict(checkpoint), set(network.state_dict()))
         load_into(network, state, source=checkpoint, assign=True)
         self.network = MeanOfLayer(network, self.layer)
-        with Path(checkpoint).open("rb") as file:
-            weights = hashlib.file_digest(file, "sha256").hexdigest()
-        self.fingerprint = f"ssl 1, {self.architecture.name}, layer {self.layer}, {weights}"
 
     def to(self, device: str | torch.device) -> SslExtractor:
         """Move the network to a device and return the extractor itself."""

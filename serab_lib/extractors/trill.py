@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import importlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -56,7 +55,6 @@ class Trill(WaveformExtractor):
         self._takes_batch: bool | None = None
         variables = self._tensorflow.train.list_variables(str(folder / "variables" / "variables"))
         self.n_parameters = sum(int(np.prod(shape)) for name, shape in variables if _is_weight(name, shape))
-        self.fingerprint = f"trill 1, {_hash_folder(folder)}"
 
     def to(self, device: str | torch.device) -> Trill:
         """Return the extractor itself: TensorFlow stays on the CPU, so that threads share the work."""
@@ -148,12 +146,3 @@ def _load(tensorflow: Any, folder: Path) -> Any:
 def _is_weight(name: str, shape: Sequence[int]) -> bool:
     """Whether a variable of the checkpoint is a weight and not the book-keeping of saving."""
     return bool(shape) and "CHECKPOINTABLE" not in name and "OPTIMIZER_SLOT" not in name
-
-
-def _hash_folder(folder: Path) -> str:
-    result = hashlib.sha256()
-    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-        with path.open("rb") as file:
-            content = hashlib.file_digest(file, "sha256").hexdigest()
-        result.update(f"{path.relative_to(folder).as_posix()} {content}\n".encode())
-    return result.hexdigest()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -93,9 +92,6 @@ class VggishExtractor(Extractor):
             self.network = VggishNetwork().eval()
         load_into(self.network.to_empty(device="cpu"), read_state_dict(checkpoint), source=checkpoint)
         self.n_parameters = sum(parameter.numel() for parameter in self.network.parameters())
-        with Path(checkpoint).open("rb") as file:
-            weights = hashlib.file_digest(file, "sha256").hexdigest()
-        self.fingerprint = f"vggish 1, {weights}"
 
     def to(self, device: str | torch.device) -> VggishExtractor:
         """Move the network to a device and return the extractor itself."""

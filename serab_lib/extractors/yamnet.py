@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -101,8 +100,6 @@ class YamnetExtractor(Extractor):
         self.network = YamnetNetwork().eval()
         load_into(self.network, read_yamnet(checkpoint), source=checkpoint)
         self.n_parameters = sum(parameter.numel() for parameter in self.network.parameters())
-        weights = hashlib.sha256(Path(checkpoint).read_bytes()).hexdigest()
-        self.fingerprint = f"yamnet 1, {weights}"
 
     def to(self, device: str | torch.device) -> YamnetExtractor:
         """Move the network to a device and return the extractor itself."""
