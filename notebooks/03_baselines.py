@@ -49,8 +49,18 @@
 # BYOL-S/CvT
 # : The same again with a convolutional transformer {cite}`wu2021cvt` in place of the convolutional network.
 #
+# Three more are not in the paper. They need no weights, so each chapter has them:
+#
+# eGeMAPS
+# : 88 functionals of openSMILE's, chosen by hand for voice and emotion {cite}`eyben2016geneva`. The baseline that is
+#   used most in the field.
+#
+# Random BYOL
+# : The network of BYOL-S 512 with the random weights that pre-training begins with, from a fixed seed: what
+#   pre-training has to beat.
+#
 # Log-mel statistics
-# : Not in the paper: mean and standard deviation of each mel band. A floor that needs no weights.
+# : Mean and standard deviation of each mel band, without any network.
 
 # %% tags=["setup"]
 # On Colab, this installs the library; where it is installed, it does nothing.
@@ -94,8 +104,8 @@ record(
 #
 # ## Beyond the paper
 #
-# The library reads more recent models, too. They were trained on far more speech, and are up to five hundred times as
-# large as BYOL-S 512.
+# Beside the three that need no weights, the library reads more recent models. They were trained on far more speech, and
+# are up to five hundred times as large as BYOL-S 512.
 
 # %% tags=["hide-input"]
 show_table(

@@ -77,7 +77,8 @@ for protocol in ("described", "released"):
 
 # %% [markdown]
 # With so few test speakers an accuracy is known only roughly. {numref}`tbl-cells` has intervals (Wilson, 95 %), the
-# unweighted average recall, and the classifier of each cell.
+# unweighted average recall, the classifier of each cell, and how many of its recordings are as they were released, known
+# by what the files hold.
 
 # %% tags=["hide-input"]
 measured = comparison.list_measured(cells)

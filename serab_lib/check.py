@@ -332,7 +332,7 @@ def _check_left_out(corpus: Corpus) -> Iterator[Problem]:
             yield _make_problem("in doubt", each.file, f"{each.reason}; nothing tells which was released, a run stops")
         elif each.kind == files.BROKEN_LINK:
             yield _make_problem("undecodable", each.file, f"{each.reason}; {_UNUSABLE}")
-        elif each.kind in (files.UNEXPECTED, files.COPY, files.UNLABELLED):
+        elif each.kind in (files.UNEXPECTED, files.OTHER, files.COPY, files.UNLABELLED):
             consequence = f"{each.reason}; not used, results stay as they are"
             yield Problem("extra", printable(each.file), consequence, affects_result=False)
     if corpus.n_expected is not None and not any(each.kind == files.UNEXPECTED for each in corpus.left_out):

@@ -77,6 +77,8 @@ def list_files(task: Task, root: Path) -> tuple[list[str], list[str], list[LeftO
         if suffixes & {".zip", ".gz", ".tar", ".tgz", ".7z", ".rar"}:
             hint = "unpack the archive that lies there"
         what = f"no {' '.join(AUDIO_SUFFIXES)} file in the folder" if suffixes else "nothing in the folder"
+        if unused := [name for name in sorted(os.listdir(root)) if _is_ignored(name, task.ignored_folders)]:
+            what = f"nothing but {', '.join(map(printable, unused))}, which the task does not use, in the folder"
         raise SerabError(f"{what} {printable(root)}: {hint}")
     return audio, texts, broken
 
@@ -111,8 +113,12 @@ def _walk(root: Path, ignored: tuple[str, ...]) -> Iterator[tuple[str, bool]]:
             name = os.path.join(folder, entry.name)
             if not _is_folder(entry):
                 yield name, entry.is_symlink()
-            elif not any(fnmatchcase(entry.name, pattern) for pattern in ignored):
+            elif not _is_ignored(entry.name, ignored):
                 folders.append(name)
+
+
+def _is_ignored(folder: str, ignored: tuple[str, ...]) -> bool:
+    return any(fnmatchcase(folder, pattern) for pattern in ignored)
 
 
 def _identify(path: str | Path) -> tuple[int, int]:

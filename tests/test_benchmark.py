@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -12,12 +13,14 @@ import pandas as pd
 import pytest
 import soundfile
 import torch
-from making import write_savee
+from making import make_byol_state, write_savee
 
-from serab_lib import results, workplace
+from serab_lib import benchmark, corpus, results, workplace
 from serab_lib.benchmark import Settings, run_grid
 from serab_lib.errors import SerabError, UnknownNameError
+from serab_lib.extractors.registry import EXTRACTORS, get_entry
 from serab_lib.results import COLUMNS, Results
+from serab_lib.tasks import get_task
 
 
 @pytest.fixture
@@ -190,3 +193,150 @@ def test_looking_for_finished_cells_loads_nothing_heavy() -> None:
     code = "import sys, serab_lib.benchmark; print(sorted({'torch', 'sklearn', 'joblib'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+class Nowhere(workplace.Workplace):
+    """Takes orders and does nothing with them."""
+
+    def work(self, orders, divide, progress):
+        self.orders = list(orders)
+        return iter(())
+
+
+class Bench:
+    """One cell of a small corpus with a checkpoint, and what a change of an input is made to."""
+
+    def __init__(self, data: Path, checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.data, self.checkpoint, self.monkeypatch = data, checkpoint, monkeypatch
+        self.task, self.options = get_task("SAV"), {}
+
+    def is_stale(self) -> bool:
+        place = Nowhere()
+        model = f"path:{self.checkpoint}"
+        summary = run_grid([self.task], [model], settings(self.data, **self.options), workplace=place)
+        assert bool(summary.present) != bool(place.orders)
+        return bool(place.orders)
+
+    def replace_utterances(self, **columns) -> None:
+        def find(*arguments, **options):
+            found = corpus.find_corpus(*arguments, **options)
+            return dataclasses.replace(found, utterances=found.utterances.assign(**columns))
+
+        self.monkeypatch.setattr(benchmark, "find_corpus", find)
+
+
+def change_audio(bench: Bench) -> None:
+    soundfile.write(bench.data / "savee" / "DC_a01.wav", np.full(16_000, 0.1), 16_000)
+
+
+def change_a_label(bench: Bench) -> None:
+    bench.replace_utterances(emotion=lambda table: table["emotion"].where(table["stem"] != "DC_a01", "fear"))
+
+
+def change_a_group(bench: Bench) -> None:
+    """KL's two takes of anger go to JK, who is in the same part."""
+    bench.replace_utterances(speaker=lambda t: t["speaker"].where(~t["stem"].str.startswith("KL_a"), "JK"))
+
+
+def change_weights(bench: Bench) -> None:
+    torch.save(make_byol_state(seed=1), bench.checkpoint)
+
+
+def change_statistics(bench: Bench) -> None:
+    bench.task = dataclasses.replace(bench.task, log_mel_statistics=(-7.3621, 4.7178))
+
+
+def change_fingerprint(bench: Bench) -> None:
+    entry = dataclasses.replace(get_entry(f"path:{bench.checkpoint}"), version=2)
+    bench.monkeypatch.setattr(benchmark, "get_entry", lambda name: entry)
+
+
+def change_window(bench: Bench) -> None:
+    entry = get_entry(f"path:{bench.checkpoint}")
+    entry = dataclasses.replace(entry, options={**entry.options, "window_samples": 1024})
+    bench.monkeypatch.setattr(benchmark, "get_entry", lambda name: entry)
+
+
+def change_search(bench: Bench) -> None:
+    bench.options["search"] = True
+
+
+def change_class_order(bench: Bench) -> None:
+    bench.task = dataclasses.replace(bench.task, emotions=dict(reversed(bench.task.emotions.items())))
+
+
+def change_engine_version(bench: Bench) -> None:
+    bench.monkeypatch.setattr(benchmark, "ENGINE_VERSION", benchmark.ENGINE_VERSION + 1)
+
+
+def change_a_name_of_a_folder(bench: Bench) -> None:
+    (bench.data / "savee" / "deep").mkdir()
+    for file in (bench.data / "savee").glob("D*.wav"):
+        file.rename(file.parent / "deep" / file.name)
+
+
+def change_nothing(bench: Bench) -> None:
+    bench.options["n_jobs"] = 2
+
+
+CHANGES = {
+    change_audio: True,
+    change_a_label: True,
+    change_a_group: True,
+    change_weights: True,
+    change_statistics: True,
+    change_fingerprint: True,
+    change_window: True,
+    change_search: True,
+    change_class_order: True,
+    change_engine_version: True,
+    change_a_name_of_a_folder: False,
+    change_nothing: False,
+}
+
+
+@pytest.mark.parametrize(("change", "makes_stale"), CHANGES.items(), ids=lambda value: getattr(value, "__name__", ""))
+def test_a_cell_is_stale_where_what_it_is_made_of_has_changed(
+    data: Path, byol_checkpoint: Path, monkeypatch: pytest.MonkeyPatch, change, makes_stale: bool
+) -> None:
+    bench = Bench(data, byol_checkpoint, monkeypatch)
+    run_grid([bench.task], [f"path:{byol_checkpoint}"], settings(data))
+    change(bench)
+    assert bench.is_stale() is makes_stale
+
+
+def test_nothing_is_stale_where_statistics_are_measured_anew(data: Path, byol_checkpoint: Path) -> None:
+    """Where the release has no constants, the recordings that they are measured on stand for them."""
+    task = dataclasses.replace(get_task("SAV"), log_mel_statistics=None)
+    for n_computed in (1, 0):
+        summary = run_grid([task], [f"path:{byol_checkpoint}"], settings(data))
+        assert len(summary.computed) == n_computed
+
+
+def test_released_hears_byol_a_through_another_window(
+    data: Path, byol_checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """NTT trained with 1,024 samples; the release's one configuration has 400, and its statistics hold for that."""
+    windows = {
+        name: (entry.under("released").options["window_samples"], entry.under("described").options["window_samples"])
+        for name, entry in EXTRACTORS.items()
+        if name.startswith("byol")
+    }
+    assert {name for name, pair in windows.items() if pair == (400, 1024)} == {
+        "byol-a-512",
+        "byol-a-1024",
+        "byol-a-2048",
+    }
+    assert {pair for name, pair in windows.items() if not name.startswith("byol-a")} == {(400, 400)}
+    entry = dataclasses.replace(EXTRACTORS["byol-a-512"], name="guest")
+    entry = dataclasses.replace(entry, options={**entry.options, "checkpoint": str(byol_checkpoint)})
+    monkeypatch.setattr(benchmark, "get_entry", lambda name: entry)
+    protocols = ("released", "described")
+    assert len(run_grid(["SAV"], ["guest"], settings(data, protocols=protocols)).computed) == 2
+    origins = Results(data.parent / "out").read_provenance()
+    released, described = (origins[f"SAV/guest/{protocol}"] for protocol in protocols)
+    assert "window_samples 400" in released["extractor"] and "window_samples 1024" in described["extractor"]
+    assert released["log_mel_statistics"]["source"] == "published"
+    assert described["log_mel_statistics"]["source"].startswith("measured")
+    assert len(list((data.parent / "cache" / "embeddings").iterdir())) == 2
+    assert len(run_grid(["SAV"], ["guest"], settings(data, protocols=protocols)).present) == 2

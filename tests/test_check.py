@@ -38,7 +38,7 @@ def root(tmp_path: Path) -> Path:
 
 
 def check(root: Path, task: Task = OWN) -> list[tuple[str, str]]:
-    problems = check_corpus(task, root.parent)
+    problems = check_corpus(task, root.parent).problems
     for problem in problems:
         assert isinstance(problem, Problem)
         assert problem.consequence and "\n" not in problem.file + problem.consequence
@@ -128,7 +128,7 @@ def test_what_a_bad_file_means(root: Path) -> None:
     write_lfs_pointer(root / "CC_a01.wav")
     write_silence(root / "CC_a02.wav")
     write_truncated_flac(root / "CC_a03.flac")
-    pointer, silent, cut = check_corpus(OWN, root.parent)
+    pointer, silent, cut = check_corpus(OWN, root.parent).problems
     assert "git lfs pull" in pointer.consequence and "incomplete" in pointer.consequence
     assert "-80 dBFS" in silent.consequence
     assert "flac" in cut.consequence and "Error" not in cut.consequence
@@ -159,7 +159,7 @@ def test_header_of_a_piped_encoder_is_fine(root: Path) -> None:
 )
 def test_duplicated_content(root: Path, name: str, meaning: str) -> None:
     (root / f"{name}.wav").write_bytes((root / "AA_a01.wav").read_bytes())
-    (problem,) = check_corpus(OWN, root.parent)
+    (problem,) = check_corpus(OWN, root.parent).problems
     assert (problem.kind, problem.file) == ("duplicated", f"AA_a01.wav = {name}.wav")
     assert meaning in problem.consequence and problem.affects_result
 
@@ -167,10 +167,10 @@ def test_duplicated_content(root: Path, name: str, meaning: str) -> None:
 def test_duplicate_that_the_record_knows_leaves_results_alone(root: Path) -> None:
     (root / "AA_a02.wav").write_bytes((root / "AA_a01.wav").read_bytes())
     task = dataclasses.replace(OWN, oddities={"AA_a02": "byte-identical to AA_a01"})
-    (problem,) = check_corpus(task, root.parent)
+    (problem,) = check_corpus(task, root.parent).problems
     assert problem.kind == "duplicated" and not problem.affects_result
     (root / "AA_a03.wav").write_bytes((root / "AA_a01.wav").read_bytes())
-    (problem,) = check_corpus(task, root.parent)
+    (problem,) = check_corpus(task, root.parent).problems
     assert problem.affects_result, "a third copy is not what was released"
 
 
@@ -179,10 +179,13 @@ def test_extra_files(root: Path) -> None:
     soundfile.write(root / "AA_a01.ogg", make_noise(0), RATE_HZ)
     (root / "sub").mkdir()
     soundfile.write(root / "sub" / "AA_n01.wav", make_noise(9), RATE_HZ)
-    problems = {problem.file: problem for problem in check_corpus(OWN, root.parent)}
-    assert {file: problem.kind for file, problem in problems.items()} == dict.fromkeys(
-        ["what.wav", "AA_a01.ogg", "sub/AA_n01.wav"], "extra"
-    )
+    problems = {problem.file: problem for problem in check_corpus(OWN, root.parent).problems}
+    assert {file: problem.kind for file, problem in problems.items()} == {
+        "what.wav": "extra",
+        "AA_a01.ogg": "extra",
+        "AA_n01.wav": "in doubt",
+        "sub/AA_n01.wav": "in doubt",
+    }
     assert not problems["AA_a01.ogg"].affects_result
     assert "a run stops" in problems["what.wav"].consequence
     assert "a run stops" in problems["sub/AA_n01.wav"].consequence
@@ -199,7 +202,7 @@ def savee(tmp_path: Path) -> Path:
 
 
 def test_missing_and_wrong_duration(savee: Path) -> None:
-    problems = check_corpus("SAV", savee.parent)
+    problems = check_corpus("SAV", savee.parent).problems
     (wrong,) = (problem for problem in problems if problem.kind == "duration")
     assert wrong.file == "JE_a01.wav" and "lasts 1.00 s" in wrong.consequence and "cut off" in wrong.consequence
     missing = {problem.file: problem.consequence for problem in problems if problem.kind == "missing"}
@@ -211,18 +214,8 @@ def test_missing_and_wrong_duration(savee: Path) -> None:
 
 def test_unexpected_name(savee: Path) -> None:
     soundfile.write(savee / "DC_a99.wav", make_noise(9), RATE_HZ)
-    (extra,) = (problem for problem in check_corpus("SAV", savee.parent) if problem.kind == "extra")
+    (extra,) = (problem for problem in check_corpus("SAV", savee.parent).problems if problem.kind == "extra")
     assert extra.file == "DC_a99.wav" and "not used" in extra.consequence and not extra.affects_result
-
-
-def test_changed_bytes(tmp_path: Path) -> None:
-    root = tmp_path / "cremad"
-    root.mkdir()
-    # As long as the list says, but not the recording that was released.
-    soundfile.write(root / "1001_DFA_ANG_XX.wav", make_noise(0, seconds=2.2756), RATE_HZ)
-    soundfile.write(root / "1001_DFA_DIS_XX.flac", make_noise(1, seconds=2.3357), RATE_HZ)
-    found = [(kind, file) for kind, file in check(root, TASKS["CRE"]) if kind != "missing"]
-    assert found == [("changed", "1001_DFA_ANG_XX.wav")], "a flac may hold the same samples"
 
 
 def test_synthetic_corpus_is_checked_against_its_marker(root: Path) -> None:

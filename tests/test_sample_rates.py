@@ -47,7 +47,7 @@ def test_the_check_tells_copies_once_for_all(tmp_path: Path) -> None:
     for number, stem in enumerate(("DC_a01", "DC_a02")):
         noise = np.random.default_rng(number).uniform(-0.1, 0.1, 3_000)
         soundfile.write(folder / f"{stem}.wav", noise, 16_000)
-    (problem,) = [problem for problem in check_corpus("SAV", tmp_path) if problem.kind == "resampled"]
+    (problem,) = [problem for problem in check_corpus("SAV", tmp_path).problems if problem.kind == "resampled"]
     assert problem.file == "savee/"
     assert problem.consequence.startswith("2 of 2 recordings at 16 kHz, released at 44.1 kHz: copies")
     assert not problem.affects_result
@@ -58,9 +58,11 @@ def test_results_list_the_copies_they_were_made_from() -> None:
     provenance = {
         "SAV/opensmile/released": copies,
         "SAV/opensmile/described": copies,
-        "RAV/opensmile/described": {"sample_rates_hz": {"48000": 1440}},
+        "RAV/opensmile/described": {"n_utterances": 1440, "n_originals": 1440},
+        "AES/opensmile/described": {"n_utterances": 604, "n_originals": 603},
         "EMB/opensmile/described": {},
         "own/opensmile/described": copies,
     }
-    (line,) = list_copies(provenance)
-    assert line.startswith("- SAVEE: 480 of 480 recordings at 16 kHz")
+    copy, altered = list_copies(provenance)
+    assert copy.startswith("- SAVEE: 480 of 480 recordings at 16 kHz")
+    assert altered.startswith("- AESDD: 603 of 604 recordings as they were released")

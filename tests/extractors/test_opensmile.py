@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pytest
 import torch
 
 from serab_lib.extractors.opensmile import OpenSmile
@@ -15,10 +16,11 @@ def test_full_scale_does_not_click() -> None:
     assert ((first - second).abs() <= 0.05 * first.abs() + 1.0).float().mean() > 0.99
 
 
-def test_names_and_order_are_those_of_compare_2016() -> None:
+@pytest.mark.parametrize("name", ["ComParE_2016", "eGeMAPSv02"])
+def test_names_and_order_are_those_of_the_feature_set(name: str) -> None:
     import opensmile
 
-    smile = opensmile.Smile(opensmile.FeatureSet.ComParE_2016, opensmile.FeatureLevel.Functionals)
+    smile = opensmile.Smile(getattr(opensmile.FeatureSet, name), opensmile.FeatureLevel.Functionals)
     noise = 0.1 * torch.randn(16_000, generator=torch.Generator().manual_seed(0))
     expected = torch.from_numpy(smile.process_signal(noise.numpy(), 16_000).to_numpy()[0].copy())
-    torch.testing.assert_close(OpenSmile().embed([noise])[0], expected, rtol=0, atol=0, equal_nan=True)
+    torch.testing.assert_close(OpenSmile(name).embed([noise])[0], expected, rtol=0, atol=0, equal_nan=True)

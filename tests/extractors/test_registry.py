@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import importlib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
-from making import make_cvt_state, write_checkpoint
+from making import make_byol_state, make_cvt_state, write_checkpoint
 
 from serab_lib.checkpoints import CHECKPOINTS, CheckpointError
 from serab_lib.errors import UnknownNameError
 from serab_lib.extractors.base import Extractor
-from serab_lib.extractors.registry import EXTRACTORS, Entry, get_entry, load_extractor
+from serab_lib.extractors.byol import draw_weights
+from serab_lib.extractors.registry import EXTRACTORS, Entry, get_entry, identify, load_extractor
 from serab_lib.paper import read_accuracies
 
 ENTRIES = list(EXTRACTORS.values())
@@ -84,6 +86,34 @@ def test_no_input_is_changed(built: tuple[Entry, Extractor]) -> None:
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
 def test_paper_rows_exist(entry: Entry) -> None:
     assert entry.paper_row is None or entry.paper_row in read_accuracies().index
+
+
+def test_identities_tell_extractors_versions_and_weights_apart() -> None:
+    identities = [identify(entry, "a") for entry in ENTRIES]
+    same_network = ("byol-s-cvt-512", "byol-s-cvt-2048")
+    assert len(set(identities)) == len(identities), same_network
+    entry = EXTRACTORS["wavlm-large"]
+    others = [replace(entry, version=2), replace(entry, options={**entry.options, "layer": 3})]
+    assert len({identify(each, "a") for each in (entry, *others)} | {identify(entry, "b")}) == 4
+
+
+def test_a_checkpoint_counts_by_what_it_holds(byol_checkpoint: Path, tmp_path: Path) -> None:
+    other = tmp_path / "folder" / "another name.pth"
+    other.parent.mkdir()
+    other.write_bytes(byol_checkpoint.read_bytes())
+    first, second = (load_extractor(f"path:{path}").fingerprint for path in (byol_checkpoint, other))
+    assert first == second
+    torch.save(make_byol_state(seed=1), other)
+    assert load_extractor(f"path:{other}").fingerprint != first
+
+
+def test_the_random_encoder_is_one_for_all() -> None:
+    """Whatever was drawn before, and on every version of torch that is tested."""
+    torch.manual_seed(1)
+    state = draw_weights(512, EXTRACTORS["byol-random-512"].options["seed"])
+    assert state["features.0.weight"].flatten()[:3].tolist() == pytest.approx([0.2548, 0.2767, -0.0782], abs=1e-4)
+    assert state["fc.3.weight"].flatten()[-3:].tolist() == pytest.approx([-0.0225, -0.0081, -0.0052], abs=1e-4)
+    assert torch.randn(1) == torch.randn(1, generator=torch.Generator().manual_seed(1))
 
 
 def test_families_left_out_here_have_tests_of_their_own() -> None:

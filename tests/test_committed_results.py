@@ -1,0 +1,63 @@
+"""The results that come with the repository: whole, undamaged, and what the predictions beside them say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from serab_lib.evaluation.metrics import accuracy, unweighted_average_recall
+from serab_lib.file_lists import list_utterances
+from serab_lib.results import CELL_KEY, Results
+from serab_lib.splits import split
+from serab_lib.tasks import get_task
+
+RESULTS = Results(Path(__file__).resolve().parents[1] / "results")
+CELLS = RESULTS.read_cells()
+KEYS = list(CELLS[CELL_KEY].drop_duplicates().itertuples(index=False, name=None))
+
+
+def test_the_cells_are_those_that_were_to_be_measured() -> None:
+    models = {"opensmile", "egemaps", "yamnet", "byol-s-512", "logmel-stats", "byol-random-512"}
+    tasks, protocols = {"AES", "EMB", "EMV", "RAV"}, {"released", "described"}
+    assert set(KEYS) == {(task, model, protocol) for task in tasks for model in models for protocol in protocols}
+    assert RESULTS.find_damaged() == {}
+    assert set(RESULTS.read_provenance()) == {"/".join(key) for key in KEYS}
+
+
+@pytest.mark.parametrize("key", KEYS, ids="-".join)
+def test_a_cell_is_whole_and_follows_from_its_predictions(key: tuple[str, str, str]) -> None:
+    code, _, protocol = key
+    rows = CELLS[(CELLS[CELL_KEY] == list(key)).all(axis=1)].set_index("classifier")
+    assert list(rows.index) == ["LDA", "LR", "QDA", "RF", "SVC"] and rows["selected"].sum() == 1
+    assert rows["complete"].all() and rows["search"].all() and not rows["synthetic"].any()
+    predictions = RESULTS.read_predictions(*key)
+    task = get_task(code)
+    parts = split(list_utterances(task), task, protocol)
+    test = parts[parts["part"] == "test"].set_index("stem")
+    assert sorted(predictions["stem"]) == sorted(test.index)
+    truth = predictions["emotion"].to_numpy(dtype=str)
+    assert (test.loc[predictions["stem"], "emotion"].to_numpy() == truth).all()
+    for name, row in rows.iterrows():
+        predicted = predictions[name].to_numpy(dtype=str)
+        assert accuracy(truth, predicted) == pytest.approx(row["test_accuracy"], abs=1e-6)
+        assert unweighted_average_recall(truth, predicted) == pytest.approx(row["test_uar"], abs=1e-6)
+    column = "test_accuracy" if protocol == "released" else "validation_accuracy"
+    assert rows.loc[rows["selected"], column].item() == rows[column].max()
+    counts = parts["part"].value_counts()
+    assert (rows[[f"n_{part}" for part in counts.index]] == counts.to_numpy()).all(axis=None)
+
+
+def test_every_recording_is_an_original() -> None:
+    assert (CELLS["n_originals"] == CELLS[["n_train", "n_validation", "n_test"]].sum(axis=1)).all()
+    assert all(origin["n_originals"] == origin["n_utterances"] for origin in RESULTS.read_provenance().values())
+
+
+def test_each_cell_says_what_made_it() -> None:
+    for key, origin in RESULTS.read_provenance().items():
+        assert origin["commit"] and "dirty" not in origin["commit"], key
+        assert origin["extractor"] and origin["inputs"] and origin["data"]
+        assert not origin["unusable_files"] and not origin["missing"]
+    used = pd.DataFrame(RESULTS.read_provenance()).T
+    assert used["data"].nunique() == 4, "one content for each corpus, whatever the model"

@@ -1,0 +1,266 @@
+"""Recordings known by content: what was released, what was done to a copy, and who decides between two of one name."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import soundfile
+
+from serab_lib import check, corpus, manifests
+from serab_lib.benchmark import Settings, run_grid
+from serab_lib.check import check_corpus, summarise
+from serab_lib.corpus import find_corpus
+from serab_lib.errors import SerabError
+from serab_lib.manifests import hash_samples, read_content
+from serab_lib.results import Results
+from serab_lib.tasks import TASKS
+
+RATE_HZ = 48_000
+STEMS = [f"{speaker}_{emotion}01" for speaker in ("DC", "JE", "JK", "KL") for emotion in ("a", "n", "sa")]
+
+
+def write_voice(path: Path, seed: int, *, seconds: float = 1.5, rate: int = RATE_HZ, **options) -> np.ndarray:
+    """A buzz with noise, loud from its first sample to its last."""
+    time = np.arange(int(seconds * rate)) / rate
+    signal = 0.2 * np.sign(np.sin(2 * np.pi * (100 + 10 * seed) * time))
+    signal += np.random.default_rng(seed).uniform(-0.05, 0.05, len(time))
+    soundfile.write(path, signal, rate, **options)
+    return signal
+
+
+@pytest.fixture
+def released(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A SAVEE of twelve utterances, with a list of what they hold."""
+    root = tmp_path / "savee"
+    root.mkdir()
+    rows = []
+    for seed, stem in enumerate(STEMS):
+        path = root / f"{stem}.wav"
+        signal = write_voice(path, seed)
+        pcm = hashlib.md5(soundfile.read(path, dtype="int16")[0].tobytes()).hexdigest()
+        sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+        rows.append((path.name, stem[:2], "any", str(len(signal) / RATE_HZ), str(RATE_HZ), sha256, pcm))
+    columns = ["file", "speaker", "emotion", "duration_s", "sample_rate", "sha256", "pcm_md5"]
+    table = pd.DataFrame(rows, columns=columns)
+    manifests.read_content.cache_clear()
+    lists = {"savee.csv": table[columns[:5]], "savee_content.csv": table[["file", "sha256", "pcm_md5"]]}
+    for module in (manifests, corpus, check):
+        monkeypatch.setattr(module, "read_manifest", lists.get)
+    yield root
+    manifests.read_content.cache_clear()
+
+
+def resample(path: Path) -> None:
+    write_voice(path, 0, rate=16_000)
+
+
+def cut(path: Path) -> None:
+    signal, rate = soundfile.read(path)
+    soundfile.write(path, signal[: rate // 2], rate)
+
+
+def pad(path: Path) -> None:
+    signal, rate = soundfile.read(path)
+    soundfile.write(path, np.pad(signal, (rate // 4, rate // 4)), rate)
+
+
+def pass_through_mp3(path: Path) -> None:
+    signal, rate = soundfile.read(path)
+    soundfile.write(path.with_suffix(".mp3"), signal, rate)
+    decoded, _ = soundfile.read(path.with_suffix(".mp3"))
+    path.with_suffix(".mp3").unlink()
+    soundfile.write(path, decoded[: len(signal)], rate)
+
+
+def store_as_mp3(path: Path) -> None:
+    signal, rate = soundfile.read(path)
+    path.unlink()
+    soundfile.write(path.with_suffix(".mp3"), signal, rate)
+
+
+def take_another(path: Path) -> None:
+    path.write_bytes(path.with_name("JE_n01.wav").read_bytes())
+
+
+def record_anew(path: Path) -> None:
+    write_voice(path, 77, seconds=2.0)
+
+
+def resample_and_cut(path: Path) -> None:
+    write_voice(path, 0, seconds=0.7, rate=16_000)
+
+
+@pytest.mark.parametrize(
+    ("alter", "kind", "said"),
+    [
+        (resample, "resampled", "at 16 kHz, released at 48 kHz"),
+        (cut, "cut", "lasts 0.50 s, released with 1.50 s"),
+        (pad, "padded", "lasts 2.00 s, released with 1.50 s, silent at its ends"),
+        (pass_through_mp3, "re-encoded", "other samples"),
+        (store_as_mp3, "lossy", "stored as Mpeg Layer Iii"),
+        (take_another, "other content", "holds what was released as JE_n01"),
+        (record_anew, "other content", "what is more is not silence"),
+        (resample_and_cut, "resampled and cut", "at 16 kHz"),
+    ],
+)
+def test_what_was_done_to_a_copy_is_named(released: Path, alter: Callable[[Path], None], kind: str, said: str) -> None:
+    alter(released / "DC_a01.wav")
+    report = check_corpus("SAV", released.parent)
+    assert (report.n_originals, report.n_utterances) == (len(STEMS) - 1, len(STEMS))
+    (problem,) = [each for each in report.problems if each.kind != "duplicated"]
+    assert problem.kind == kind and said in problem.consequence and problem.affects_result
+
+
+@pytest.mark.parametrize("rewrite", [{"subtype": "PCM_16", "format": "FLAC"}, {"subtype": "PCM_16", "format": "WAVEX"}])
+def test_an_original_is_known_in_any_lossless_container(released: Path, rewrite: dict[str, str]) -> None:
+    path = released / "DC_a01.wav"
+    signal, rate = soundfile.read(path, dtype="int16")
+    path.unlink()
+    suffix = ".flac" if rewrite["format"] == "FLAC" else ".wav"
+    soundfile.write(path.with_suffix(suffix), signal, rate, **rewrite)
+    report = check_corpus("SAV", released.parent)
+    assert report.problems == () and report.n_originals == len(STEMS)
+
+
+def test_a_damaged_copy_is_said_to_be_damaged_alone(released: Path) -> None:
+    path = released / "DC_a01.wav"
+    path.write_bytes(path.read_bytes()[:50_000])
+    (problem,) = check_corpus("SAV", released.parent).problems
+    assert problem.kind == "cut off"
+
+
+def test_one_line_a_kind(released: Path) -> None:
+    for path in released.glob("J*"):
+        resample(path)
+    store_as_mp3(released / "DC_a01.wav")
+    lines = summarise(each for each in check_corpus("SAV", released.parent).problems if each.kind != "duplicated")
+    assert [line.partition(":")[0] for line in lines] == ["lossy", "resampled"]
+    assert lines[1].startswith("resampled: 6 files, such as JE_a01.wav: at 16 kHz")
+
+
+def test_a_run_counts_originals_in_cells_and_provenance(released: Path, tmp_path: Path) -> None:
+    settings = Settings(data=released.parent, out=tmp_path / "out", cache=tmp_path / "cache", search=False, n_jobs=1)
+    run_grid(["SAV"], ["logmel-stats"], settings)
+    cells = Results(tmp_path / "out").read_cells()
+    assert set(cells["n_originals"]) == {len(STEMS)}
+    resample(released / "DC_a01.wav")
+    summary = run_grid(["SAV"], ["logmel-stats"], settings)
+    assert any(f"{len(STEMS) - 1} of {len(STEMS)} recordings are as they were released" in w for w in summary.warnings)
+    assert set(Results(tmp_path / "out").read_cells()["n_originals"]) == {len(STEMS) - 1}
+    (origin,) = Results(tmp_path / "out").read_provenance().values()
+    assert origin["n_originals"] == len(STEMS) - 1 and "sample_rates_hz" not in origin
+
+
+def test_where_no_list_is_nothing_is_counted(tone_corpus: Path, tmp_path: Path) -> None:
+    settings = Settings(data=tone_corpus, out=tmp_path / "out", cache=tmp_path / "cache", search=False, n_jobs=1)
+    run_grid(["SAV"], ["logmel-stats"], settings)
+    assert Results(tmp_path / "out").read_cells()["n_originals"].isna().all()
+    assert check_corpus("SAV", tone_corpus).n_originals is None
+
+
+@pytest.mark.parametrize("suffix", [".wav", ".flac"])
+def test_of_two_contents_of_one_name_the_list_decides(released: Path, suffix: str) -> None:
+    """The other one comes first in the alphabet, and in the order of formats."""
+    (released / "aaa").mkdir()
+    write_voice(released / "aaa" / "DC_a01.wav", 99)
+    if suffix == ".flac":
+        signal, rate = soundfile.read(released / "DC_a01.wav", dtype="int16")
+        (released / "DC_a01.wav").unlink()
+        soundfile.write(released / "DC_a01.flac", signal, rate)
+    found = find_corpus("SAV", released.parent)
+    path = found.utterances.set_index("stem").loc["DC_a01", "path"]
+    assert os.path.relpath(path, released) == f"DC_a01{suffix}"
+    (other,) = found.left_out
+    assert other.file == "aaa/DC_a01.wav" and "not what was released under its name" in other.reason
+
+
+def test_where_the_list_cannot_decide_nothing_is_preferred(released: Path, tmp_path: Path) -> None:
+    (released / "aaa").mkdir()
+    write_voice(released / "aaa" / "DC_a01.wav", 99)
+    write_voice(released / "DC_a01.wav", 98)
+    with pytest.raises(
+        SerabError, match=r"different recordings of one name.*DC_a01\.wav and aaa/DC_a01\.wav"
+    ) as caught:
+        find_corpus("SAV", released.parent)
+    assert "move" not in str(caught.value) and "\n" not in str(caught.value)
+    report = check_corpus("SAV", released.parent)
+    assert [(each.kind, each.file) for each in report.problems] == [
+        ("in doubt", "DC_a01.wav"),
+        ("in doubt", "aaa/DC_a01.wav"),
+    ]
+    assert not any("move" in each.consequence for each in report.problems)
+    summary = run_grid(["SAV"], ["logmel-stats"], Settings(data=released.parent, out=tmp_path / "out", search=False))
+    assert not summary.computed and "different recordings of one name" in summary.failures[0]
+
+
+@pytest.fixture
+def emodb(tmp_path: Path) -> Path:
+    """EmoDB 2.0 in small: recordings, their laryngograms under the same names, and names that are new."""
+    root = tmp_path / "emodb"
+    for folder, first in (("wav", 0), ("laryngo", 1_000)):
+        (root / folder).mkdir(parents=True)
+        for number, file in enumerate(manifests.read_manifest("emodb.csv")["file"]):
+            noise = np.random.default_rng(first + number).uniform(-0.1, 0.1, 800)
+            soundfile.write(root / folder / os.path.basename(file), noise, 16_000)
+    for name in ("03a01Fz.wav", "03a01Fzz.wav"):
+        soundfile.write(root / "wav" / name, np.full(800, 0.1), 16_000)
+    return root
+
+
+@pytest.mark.parametrize("suffix", [".wav", ".flac"])
+def test_the_laryngograms_of_emodb_2_are_not_heard(emodb: Path, suffix: str) -> None:
+    if suffix == ".flac":
+        for path in (emodb / "wav").iterdir():
+            soundfile.write(path.with_suffix(".flac"), *soundfile.read(path))
+            path.unlink()
+    found = find_corpus("EMB", emodb.parent)
+    assert found.complete and len(found.utterances) == 535
+    assert {os.path.relpath(path, emodb).split(os.sep)[0] for path in found.utterances["path"]} == {"wav"}
+    assert {each.file: each.kind for each in found.left_out} == {
+        f"wav/03a01Fz{suffix}": "unexpected",
+        f"wav/03a01Fzz{suffix}": "other",
+    }
+
+
+def test_what_is_new_in_emodb_2_is_said_to_be_left_out(emodb: Path) -> None:
+    report = check_corpus("EMB", emodb.parent)
+    left_out = {each.file: each for each in report.problems if each.kind == "extra"}
+    assert set(left_out) == {"wav/03a01Fz.wav", "wav/03a01Fzz.wav"}
+    assert not any(each.affects_result for each in left_out.values())
+    assert report.n_originals == 0, "noise is not what was released"
+
+
+def test_laryngograms_alone_are_refused(emodb: Path) -> None:
+    shutil.rmtree(emodb / "wav")
+    with pytest.raises(SerabError, match="nothing but laryngo, which the task does not use"):
+        find_corpus("EMB", emodb.parent)
+
+
+@pytest.mark.parametrize("name", ["aesdd", "cremad", "emodb", "emovo", "ravdess"])
+def test_the_content_lists_name_what_the_lists_of_files_name(name: str) -> None:
+    content, task = read_content(name), next(task for task in TASKS.values() if task.name == name)
+    stems = {os.path.splitext(os.path.basename(file))[0] for file in manifests.read_manifest(f"{name}.csv")["file"]}
+    assert set(content.sha256) == stems >= set(content.samples)
+    assert all(len(value) == 64 for value in content.sha256.values())
+    assert all(len(value) == 32 for value in content.samples.values())
+    assert set(content.samples) == (set() if name in ("aesdd", "cremad") else stems)
+    assert all(task.parse(stem) for stem in stems)
+
+
+def test_samples_are_hashed_alike_in_wav_and_flac(tmp_path: Path) -> None:
+    for channels in (1, 2):
+        noise = np.random.default_rng(channels).integers(-3000, 3000, (4_000, channels)).astype(np.int16)
+        for name in ("a.wav", "a.flac"):
+            soundfile.write(tmp_path / name, noise, 48_000, subtype="PCM_16")
+        expected = hashlib.md5(noise.astype("<i2").tobytes()).hexdigest()
+        assert hash_samples(tmp_path / "a.wav") == hash_samples(tmp_path / "a.flac") == expected
+    soundfile.write(tmp_path / "b.wav", noise / 32768, 48_000, subtype="FLOAT")
+    (tmp_path / "c.wav").write_text("no audio")
+    assert hash_samples(tmp_path / "b.wav") == hash_samples(tmp_path / "c.wav") == ""
