@@ -99,6 +99,42 @@ def paired_bootstrap(
     return float(low), float(high)
 
 
+def read_right(results: Results, task: str, protocol: str, *, models: Iterable[str] | None = None) -> pd.DataFrame:
+    """Read which test utterances each model gets right with the classifier that its cell reports.
+
+    Parameters
+    ----------
+    results : Results
+    task, protocol : str
+    models : iterable of str, optional
+        All that are there by default.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per utterance, by `stem` and `speaker`; one column of bool per model.
+
+    Raises
+    ------
+    SerabError
+        If there are fewer than two models, or if their test parts differ.
+    """
+    cells = results.read_cells()
+    own = cells[(cells["task"] == task) & (cells["protocol"] == protocol) & cells["selected"].astype(bool)]
+    chosen = own.set_index("model")["classifier"]
+    chosen = chosen if models is None else chosen[[model for model in models if model in chosen]]
+    if len(chosen) < 2:
+        raise SerabError(f"{len(chosen)} model with {task}, {protocol} in {results.folder}: two are needed to compare")
+    right = {}
+    for model, classifier in chosen.items():
+        table = results.read_predictions(task, model, protocol).set_index(["stem", "speaker"]).sort_index()
+        right[model] = table[classifier] == table["emotion"]
+    first = next(iter(right.values()))
+    if any(not each.index.equals(first.index) for each in right.values()):
+        raise SerabError(f"{task}, {protocol}: models were tested on different utterances: run them on the same files")
+    return pd.DataFrame(right)
+
+
 def compare_models(
     results: Results,
     task: str,
@@ -133,27 +169,16 @@ def compare_models(
     SerabError
         If there are fewer than two models, if their test parts differ, or if statsmodels is not installed.
     """
-    cells = results.read_cells()
-    own = cells[(cells["task"] == task) & (cells["protocol"] == protocol) & cells["selected"].astype(bool)]
-    chosen = own.set_index("model")["classifier"]
-    chosen = chosen if models is None else chosen[[model for model in models if model in chosen]]
-    if len(chosen) < 2:
-        raise SerabError(f"{len(chosen)} model with {task}, {protocol} in {results.folder}: two are needed to compare")
-    tables = {
-        model: results.read_predictions(task, model, protocol).set_index("stem").sort_index() for model in chosen.index
-    }
-    first = next(iter(tables.values()))
-    if any(list(table.index) != list(first.index) for table in tables.values()):
-        raise SerabError(f"{task}, {protocol}: models were tested on different utterances: run them on the same files")
-    right = {model: (table[chosen[model]] == table["emotion"]).to_numpy() for model, table in tables.items()}
+    right = read_right(results, task, protocol, models=models)
     rng = np.random.default_rng(rng)
     order = sorted(right, key=lambda model: -right[model].mean())
+    speakers = right.index.get_level_values("speaker").tolist()
     rows = []
     for one, other in combinations(order, 2):
-        a, b = right[one], right[other]
+        a, b = right[one].to_numpy(), right[other].to_numpy()
         own_rng = {"n_draws": n_draws, "rng": rng}
         low, high = paired_bootstrap(a, b, **own_rng)
-        low_speakers, high_speakers = paired_bootstrap(a, b, clusters=first["speaker"].tolist(), **own_rng)
+        low_speakers, high_speakers = paired_bootstrap(a, b, clusters=speakers, **own_rng)
         only = int((a & ~b).sum()), int((b & ~a).sum())
         row = {"accuracy_first": a.mean(), "accuracy_second": b.mean(), "difference": a.mean() - b.mean()}
         row |= {"low": low, "high": high, "low_speakers": low_speakers, "high_speakers": high_speakers}
