@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -55,8 +56,9 @@ class Finding:
         return dataclasses.asdict(self) | {"values": known}
 
     def as_paragraph(self) -> str:
-        """Give the finding as one paragraph of plain text."""
-        return " ".join((self.says, self.does, self.evidence, self.consequence, f"Confidence: {self.confidence}."))
+        """Give the finding as one paragraph of plain text, links by their texts alone."""
+        parts = (self.says, self.does, self.evidence, self.consequence, f"Confidence: {self.confidence}.")
+        return re.sub(r"\[([^]]+)\]\(\S+?\)", r"\1", " ".join(parts))
 
     def as_text(self, *, width: int = 100) -> str:
         """Give title and paragraph, wrapped."""

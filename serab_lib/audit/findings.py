@@ -8,6 +8,7 @@ import pandas as pd
 
 from serab_lib.audit.corpus_findings import find_narrow_test_parts, find_rare, find_twice_recorded
 from serab_lib.audit.finding import CONFIDENCES, Finding
+from serab_lib.audit.model_findings import find_recipe, find_window
 from serab_lib.audit.procedure_findings import (
     find_class_order,
     find_crops,
@@ -22,6 +23,7 @@ from serab_lib.audit.table_findings import find_durations, find_means, find_para
 __all__ = ["CONFIDENCES", "FINDERS", "Finding", "Procedure", "Sources", "audit", "probe_release", "tabulate_findings"]
 
 FINDERS = (
+    find_window,
     find_shared_speakers,
     find_left_out_classes,
     find_file_counts,
@@ -31,6 +33,7 @@ FINDERS = (
     find_means,
     find_durations,
     find_parameters,
+    find_recipe,
     find_crops,
     find_full_scale,
     find_twice_recorded,

@@ -16,6 +16,7 @@ from serab_lib.audit.corpora import hash_audio, is_transductive, read_digests, w
 from serab_lib.audit.denominators import compare_readings, list_readings, recover_sizes
 from serab_lib.audit.kept import no_rows, read_kept
 from serab_lib.audit.speakers import compare_speakers, describe_normalisation
+from serab_lib.audit.windows import read_windows
 from serab_lib.corpus import find_corpus, find_data
 from serab_lib.evaluation.protocol import select
 from serab_lib.extractors.registry import EXTRACTORS
@@ -41,6 +42,10 @@ class Procedure:
         Whether pre-training crops begin at random places of a clip.
     keeps_full_scale : bool
         Whether openSMILE receives samples of full scale as they are.
+    hears_as_trained : bool
+        Whether every model is evaluated through the window that it was trained with.
+    same_recipe : bool
+        Whether BYOL-S was trained as BYOL-A was, but for the data.
     """
 
     selects_on: str = "validation"
@@ -48,6 +53,8 @@ class Procedure:
     fixed_class_order: bool = True
     crops_anywhere: bool = True
     keeps_full_scale: bool = True
+    hears_as_trained: bool = True
+    same_recipe: bool = True
 
 
 def place_crop(n_samples: int, n_crop: int, rng: np.random.Generator, *, reversed_sign: bool = False) -> int:
@@ -80,8 +87,8 @@ def probe_release(*, rng: np.random.Generator | int = 0) -> Procedure:
     Returns
     -------
     Procedure
-        All but `fixed_class_order` is tried; that the release's loader of IEM4 numbers its classes in the order of a
-        Python set of strings can only be read in its code.
+        All but two are tried. `same_recipe`, and that the release's loader of IEM4 numbers its classes in the order of
+        a Python set of strings, can only be read in its code.
     """
     rng = np.random.default_rng(rng)
     scores = pd.DataFrame(
@@ -94,6 +101,8 @@ def probe_release(*, rng: np.random.Generator | int = 0) -> Procedure:
         fixed_class_order=False,
         crops_anywhere=len(starts) > 1,
         keeps_full_scale=bool(wrap_full_scale([32767])[0] > 0),
+        hears_as_trained=all(entry.under("released") == entry for entry in EXTRACTORS.values()),
+        same_recipe=False,
     )
 
 
@@ -125,6 +134,8 @@ class Sources:
         What `benchmarks/speaker_leak.py` measured; may be empty.
     roundings : pandas.DataFrame
         What `benchmarks/rounding.py` measured; may be empty.
+    windows : pandas.DataFrame
+        As from `serab_lib.audit.windows.read_windows`; may be empty.
     embeddings : mapping
         (task code, model) to one row per utterance of `utterances`; may be empty.
     n_draws : int
@@ -146,6 +157,7 @@ class Sources:
     orders: pd.DataFrame = field(default_factory=no_rows)
     leaks: pd.DataFrame = field(default_factory=no_rows)
     roundings: pd.DataFrame = field(default_factory=no_rows)
+    windows: pd.DataFrame = field(default_factory=no_rows)
     embeddings: Mapping[tuple[str, str], np.ndarray] = field(default_factory=dict)
     n_draws: int = 10_000
     seed: int = 0
@@ -239,4 +251,5 @@ def _read_measured(results: Results) -> dict[str, pd.DataFrame]:
         "orders": read_kept(results, "label_order"),
         "leaks": read_kept(results, "speaker_leak"),
         "roundings": read_kept(results, "rounding"),
+        "windows": read_windows(results),
     }

@@ -101,6 +101,8 @@ PLANTS = {
     "class-order": lambda: make_sources(procedure=Procedure(fixed_class_order=False)),
     "training-crops": lambda: make_sources(procedure=Procedure(crops_anywhere=False)),
     "full-scale-click": lambda: make_sources(procedure=Procedure(keeps_full_scale=False)),
+    "byol-a-window": lambda: make_sources(procedure=Procedure(hears_as_trained=False)),
+    "training-recipe": lambda: make_sources(procedure=Procedure(same_recipe=False)),
 }
 
 
@@ -210,7 +212,13 @@ def test_the_other_findings_of_the_paper(findings: dict[str, Finding]) -> None:
 
 def test_the_release_is_tried_out() -> None:
     assert probe_release() == Procedure(
-        selects_on="test", transductive=True, fixed_class_order=False, crops_anywhere=False, keeps_full_scale=False
+        selects_on="test",
+        transductive=True,
+        fixed_class_order=False,
+        crops_anywhere=False,
+        keeps_full_scale=False,
+        hears_as_trained=False,
+        same_recipe=False,
     )
 
 
@@ -219,6 +227,7 @@ def test_findings_are_complete_and_ready_for_json(findings: dict[str, Finding]) 
         assert finding.confidence in CONFIDENCES
         assert all(getattr(finding, name).endswith(".") for name in ("says", "does", "evidence", "consequence"))
         assert "nan" not in finding.as_paragraph().lower().split()
+        assert "https://" not in finding.as_paragraph()
         assert finding.title in finding.as_text()
         json.dumps(finding.as_dict(), default=lambda value: value.item(), allow_nan=False)
 
