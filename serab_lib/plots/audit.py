@@ -1,4 +1,4 @@
-"""Figures of the audit: test sizes, shared voices, selection on test, speaker leaks."""
+"""Figures of the audit: test sizes, shared voices, selection on test, speaker leaks, two windows."""
 
 from __future__ import annotations
 
@@ -237,4 +237,47 @@ def plot_measured_leak(tables: dict[str, pd.DataFrame]) -> Figure:
         axes.grid(axis="x", visible=False)
     figure.supxlabel("test speakers in training", fontsize=10)
     panels[0][0].set_ylabel("accuracy on test (%)")
+    return figure
+
+
+_WINDOW_SERIES = {
+    "window_400": ("BYOL-A, window 400 (the release)", "o", PALETTE[1], True),
+    "window_1024": ("BYOL-A, window 1,024 (NTT's)", "s", PALETTE[0], True),
+    "own_statistics": ("BYOL-A, 1,024 with its own statistics", "s", PALETTE[0], False),
+    "byol_s_printed": ("BYOL-S 512, printed", "D", PAPER_COLOUR, True),
+    "byol_s_measured": ("BYOL-S 512, measured here", "D", PAPER_COLOUR, False),
+}
+
+
+def plot_windows(table: pd.DataFrame) -> Figure:
+    """Draw how far BYOL-A 512 through either window, and BYOL-S 512, are from the printed BYOL-A 512.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        As from `serab_lib.audit.windows.compare_windows`.
+
+    Returns
+    -------
+    Figure
+        One row per task, with the printed accuracy of BYOL-A beside its name, and one for their mean.
+    """
+    series = [name for name in _WINDOW_SERIES if name in table]
+    figure, axes = new_figure(height=0.19 * len(series) * len(table) + 1.4)
+    axes.axvline(0, color="0.2", linewidth=1.5, linestyle="--", label="BYOL-A 512, printed")
+    for lane, name in enumerate(series):
+        label, marker, colour, filled = _WINDOW_SERIES[name]
+        y = np.arange(len(table)) + 0.16 * (lane - (len(series) - 1) / 2)
+        points = table[name] - table["printed"]
+        axes.hlines(y, 0, points, color=colour, linewidth=1.5, alpha=0.6)
+        axes.plot(
+            points, y, marker, markersize=7, color=colour, mfc=colour if filled else "white", mew=1.6, label=label
+        )
+    axes.axhline(len(table) - 1.5, color="0.6", linewidth=0.8)
+    axes.set_yticks(range(len(table)), [f"{name}\n{value:.1f}" for name, value in table["printed"].items()])
+    axes.set_ylim(len(table) - 0.5, -0.5)
+    axes.grid(axis="y", visible=False)
+    axes.set_xlabel("accuracy on test minus the printed accuracy of BYOL-A 512 (points)")
+    axes.set_ylabel("task, and printed accuracy (%)")
+    put_legend_above(figure, axes=axes, n_columns=2)
     return figure

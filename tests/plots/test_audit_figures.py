@@ -73,6 +73,11 @@ def draw_rounding() -> Figure:
     return fragility.plot_rounding(reported, printed={"b": 77.3})
 
 
+def draw_windows() -> Figure:
+    names = ("window_400", "window_1024", "own_statistics", "printed", "byol_s_printed", "byol_s_measured")
+    return audit.plot_windows(pd.DataFrame(70.0 + np.eye(3, 6), index=["AES", "RAV", "mean"], columns=names))
+
+
 def confusions() -> pd.DataFrame:
     return pd.DataFrame(np.eye(4) + 1, list("abcd"), list("abcd"))
 
@@ -91,6 +96,7 @@ FIGURES: dict[str, Callable[[], Figure]] = {
     ),
     "label order": draw_label_order,
     "rounding": draw_rounding,
+    "windows": draw_windows,
     "intervals": lambda: statistics.plot_intervals(intervals_of_table(paper().accuracies, paper().sizes)),
     "bold": lambda: statistics.plot_bold(compare_bold(paper().accuracies, paper().sizes)),
     "critical difference": lambda: statistics.plot_critical_difference(compare_ranks(paper().grid)),
