@@ -40,9 +40,9 @@ class Problem:
     ----------
     kind : str
         ``missing``, ``extra``, ``in doubt``, ``undecodable``, ``cut off``, ``empty``, ``silent``, ``duplicated``,
-        ``duration``, ``sample rate`` or ``changed``. Where the content of the released recordings is known, what was done to one
-        that is not as released: ``other content``, ``re-encoded``, or one or more of ``lossy``, ``resampled``, ``cut``
-        and ``padded``, joined by " and ".
+        ``duration``, ``sample rate`` or ``changed``. Where the content of the released recordings is known, also what
+        was done to one that is not as released: ``other content``, ``re-encoded``, or one or more of ``lossy``,
+        ``resampled``, ``cut`` and ``padded``, joined by " and ".
     file : str
         The file below the corpus's folder, the stem of one that is missing, or the folder where it concerns many.
     consequence : str

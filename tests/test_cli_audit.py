@@ -47,7 +47,7 @@ def test_json_has_findings_and_tables() -> None:
 
 @pytest.mark.usefixtures("few_finders")
 def test_results_are_measured(tmp_path: Path) -> None:
-    row = "RAV,m,released,{},0.7,{},0.5,{},840,300,300,{{}},1.0,True,True,False"
+    row = "RAV,m,released,{},0.7,{},0.5,{},840,300,300,{{}},1.0,True,True,1440,False"
     lines = [",".join(COLUMNS), row.format("LDA", 0.6, False), row.format("SVC", 0.65, True)]
     (tmp_path / "cells.csv").write_text("\n".join(lines))
     code, output = run("--results", str(tmp_path))
