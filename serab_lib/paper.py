@@ -20,10 +20,37 @@ def read_datasets() -> pd.DataFrame:
 
 
 def read_models() -> pd.DataFrame:
-    """Table 2: one row per baseline, with parameters in millions and embedding size."""
+    """Table 2: one row per baseline, with its row of table 3, parameters in millions and embedding size."""
     return _read("table2_models.csv")
 
 
 def read_accuracies() -> pd.DataFrame:
     """Table 3: one row per model, one column per task, then UM, WM and GM; percent."""
     return _read("table3_accuracy.csv").set_index("model")
+
+
+def find_counts(printed: float, n: int) -> list[int]:
+    """Find the numbers of right answers that a printed accuracy may stand for.
+
+    Parameters
+    ----------
+    printed : float
+        Percent with one decimal.
+    n : int
+        Size of the test part.
+
+    Returns
+    -------
+    list of int
+        Every k with 100 k / n within 0.05 of the printed value, both ends included: a value exactly between two
+        decimals may have been printed as either. Computed in whole numbers, so no float decides.
+
+    Examples
+    --------
+    >>> find_counts(86.8, 372), find_counts(86.8, 738)
+    ([323], [])
+    """
+    tenths = round(10 * printed)
+    low = -(-(2 * tenths - 1) * n // 2000)
+    high = (2 * tenths + 1) * n // 2000
+    return list(range(max(0, low), min(n, high) + 1))

@@ -6,10 +6,10 @@ To add a corpus, add a record here, or describe your own in a TOML file and read
 from __future__ import annotations
 
 from serab_lib import iemocap
-from serab_lib.errors import SerabError, unknown_name
+from serab_lib.errors import unknown_name
 from serab_lib.task import ParsedName, Task, read_task
 
-__all__ = ["PAPER_TASKS", "TASKS", "ParsedName", "Task", "get_task", "read_task", "register_task"]
+__all__ = ["PAPER_TASKS", "TASKS", "ParsedName", "Task", "get_task", "read_task"]
 
 _NO_LICENCE = "no licence text found: research only, no redistribution"
 
@@ -293,29 +293,3 @@ def get_task(name: str | Task) -> Task:
             return task
     known = [known for task in TASKS.values() for known in (task.code, task.name)]
     raise unknown_name("task", name, known, listing="serab tasks")
-
-
-def register_task(task: Task) -> Task:
-    """Put a corpus of your own among the tasks of this process.
-
-    Parameters
-    ----------
-    task : Task
-        Its code and name must be new.
-
-    Returns
-    -------
-    Task
-        The same record.
-
-    Raises
-    ------
-    SerabError
-        If another task has that code or name.
-    """
-    taken = {known.casefold() for other in TASKS.values() for known in (other.code, other.name)}
-    for new in (task.code, task.name):
-        if new.casefold() in taken:
-            raise SerabError(f"a task {new!r} exists already: choose another code and name")
-    TASKS[task.code] = task
-    return task

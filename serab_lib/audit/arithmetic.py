@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 
 import numpy as np
@@ -235,10 +234,11 @@ def check_parameters(models: pd.DataFrame, n_parameters: Mapping[str, int | None
         prints none or nobody has counted.
     """
     counts = {name: entry.n_parameters for name, entry in EXTRACTORS.items()} if n_parameters is None else n_parameters
+    names = {entry.paper_row: name for name, entry in EXTRACTORS.items()}
     rows = []
     for _, row in models.iterrows():
-        name = find_extractor(row["model"], int(row["embedding_size"]))
-        printed, counted = float(row["parameters_millions"]), counts.get(name or "")
+        name = names[row["row"]]
+        printed, counted = float(row["parameters_millions"]), counts.get(name)
         known = counted is not None and not np.isnan(printed)
         rows.append(
             {
@@ -251,16 +251,3 @@ def check_parameters(models: pd.DataFrame, n_parameters: Mapping[str, int | None
             }
         )
     return pd.DataFrame(rows)
-
-
-def find_extractor(model: str, embedding_size: int) -> str | None:
-    """Find the extractor that a row of table 2 describes, by the first word of its name and its size."""
-    for name, entry in EXTRACTORS.items():
-        if entry.paper_row and entry.embedding_size == embedding_size:
-            if _first_word(entry.paper_row) == _first_word(model):
-                return name
-    return None
-
-
-def _first_word(text: str) -> str:
-    return re.split(r"[ ,(]", text)[0]

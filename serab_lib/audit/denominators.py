@@ -22,33 +22,6 @@ LARGEST_TELLING_SIZE = 999
 CHANCE_LIMIT = 0.05
 
 
-def find_counts(printed: float, n: int) -> list[int]:
-    """Find the numbers of right answers that a printed accuracy may stand for.
-
-    Parameters
-    ----------
-    printed : float
-        Percent with one decimal.
-    n : int
-        Size of the test part.
-
-    Returns
-    -------
-    list of int
-        Every k with 100 k / n within 0.05 of the printed value, both ends included: a value exactly between two
-        decimals may have been printed as either. Computed in whole numbers, so no float decides.
-
-    Examples
-    --------
-    >>> find_counts(86.8, 372), find_counts(86.8, 738)
-    ([323], [])
-    """
-    tenths = round(10 * printed)
-    low = -(-(2 * tenths - 1) * n // 2000)
-    high = (2 * tenths + 1) * n // 2000
-    return list(range(max(0, low), min(n, high) + 1))
-
-
 def fit_values(printed: Sequence[float] | np.ndarray, sizes: Sequence[int] | np.ndarray) -> np.ndarray:
     """Tell which printed accuracies can occur with which test sizes.
 

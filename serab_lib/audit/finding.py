@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import math
 import re
-import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -59,10 +58,6 @@ class Finding:
         """Give the finding as one paragraph of plain text, links by their texts alone."""
         parts = (self.says, self.does, self.evidence, self.consequence, f"Confidence: {self.confidence}.")
         return re.sub(r"\[([^]]+)\]\(\S+?\)", r"\1", " ".join(parts))
-
-    def as_text(self, *, width: int = 100) -> str:
-        """Give title and paragraph, wrapped."""
-        return f"{self.title}\n{textwrap.fill(self.as_paragraph(), width)}"
 
 
 def join(items: list[str] | tuple[str, ...], *, last: str = "and") -> str:

@@ -166,25 +166,6 @@ def simulate_leak(
     return pd.concat(tables, ignore_index=True)
 
 
-def summarise_leak(table: pd.DataFrame) -> pd.DataFrame:
-    """Average over the draws, by split and normalisation, in percent.
-
-    Parameters
-    ----------
-    table : pandas.DataFrame
-        As from `simulate_leak` or `compare_protocols`.
-
-    Returns
-    -------
-    pandas.DataFrame
-        `split`, `normalisation`, `accuracy`, `uar` (means, percent), `sd` (of the accuracy over draws and
-        classifiers, points; NaN for one).
-    """
-    grouped = table.groupby(["split", "normalisation"], sort=False)
-    means = 100 * grouped[["accuracy", "uar"]].mean()
-    return means.assign(sd=100 * grouped["accuracy"].std()).reset_index()
-
-
 def measure_leak(
     embeddings: np.ndarray,
     utterances: pd.DataFrame,

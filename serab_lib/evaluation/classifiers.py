@@ -122,7 +122,7 @@ def fit_classifier(
     -----
     As the released ``clf_benchmark.py``: candidates in the order of scikit-learn's ``ParameterGrid``, ties to the
     first. That QDA gives a result at all is explained at
-    `serab_lib.evaluation.discriminant.QuadraticDiscriminant`. Optimisers that stop at their iteration limit do so in
+    `serab_lib.evaluation.quadratic_discriminant`. Optimisers that stop at their iteration limit do so in
     silence; the release only warned.
 
     Examples

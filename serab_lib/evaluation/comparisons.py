@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from itertools import combinations
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
-from serab_lib.audit.denominators import find_counts
 from serab_lib.errors import SerabError
 from serab_lib.evaluation.optional import require
-from serab_lib.results import Results
+from serab_lib.paper import find_counts
+
+if TYPE_CHECKING:
+    from serab_lib.results import Results
 
 ALPHA = 0.05
 

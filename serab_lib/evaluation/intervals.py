@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from serab_lib.audit.denominators import find_counts
 from serab_lib.errors import SerabError
+from serab_lib.paper import find_counts
 
 N_DRAWS = 5_000
 LEVEL = 0.95

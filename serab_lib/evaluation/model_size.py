@@ -6,8 +6,6 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from serab_lib.audit.arithmetic import find_extractor
-from serab_lib.extractors.registry import EXTRACTORS
 from serab_lib.tasks import TASKS
 
 N_DRAWS = 5_000
@@ -35,14 +33,7 @@ def join_sizes(accuracies: pd.DataFrame, models: pd.DataFrame, sizes: pd.Series 
         not follow from its row. With `sizes`, `UM_half_width` too: half of UM's 95 % interval, from the binomial
         errors of its tasks, utterances taken for independent.
     """
-    found = {}
-    for row in models.itertuples():
-        extractor = find_extractor(row.model, int(row.embedding_size))
-        if extractor:
-            found[EXTRACTORS[extractor].paper_row] = (row.parameters_millions, int(row.embedding_size))
-    table = accuracies.copy()
-    table["parameters_millions"] = [found.get(model, (np.nan, np.nan))[0] for model in table.index]
-    table["embedding_size"] = [found.get(model, (np.nan, np.nan))[1] for model in table.index]
+    table = accuracies.join(models.set_index("row")[list(PREDICTORS)])
     tasks = [code for code in TASKS if code in table]
     if tasks:
         table["UM"] = table[tasks].mean(axis=1)
@@ -121,32 +112,3 @@ def _spearman_rows(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     a, b = a - a.mean(axis=1, keepdims=True), b - b.mean(axis=1, keepdims=True)
     spread = np.sqrt((a**2).sum(axis=1) * (b**2).sum(axis=1))
     return np.divide((a * b).sum(axis=1), spread, out=np.full(len(a), np.nan), where=spread > 0)
-
-
-def compare_steps(table: pd.DataFrame, outcome: str = "UM") -> pd.DataFrame:
-    """Compare each size of a family with the next larger one, all else being equal.
-
-    Parameters
-    ----------
-    table : pandas.DataFrame
-        As from `join_sizes`.
-    outcome : str
-
-    Returns
-    -------
-    pandas.DataFrame
-        `family`, `smaller`, `larger` (embedding sizes), `difference` (of the outcome, larger minus smaller, points).
-    """
-    rows = []
-    for family, own in table[table["family"] != "other"].groupby("family", sort=False):
-        own = own.sort_values("embedding_size")
-        for (_, small), (_, large) in zip(own.iloc[:-1].iterrows(), own.iloc[1:].iterrows(), strict=True):
-            rows.append(
-                {
-                    "family": family,
-                    "smaller": int(small["embedding_size"]),
-                    "larger": int(large["embedding_size"]),
-                    "difference": float(large[outcome] - small[outcome]),
-                }
-            )
-    return pd.DataFrame(rows, columns=["family", "smaller", "larger", "difference"])

@@ -1,6 +1,19 @@
 """Quadratic discriminant analysis when a class has fewer utterances than there are features.
 
-Current scikit-learn refuses such a class; the versions that the release ran on warned and went on.
+Where scikit-learn's `QuadraticDiscriminantAnalysis` accepts the data, this is the same. Where it raises `LinAlgError`
+(a class without full rank, nearly every cell of the paper's grid), the versions of 2021 warned and went on with the
+directions that the class's samples span; so does this, with three choices that 2021 left to chance or to an exception:
+
+- 2021 kept the directions whose variance is zero but for rounding (a centred class always has one, a repeated recording
+  adds another); at `reg_param=0` they were divided by about 1e-30 and decided everything. Here a direction counts only
+  if its variance exceeds scikit-learn's own rank tolerance, 1e-4 (of the largest variance where that is below 1). With
+  at least as many samples as features and `reg_param > 0` every direction stays: they then span the space and nothing
+  depends on noise.
+- Variances are divided by n, as scikit-learn 1.9 does; 2021 divided by n - 1.
+- A class of one sample, or of equal ones, has no covariance and is never predicted; 2021 raised `ValueError`.
+
+A class with fewer samples than features has no density in the whole space, so the classes are compared in subspaces of
+different sizes. That is how 2021's numbers came about, and why QDA does poorly there.
 """
 
 from __future__ import annotations
@@ -9,9 +22,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted, validate_data
 
 RANK_TOLERANCE = 1e-4
 """Variance up to which a direction does not count for the rank of a class: scikit-learn's `tol`."""
@@ -123,104 +133,3 @@ def _score(spread: ClassSpread, squares: np.ndarray, reg_param: float) -> np.nda
         return np.full(len(squares), np.finfo(float).min)
     distances = squares @ (1.0 / variances)
     return -0.5 * (distances + np.log(variances).sum()) + np.log(spread.prior)
-
-
-class QuadraticDiscriminant(ClassifierMixin, BaseEstimator):
-    """Quadratic discriminant analysis that also takes classes with fewer samples than features.
-
-    Parameters
-    ----------
-    reg_param : float
-        Share of the identity in each class's covariance, 0 to 1.
-
-    Attributes
-    ----------
-    classes_ : np.ndarray, shape (n_classes,)
-        The labels, sorted.
-    spreads_ : list of ClassSpread
-        Mean, variances and principal directions of each.
-
-    Notes
-    -----
-    Where scikit-learn 1.9's ``QuadraticDiscriminantAnalysis`` accepts the data, this is the same. Where it raises
-    ``LinAlgError`` (a class without full rank, nearly every cell of the paper's grid), the versions of 2021 warned
-    and went on with the directions that the class's samples span; so does this, with three choices that 2021 left to
-    chance or to an exception:
-
-    - 2021 kept the directions whose variance is zero but for rounding (a centred class always has one, a repeated
-      recording adds another); at ``reg_param=0`` they were divided by about 1e-30 and decided everything. Here a
-      direction counts only if its variance exceeds scikit-learn's own rank tolerance, 1e-4 (of the largest variance
-      where that is below 1). With at least as many samples as features and ``reg_param > 0`` every direction stays:
-      they then span the space and nothing depends on noise.
-    - Variances are divided by n, as scikit-learn 1.9 does; 2021 divided by n - 1.
-    - A class of one sample, or of equal ones, has no covariance and is never predicted; 2021 raised ``ValueError``.
-
-    A class with fewer samples than features has no density in the whole space, so the classes are compared in
-    subspaces of different sizes. That is how 2021's numbers came about, and why QDA does poorly there.
-    """
-
-    def __init__(self, *, reg_param: float = 0.0) -> None:
-        self.reg_param = reg_param
-
-    def fit(self, X: np.ndarray, y: np.ndarray) -> QuadraticDiscriminant:
-        """Find each class's mean and principal directions.
-
-        Parameters
-        ----------
-        X : np.ndarray, shape (n_samples, n_features)
-            Embeddings.
-        y : np.ndarray, shape (n_samples,)
-            Labels.
-
-        Returns
-        -------
-        QuadraticDiscriminant
-            Itself, fitted.
-
-        Raises
-        ------
-        ValueError
-            Fewer than two classes.
-        """
-        X, y = validate_data(self, X, y, dtype=np.float64)
-        check_classification_targets(y)
-        self.classes_ = np.unique(y)
-        if len(self.classes_) < 2:
-            raise ValueError(f"got {len(self.classes_)} class in {len(y)} samples: needs at least 2")
-        self.spreads_ = list(iterate_spreads(X, y))
-        return self
-
-    def decision_function(self, X: np.ndarray) -> np.ndarray:
-        """Log posteriors up to a constant.
-
-        Parameters
-        ----------
-        X : np.ndarray, shape (n_samples, n_features)
-            Embeddings.
-
-        Returns
-        -------
-        np.ndarray, shape (n_samples, n_classes), or (n_samples,) with two classes
-            Log posteriors; with two classes the difference, positive for the second.
-        """
-        check_is_fitted(self)
-        X = validate_data(self, X, dtype=np.float64, reset=False)
-        scores = compute_log_posteriors(self.spreads_, X, [self.reg_param])[0]
-        return scores[:, 1] - scores[:, 0] if len(self.classes_) == 2 else scores
-
-    def predict(self, X: np.ndarray) -> np.ndarray:
-        """Most probable labels.
-
-        Parameters
-        ----------
-        X : np.ndarray, shape (n_samples, n_features)
-            Embeddings.
-
-        Returns
-        -------
-        np.ndarray, shape (n_samples,)
-            Labels.
-        """
-        scores = self.decision_function(X)
-        winners = (scores > 0).astype(int) if scores.ndim == 1 else scores.argmax(axis=1)
-        return self.classes_[winners]

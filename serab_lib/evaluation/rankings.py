@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import combinations, pairwise
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -39,10 +39,6 @@ class RankComparison:
     critical_difference: float
     n_tasks: int
     alpha: float
-
-    def list_indistinguishable(self) -> list[tuple[str, str]]:
-        """List the pairs whose ranks cannot be told apart."""
-        return [pair for pair in combinations(self.ranks.index, 2) if self.p_pairs.loc[pair] >= self.alpha]
 
 
 def compare_ranks(accuracies: pd.DataFrame, *, alpha: float = 0.05) -> RankComparison:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from serab_lib.evaluation.intervals import N_DRAWS, intervals_of_cell, wilson_interval
 from serab_lib.evaluation.metrics import count_confusions, unweighted_average_recall
-from serab_lib.results import CELL_KEY, Results
+
+if TYPE_CHECKING:
+    from serab_lib.results import Results
 
 
 def measure_recalls(predictions: pd.DataFrame, classifier: str) -> pd.DataFrame:
@@ -162,5 +165,5 @@ def _read_cells(results: Results) -> Iterator[tuple[dict[str, str], str, bool, p
     """Each cell's key, the classifier that its protocol reports, whether it is synthetic, and its predictions."""
     cells = results.read_cells()
     for row in cells[cells["selected"].astype(bool)].itertuples():
-        key = {name: getattr(row, name) for name in CELL_KEY}
+        key = {name: getattr(row, name) for name in ("task", "model", "protocol")}
         yield key, row.classifier, bool(row.synthetic), results.read_predictions(*key.values())

@@ -12,7 +12,6 @@ from serab_lib.audit.arithmetic import (
     check_means,
     check_parameters,
     explain_means,
-    find_extractor,
     rank_by_mean,
 )
 from serab_lib.paper import read_accuracies, read_datasets, read_models
@@ -85,9 +84,3 @@ def test_byol_networks_have_the_printed_parameters() -> None:
     assert len(byol) == 9
     assert byol["agrees"].all()
     assert table["extractor"].notna().all()
-
-
-def test_extractors_are_found_by_first_word_and_size() -> None:
-    assert find_extractor("BYOL-S/CvT large", 2048) == "byol-s-cvt-2048"
-    assert find_extractor("BYOL-S", 2048) == "byol-s-2048"
-    assert find_extractor("BYOL-S", 999) is None

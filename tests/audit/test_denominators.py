@@ -10,7 +10,6 @@ import pytest
 
 from serab_lib.audit.denominators import (
     compare_readings,
-    find_counts,
     fit_values,
     list_fitting_sizes,
     list_readings,
@@ -19,7 +18,7 @@ from serab_lib.audit.denominators import (
     simulate_chance,
 )
 from serab_lib.audit.weighted import weigh_sizes
-from serab_lib.paper import read_accuracies
+from serab_lib.paper import find_counts, read_accuracies
 
 TASKS = ["AES", "CAF", "CRE", "EMB", "EMV", "IEM", "RAV", "SAV", "SHE"]
 

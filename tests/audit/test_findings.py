@@ -228,7 +228,6 @@ def test_findings_are_complete_and_ready_for_json(findings: dict[str, Finding]) 
         assert all(getattr(finding, name).endswith(".") for name in ("says", "does", "evidence", "consequence"))
         assert "nan" not in finding.as_paragraph().lower().split()
         assert "https://" not in finding.as_paragraph()
-        assert finding.title in finding.as_text()
         json.dumps(finding.as_dict(), default=lambda value: value.item(), allow_nan=False)
 
 
