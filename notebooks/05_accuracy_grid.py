@@ -122,6 +122,9 @@ if not workspace.synthetic:
         sortable=True,
         index=False,
     )
+
+# %% tags=["hide-input", "real"]
+if not workspace.synthetic:
     measured_here = beside.dropna(subset="difference")
     distances = measured_here["difference"].abs().groupby(measured_here["model"]).mean()
     record(
