@@ -2,7 +2,8 @@
 
     python benchmarks/label_order.py --data DIR --weights DIR [--results results] [--n-orders 1000]
 
-Writes one row per random order of RAVDESS's classes, with BYOL-S 512, to RESULTS/audit/label_order.csv.
+Writes one row per order of RAVDESS's classes, with BYOL-S 512, to RESULTS/audit/label_order.csv: the release's order
+first, random ones after it.
 """
 
 from __future__ import annotations
@@ -36,7 +37,13 @@ def main() -> None:
     corpus = find_corpus(TASK, options.data)
     embeddings = extract_corpus(corpus, load_extractor(MODEL, weights=options.weights))
     parts = split(corpus.utterances, corpus.task, PROTOCOL)
-    orders = measure_label_order(embeddings, parts, n_orders=options.n_orders, other_accuracy=float(others))
+    orders = measure_label_order(
+        embeddings,
+        parts,
+        classes=corpus.task.classes,
+        n_orders=options.n_orders,
+        other_accuracy=float(others),
+    )
     table = orders.assign(task=TASK, model=MODEL, classes=orders["classes"].str.join(" "))
     write_kept(results, "label_order", table)
     print(table["released"].describe(), (100 * table["released"]).round(1).value_counts(normalize=True).head(8))

@@ -2,7 +2,7 @@
 
 With k classes a support vector machine holds k (k - 1) / 2 votes, and a tie goes to the class with the lower number.
 The release numbers the classes in the order of each loader's table; IEM4's in that of a Python set of strings, which
-changes with the hash seed of every run.
+TFDS takes over when it builds the data set and which changes from one build to the next.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ def measure_label_order(
     embeddings: np.ndarray,
     utterances: pd.DataFrame,
     *,
+    classes: Sequence[str] | None = None,
     n_orders: int = 1_000,
     rng: np.random.Generator | int = 0,
     grid: Mapping[str, Sequence[Any]] | None = None,
@@ -40,8 +41,10 @@ def measure_label_order(
         One row per utterance.
     utterances : pandas.DataFrame
         As from `serab_lib.splits.split`: `emotion`, `group` and `part`.
+    classes : sequence of str, optional
+        The order that comes first, such as `Task.classes`, which is the release's; the alphabetical one if None.
     n_orders : int
-        Random orders, besides the alphabetical one, which comes first.
+        Random orders besides.
     rng : numpy.random.Generator or int
         A generator, or a seed.
     grid : mapping, optional
@@ -62,9 +65,10 @@ def measure_label_order(
     each candidate of the grid is fitted once and only the votes are counted anew for every order.
     """
     rng = np.random.default_rng(rng)
-    names = tuple(sorted(set(utterances["emotion"])))
+    present = set(utterances["emotion"])
+    names = tuple(name for name in classes or sorted(present) if name in present)
     X_train, y_train, X_validation, y_validation, X_test = Problem(embeddings, utterances, names).parts()
-    y_test = np.searchsorted(names, utterances.loc[utterances["part"] == "test", "emotion"].to_numpy(dtype=str))
+    y_test = utterances.loc[utterances["part"] == "test", "emotion"].map(names.index).to_numpy()
     candidates = list(ParameterGrid(dict(grid or GRIDS["SVC"])))
     searched = _PairwiseMachines(X_train, y_train, X_validation)
     refitted = _PairwiseMachines(

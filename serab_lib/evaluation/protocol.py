@@ -134,8 +134,8 @@ def evaluate(
     Paper, section on the evaluation; the released `clf_benchmark.py`.
 
     The numbering of the classes matters: with k classes an SVM takes k (k - 1) / 2 votes, and a tie goes to
-    the class with the lower number. On RAVDESS with BYOL-S 512 that alone decides whether validation prefers
-    the linear kernel (70 % on test) or the radial one (77 %).
+    the class with the lower number. On RAVDESS with BYOL-S 512 that alone can decide whether validation prefers
+    the linear kernel or the radial one, points apart on test (`benchmarks/label_order.py`).
     """
     problem = Problem(embeddings, utterances, tuple(classes or sorted(set(utterances["emotion"]))))
     ((_, results),) = evaluate_many([problem], search=search, n_jobs=n_jobs)

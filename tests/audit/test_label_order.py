@@ -44,6 +44,18 @@ def test_the_order_matters_and_the_seed_decides() -> None:
     pd.testing.assert_frame_equal(orders, measure_label_order(embeddings, table, n_orders=60, grid=GRID, rng=1))
 
 
+def test_the_given_order_comes_first_and_the_random_ones_after_it() -> None:
+    embeddings, table = make_cell(3)
+    wanted = ("e2", "e0", "e1")
+    orders = measure_label_order(embeddings, table, classes=(*wanted, "of no utterance"), n_orders=5, grid=GRID)
+    assert orders["classes"].iloc[0] == wanted
+    assert len(orders) == 6 and orders["classes"].nunique() > 1
+    fitted = fit_classifier("SVC", *Problem(embeddings, table, wanted).parts(), grid=GRID)
+    truth = table.loc[table["part"] == "test", "emotion"].to_numpy()
+    right = (np.array(wanted)[fitted.predictions] == truth).mean()
+    assert orders["test_accuracy"].iloc[0] == pytest.approx(right, abs=1 / len(truth))
+
+
 def test_the_release_reports_another_classifier_where_that_is_better() -> None:
     embeddings, table = make_cell()
     orders = measure_label_order(embeddings, table, n_orders=2, grid=GRID, other_accuracy=0.99)
