@@ -110,7 +110,7 @@ show_downloads(
 # The paper's grid has 117 cells. {numref}`tbl-beside` sets the measured ones beside the paper's under `released`,
 # the protocol that follows the authors' code, and says of each other one why it is empty. Sort by *difference* to see
 # where we part, filter by task or model, or take the table with you as CSV. A cell can be some points off without an
-# error on either side: {ref}`last-bit` and {ref}`class-numbers` show how far one moves.
+# error on either side: {ref}`resampler` and {ref}`class-numbers` show how far one moves.
 
 # %% tags=["hide-input", "real"]
 if not workspace.synthetic:

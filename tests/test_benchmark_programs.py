@@ -31,7 +31,6 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 @pytest.mark.parametrize(
     ("program", "options", "remedy"),
     [
-        ("rounding", SMALL, "pass --data DIR"),
         ("speaker_leak", SMALL, "pass --data DIR"),
         ("label_order", [], "serab run --tasks RAV --models byol-s-512"),
     ],
@@ -46,19 +45,7 @@ def test_a_mistake_is_one_line(run, program: str, options: list[str], remedy: st
 def test_an_unknown_model_is_one_line(run, tmp_path: Path) -> None:
     write_savee(tmp_path / "data")
     with pytest.raises(SystemExit, match="error: there is no extractor 'logmel'"):
-        run("rounding", "--tasks", "SAV", "--models", "logmel")
-
-
-def test_rounding_leaves_its_table_and_no_embeddings(run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    write_savee(tmp_path / "data")
-    work = tmp_path / "work"
-    run("rounding", *SMALL, "--n-draws", "1", "--classifiers", "LDA", "--work", str(work))
-    table = read_kept(Results(tmp_path / "results"), "rounding")
-    assert table[["task", "model", "draw", "classifier"]].to_numpy().tolist() == [
-        ["SAV", "logmel-stats", draw, "LDA"] for draw in (0, 1)
-    ]
-    assert not list(work.iterdir())
-    assert "logmel-stats: signal 2 of 2" in capsys.readouterr().out
+        run("speaker_leak", "--tasks", "SAV", "--models", "logmel")
 
 
 def test_speaker_leak_leaves_its_table(run, tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ def read_kept(results: Results, name: str) -> pd.DataFrame:
     results : Results
         The folder that holds `audit/`.
     name : str
-        Of the program and of its table: ``label_order``, ``rounding`` or ``speaker_leak``.
+        Of the program and of its table: ``label_order``, ``resampler`` or ``speaker_leak``.
 
     Returns
     -------

@@ -37,7 +37,7 @@ class Procedure:
     transductive : bool
         Whether a test utterance is normalised with the help of others.
     fixed_class_order : bool
-        Whether the classes of every task are numbered the same way in every run.
+        Whether the classes of every task are numbered the same way in every build of its data set.
     crops_anywhere : bool
         Whether pre-training crops begin at random places of a clip.
     keeps_full_scale : bool
@@ -132,8 +132,8 @@ class Sources:
         What `benchmarks/label_order.py` measured; may be empty.
     leaks : pandas.DataFrame
         What `benchmarks/speaker_leak.py` measured; may be empty.
-    roundings : pandas.DataFrame
-        What `benchmarks/rounding.py` measured; may be empty.
+    resamplers : pandas.DataFrame
+        What `benchmarks/resampler.py` measured; may be empty.
     windows : pandas.DataFrame
         As from `serab_lib.audit.windows.read_windows`; may be empty.
     embeddings : mapping
@@ -156,7 +156,7 @@ class Sources:
     cells: pd.DataFrame = field(default_factory=pd.DataFrame)
     orders: pd.DataFrame = field(default_factory=no_rows)
     leaks: pd.DataFrame = field(default_factory=no_rows)
-    roundings: pd.DataFrame = field(default_factory=no_rows)
+    resamplers: pd.DataFrame = field(default_factory=no_rows)
     windows: pd.DataFrame = field(default_factory=no_rows)
     embeddings: Mapping[tuple[str, str], np.ndarray] = field(default_factory=dict)
     n_draws: int = 10_000
@@ -250,6 +250,6 @@ def _read_measured(results: Results) -> dict[str, pd.DataFrame]:
         "cells": results.read_cells(),
         "orders": read_kept(results, "label_order"),
         "leaks": read_kept(results, "speaker_leak"),
-        "roundings": read_kept(results, "rounding"),
+        "resamplers": read_kept(results, "resampler"),
         "windows": read_windows(results),
     }

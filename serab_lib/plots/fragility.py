@@ -1,4 +1,4 @@
-"""Figures of what decides an accuracy besides the model: the order of the classes, the last bit of the audio."""
+"""Figures of what decides an accuracy besides the model: the order of the classes, the resampler of a copy."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from serab_lib.plots.legends import put_legend_above
 from serab_lib.plots.style import PALETTE, new_figure
+
+_MARKERS = "oDs^vPX*"
 
 
 def plot_label_order(orders: pd.DataFrame, *, printed: float | None = None, column: str = "test_accuracy") -> Figure:
@@ -52,46 +53,42 @@ def plot_label_order(orders: pd.DataFrame, *, printed: float | None = None, colu
     return figure
 
 
-def plot_rounding(reported: pd.DataFrame, *, printed: Mapping[str, float] | None = None) -> Figure:
-    """Draw what signals that round to the same recordings give.
+def plot_resamplers(reported: pd.DataFrame, *, printed: Mapping[str, float] | None = None) -> Figure:
+    """Draw what a protocol reports on copies of the same recordings by several resamplers.
 
     Parameters
     ----------
     reported : pandas.DataFrame
-        As from `serab_lib.audit.rounding.report_draws`; draw 0 is the recording as it is.
+        `model`, `resampler`, `protocol` and `test_accuracy` (0 to 1), one row each.
     printed : mapping, optional
         Model to the paper's accuracy, percent.
 
     Returns
     -------
     Figure
-        One row per model, coloured by what is reported.
+        A panel per protocol, with one row per model and one mark per resampler.
     """
-    models = list(dict.fromkeys(reported["model"]))
-    settings = list(reported["setting"].value_counts().index)
-    figure, axes = new_figure(height=1.4 + 0.6 * len(models))
-    is_stored = reported["draw"] == 0
-    # The recording itself in the middle of its row, draws above and below.
-    height = reported["model"].map({model: float(row) for row, model in enumerate(models)})
-    height += np.where(is_stored, 0.0, (reported["draw"] % 7 - 3) / 10)
-    for colour, setting in zip(PALETTE, settings, strict=False):
-        for which, marker, size in ((~is_stored, "o", 5), (is_stored, "D", 9)):
-            chosen = which & (reported["setting"] == setting)
-            accuracy = 100 * reported.loc[chosen, "test_accuracy"]
-            axes.plot(accuracy, height[chosen], marker, color=colour, markersize=size, alpha=0.8)
-    for row, model in enumerate(models):
-        if model in (printed or {}):
-            axes.plot([printed[model]] * 2, [row - 0.4, row + 0.4], "--", color="0.2", linewidth=1.5)
+    models, resamplers, protocols = (list(dict.fromkeys(reported[key])) for key in ("model", "resampler", "protocol"))
+    protocols.sort(reverse=True)
+    figure, panels = new_figure(
+        1, len(protocols), height=1.4 + 0.6 * len(models), squeeze=False, sharex=True, sharey=True
+    )
+    for axes, protocol in zip(panels[0], protocols, strict=True):
+        own = reported[reported["protocol"] == protocol]
+        for position, name in enumerate(resamplers):
+            accuracy = 100 * own[own["resampler"] == name].set_index("model")["test_accuracy"].reindex(models)
+            # A mark a line inside the row, so that equal accuracies do not cover each other.
+            height = np.arange(len(models)) + 0.17 * (position - (len(resamplers) - 1) / 2)
+            axes.plot(accuracy, height, _MARKERS[position], color=PALETTE[position], markersize=7, label=name)
+        for row, model in enumerate(models):
+            if model in (printed or {}):
+                axes.plot([printed[model]] * 2, [row - 0.4, row + 0.4], "--", color="0.2", label="printed")
+        axes.set_title(protocol)
+        axes.set_xlabel("accuracy on test (%)")
     axes.set_yticks(range(len(models)), models)
     axes.set_ylim(len(models) - 0.5, -0.5)
-    axes.set_xlabel("accuracy on test (%)")
-    handles = [
-        Line2D([], [], linestyle="", marker="o", color=colour, label=setting)
-        for colour, setting in zip(PALETTE, settings, strict=False)
-    ]
-    handles.append(Line2D([], [], linestyle="", marker="D", markersize=8, color="0.5", label="as stored"))
-    handles.append(Line2D([], [], linestyle="--", color="0.2", label="printed"))
-    put_legend_above(figure, handles, n_columns=3)
+    handles = {handle.get_label(): handle for handle in axes.lines}
+    put_legend_above(figure, list(handles.values()), n_columns=len(handles))
     return figure
 
 

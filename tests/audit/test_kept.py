@@ -21,19 +21,19 @@ def make_table(task: str, model: str, *accuracies: float) -> pd.DataFrame:
 
 def test_what_was_measured_is_read_again(tmp_path: Path) -> None:
     results = Results(tmp_path)
-    assert read_kept(results, "rounding").empty
+    assert read_kept(results, "resampler").empty
     table = make_table("RAV", "a", 1 / 3, 0.5)
-    write_kept(results, "rounding", table)
-    pd.testing.assert_frame_equal(read_kept(results, "rounding"), table.round(6))
+    write_kept(results, "resampler", table)
+    pd.testing.assert_frame_equal(read_kept(results, "resampler"), table.round(6))
 
 
 def test_only_the_same_cells_are_replaced(tmp_path: Path) -> None:
     """A second run, of fewer models or of another task, loses nothing of the first."""
     results = Results(tmp_path)
     for table in (make_table("RAV", "a", 0.1), make_table("RAV", "b", 0.2, 0.3), make_table("EMB", "a", 0.4)):
-        write_kept(results, "rounding", table)
-    write_kept(results, "rounding", make_table("RAV", "a", 0.5, 0.6))
-    kept = read_kept(results, "rounding")
+        write_kept(results, "resampler", table)
+    write_kept(results, "resampler", make_table("RAV", "a", 0.5, 0.6))
+    kept = read_kept(results, "resampler")
     assert kept["test_accuracy"].tolist() == [0.5, 0.6, 0.2, 0.3, 0.4]
     assert (kept["task"] + "/" + kept["model"]).tolist() == ["RAV/a", "RAV/a", "RAV/b", "RAV/b", "EMB/a"]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Callable
 from types import SimpleNamespace
 
@@ -67,10 +68,10 @@ def draw_label_order() -> Figure:
     return fragility.plot_label_order(orders, printed=77.3)
 
 
-def draw_rounding() -> Figure:
-    rows = [("RAV", model, draw, f"setting {draw // 5}", 0.7 + draw / 100) for model in ("a", "b") for draw in range(9)]
-    reported = pd.DataFrame(rows, columns=["task", "model", "draw", "setting", "test_accuracy"])
-    return fragility.plot_rounding(reported, printed={"b": 77.3})
+def draw_resamplers() -> Figure:
+    keys = itertools.product(("a", "b"), ("sinc", "other"), ("described", "released"))
+    reported = pd.DataFrame(keys, columns=["model", "resampler", "protocol"])
+    return fragility.plot_resamplers(reported.assign(test_accuracy=0.7), printed={"b": 77.3})
 
 
 def draw_windows() -> Figure:
@@ -95,7 +96,7 @@ FIGURES: dict[str, Callable[[], Figure]] = {
         {"model": pd.DataFrame({"without": [0.6, 0.62], "with_leak": [0.7, 0.68]})}
     ),
     "label order": draw_label_order,
-    "rounding": draw_rounding,
+    "resamplers": draw_resamplers,
     "windows": draw_windows,
     "intervals": lambda: statistics.plot_intervals(intervals_of_table(paper().accuracies, paper().sizes)),
     "bold": lambda: statistics.plot_bold(compare_bold(paper().accuracies, paper().sizes)),
@@ -129,3 +130,14 @@ def test_open_markers_stand_for_what_is_ruled_out() -> None:
         if len(points.get_facecolor()) and points.get_facecolor()[0][:3].min() == 1
     ]
     assert len(open_ones) == (~paper().comparison["fits"]).sum() == 2
+
+
+def test_every_resampler_has_its_mark_in_every_panel() -> None:
+    """Of equal accuracies, too, none covers another; the released protocol, of the printed values, comes first."""
+    panels = draw_resamplers().axes
+    assert [axes.get_title() for axes in panels] == ["released", "described"]
+    for axes in panels:
+        lines = {line.get_label(): line.get_xydata().tolist() for line in axes.lines}
+        assert lines.keys() == {"sinc", "other", "printed"}
+        assert len({tuple(point) for name in ("sinc", "other") for point in lines[name]}) == 4
+        assert {x for x, _ in lines["printed"]} == {77.3}
