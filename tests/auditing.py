@@ -86,7 +86,9 @@ def make_sources(
         }
         for task in tasks
     )
-    models = pd.DataFrame({"model": ["BYOL-S"], "parameters_millions": [0.6], "embedding_size": [512]})
+    models = pd.DataFrame(
+        {"row": ["BYOL-S, 512"], "model": ["BYOL-S"], "parameters_millions": [0.6], "embedding_size": [512]}
+    )
     sources = Sources(
         tasks=tasks,
         utterances=utterances,
