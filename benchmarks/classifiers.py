@@ -12,19 +12,21 @@ utterances.
 from __future__ import annotations
 
 import argparse
-import sys
 import time
 import warnings
+import zipfile
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from measuring import run
 from sklearn.base import ClassifierMixin
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, PredefinedSplit
 from sklearn.svm import SVC
 
+from serab_lib.errors import SerabError
 from serab_lib.evaluation.classifiers import GRIDS, fit_classifier
 from serab_lib.evaluation.linear_discriminant import LinearDiscriminant
 
@@ -36,7 +38,6 @@ PLAIN: dict[str, ClassifierMixin] = {
     "LR": LogisticRegression(max_iter=10_000, random_state=42),
     "SVC": SVC(max_iter=10_000, random_state=42),
 }
-ROW = "{:>8} {:>10} {:>9} {:>9} {:>7}  {:>10} {:>10} {:>8}  {}"
 
 
 @dataclass(frozen=True)
@@ -70,18 +71,17 @@ def main() -> int:
     parser.add_argument("--only", default="LDA,LR,SVC,QDA", help="classifiers, separated by commas")
     parser.add_argument("--quick", action="store_true", help="fewer candidates, and LDA on 392 utterances")
     options = parser.parse_args()
+    names = options.only.split(",")
+    for name in set(names) - set(GRIDS):
+        raise SerabError(f"there is no classifier {name!r}: choose from {', '.join(GRIDS)}")
     if options.embeddings:
         sets = [read_embeddings(options.embeddings)]
     else:
         sets = [make_embeddings(n_features) for n_features in options.features]
-    print(
-        ROW.format(
-            "features", "classifier", "plain s", "ours s", "ratio", "plain test", "ours test", "differ", "selected"
-        )
-    )
+    print_row("features", "classifier", "plain s", "ours s", "ratio", "plain test", "ours test", "differ", "selected")
     agree = True
     for embeddings in sets:
-        for name in options.only.split(","):
+        for name in names:
             if name == "LDA" and options.quick:
                 agree &= compare_lda(embeddings)
             else:
@@ -92,11 +92,14 @@ def main() -> int:
 
 def read_embeddings(path: str) -> Embeddings:
     """Read a file of embeddings."""
-    with np.load(path) as arrays:
-        return Embeddings(
-            {part: arrays[f"X_{part}"].astype(float) for part in PARTS},
-            {part: arrays[f"y_{part}"] for part in PARTS},
-        )
+    try:
+        with np.load(path) as arrays:
+            return Embeddings(
+                {part: arrays[f"X_{part}"].astype(float) for part in PARTS},
+                {part: arrays[f"y_{part}"] for part in PARTS},
+            )
+    except (KeyError, ValueError, zipfile.BadZipFile) as error:
+        raise SerabError(f"{path} is no .npz file with the arrays that --help names") from error
 
 
 def make_embeddings(n_features: int, *, seed: int = 0) -> Embeddings:
@@ -125,38 +128,21 @@ def compare_search(embeddings: Embeddings, name: str, *, quick: bool) -> bool:
     ours = search(embeddings, name, grid)
     accuracy = np.mean(ours.predictions == embeddings.y["test"])
     if name not in PLAIN:
-        print(
-            ROW.format(
-                embeddings.n_features,
-                name,
-                "refused",
-                f"{ours.seconds:.2f}",
-                "",
-                "",
-                f"{accuracy:.3f}",
-                "",
-                ours.params,
-            ),
-            flush=True,
-        )
+        shown = f"{ours.seconds:.2f}", "", "", f"{accuracy:.3f}", "", ours.params
+        print_row(embeddings.n_features, name, "refused", *shown)
         return True
     plain = search_plainly(embeddings, name, grid)
     n_different = int(np.sum(plain.predictions != ours.predictions))
     plain_accuracy = np.mean(plain.predictions == embeddings.y["test"])
     agree = plain.params == ours.params and plain_accuracy == accuracy
-    print(
-        ROW.format(
-            embeddings.n_features,
-            name,
-            f"{plain.seconds:.2f}",
-            f"{ours.seconds:.2f}",
-            f"{plain.seconds / ours.seconds:.1f}",
-            f"{plain_accuracy:.3f}",
-            f"{accuracy:.3f}",
-            n_different,
-            ours.params if plain.params == ours.params else f"{plain.params} / {ours.params}",
-        ),
-        flush=True,
+    print_row(
+        embeddings.n_features,
+        name,
+        *format_times(plain.seconds, ours.seconds),
+        f"{plain_accuracy:.3f}",
+        f"{accuracy:.3f}",
+        n_different,
+        ours.params if plain.params == ours.params else f"{plain.params} / {ours.params}",
     )
     return bool(agree)
 
@@ -198,22 +184,26 @@ def compare_lda(embeddings: Embeddings) -> bool:
     distance = np.abs(plain.coef_ - ours.coef_).max() / np.abs(plain.coef_).max()
     predictions = plain.predict(embeddings.X["test"]), ours.predict(embeddings.X["test"])
     accuracies = [np.mean(predicted == embeddings.y["test"]) for predicted in predictions]
-    print(
-        ROW.format(
-            embeddings.n_features,
-            "LDA",
-            f"{plain_s:.2f}",
-            f"{ours_s:.2f}",
-            f"{plain_s / ours_s:.1f}",
-            f"{accuracies[0]:.3f}",
-            f"{accuracies[1]:.3f}",
-            int(np.sum(predictions[0] != predictions[1])),
-            f"one fit to {len(X)} utterances, coefficients differ by {distance:.0e} of the largest",
-        ),
-        flush=True,
+    print_row(
+        embeddings.n_features,
+        "LDA",
+        *format_times(plain_s, ours_s),
+        *(f"{accuracy:.3f}" for accuracy in accuracies),
+        int(np.sum(predictions[0] != predictions[1])),
+        f"one fit to {len(X)} utterances, coefficients differ by {distance:.0e} of the largest",
     )
     return bool(distance < 1e-8 and np.array_equal(*predictions))
 
 
+def format_times(plain_s: float, ours_s: float) -> tuple[str, str, str]:
+    """Write both times and their ratio."""
+    return f"{plain_s:.2f}", f"{ours_s:.2f}", f"{plain_s / ours_s:.1f}"
+
+
+def print_row(*values: object) -> None:
+    """Print a line of the table."""
+    print("{:>8} {:>10} {:>9} {:>9} {:>7}  {:>10} {:>10} {:>8}  {}".format(*map(str, values)), flush=True)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    run(main, interrupted="the same command begins anew")

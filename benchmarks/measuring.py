@@ -1,31 +1,98 @@
-"""What the programs that measure for the audit share: their options, and how they end."""
+"""What the programs that measure share: their options, their recordings and weights, and how they end."""
 
 from __future__ import annotations
 
 import argparse
 import os
 import sys
-from collections.abc import Callable
+import tempfile
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import numpy as np
+import torch
+
+from serab_lib.checkpoints import find_checkpoint, require_checkpoint
+from serab_lib.corpus import load_task
+from serab_lib.embeddings import extract
 from serab_lib.errors import SerabError
+from serab_lib.extractors.base import Extractor
+from serab_lib.extractors.registry import Entry
+from serab_lib.extractors.ssl import Architecture
+from serab_lib.fingerprints import hash_files
+
+# Enough for several batches, so that each worker has begun.
+N_WARM = 16
+TESTS = Path(__file__).resolve().parents[1] / "tests"
 
 
-def make_parser(description: str | None) -> argparse.ArgumentParser:
-    """Options that name the corpora, the weights and the results."""
+class NoWeightsError(SerabError):
+    """An extractor whose weights are not at hand and cannot be made up."""
+
+
+def make_parser(description: str | None, *, measures_time: bool = False) -> argparse.ArgumentParser:
+    """Options that name the corpora and the weights, and the results or how many recordings to time."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", default=os.environ.get("SERAB_DATA"))
     parser.add_argument("--weights", default=os.environ.get("SERAB_WEIGHTS"))
-    parser.add_argument("--results", type=Path, default=Path("results"))
+    if measures_time:
+        parser.add_argument("--n-files", type=int, default=120, help="recordings, spread evenly over the actors")
+    else:
+        parser.add_argument("--results", type=Path, default=Path("results"))
     return parser
 
 
-def run(main: Callable[[], None]) -> None:
-    """Run a program; a mistake of the user's ends it with one line."""
+def run(main: Callable[[], int | None], *, interrupted: str | None = None) -> None:
+    """Run a program and end with the code it returns; a mistake of the user's ends it with one line."""
     try:
-        main()
-    except SerabError as error:
+        code = main()
+    except (SerabError, OSError) as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:
-        print("interrupted: what was finished is kept; the same command goes on from there", file=sys.stderr)
+        kept = "what was finished is kept; the same command goes on from there"
+        print(f"interrupted: {interrupted or kept}", file=sys.stderr)
         sys.exit(130)
+    if code:
+        sys.exit(code)
+
+
+def choose_recordings(data: str | None, n_files: int) -> list[str]:
+    """Distinct recordings of RAVDESS, spread evenly over actors and emotions."""
+    if n_files < 1:
+        raise SerabError(f"--n-files {n_files}: expected 1 or more")
+    paths = load_task("RAV", data).sort_values(["speaker", "stem"])["path"].to_numpy()
+    return paths[np.linspace(0, len(paths) - 1, min(n_files, len(paths))).astype(int)].tolist()
+
+
+def time_extraction(extractor: Extractor, paths: Sequence[str]) -> tuple[float, np.ndarray]:
+    """Seconds from files to embeddings, and these: decoding, hashes and cache included, loading the network not."""
+    with tempfile.TemporaryDirectory() as folder:
+        warm, cold = Path(folder, "warm"), Path(folder, "cold")
+        first = paths[:N_WARM]
+        extract(first, hash_files(first, cache=warm), extractor, cache=warm)
+        start = time.perf_counter()
+        made = extract(paths, hash_files(paths, cache=cold), extractor, cache=cold)
+        if extractor.device.type == "cuda":
+            torch.cuda.synchronize()
+        seconds = time.perf_counter() - start
+    for reason in made.unusable.values():
+        raise SerabError(reason)
+    return seconds, made.matrix
+
+
+def find_weights(entry: Entry, weights: str | None, folder: Path) -> tuple[Path, str]:
+    """The released checkpoint where it is at hand, else one of random weights in a folder; and which it is."""
+    if find_checkpoint(entry.name, weights):
+        return require_checkpoint(entry.name, weights), "released"
+    path = folder / f"{entry.name}.pth"
+    if entry.family == "trill:Trill":
+        raise NoWeightsError("its SavedModel is not at hand: `serab fetch trill`")
+    if entry.family == "ssl:SslExtractor":
+        torch.save(Architecture.of_bundle(str(entry.options["bundle"])).build().state_dict(), path)
+    else:
+        sys.path.insert(0, str(TESTS))
+        from making import write_checkpoint
+
+        write_checkpoint(path, entry.family, entry.embedding_size)
+    return path, "random"

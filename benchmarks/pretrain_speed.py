@@ -1,12 +1,13 @@
 """Crops a second, the share of time spent waiting for data, and memory: the recipe at full size on one device.
 
+    python benchmarks/pretrain_speed.py [--models NAME,NAME] [--precisions 32,bf16] [--device cuda] [--out FILE.csv]
+
 Audio is noise, which costs what speech costs. The first epoch warms up; the second is measured.
 """
 
 from __future__ import annotations
 
 import argparse
-import sys
 import tempfile
 from pathlib import Path
 
@@ -14,11 +15,12 @@ import numpy as np
 import pandas as pd
 import soundfile
 import torch
+from measuring import run
 
 from serab_lib.pretraining import PretrainConfig, pretrain
 
 
-def main() -> int:
+def main() -> None:
     options = parse_options()
     rows = []
     with tempfile.TemporaryDirectory() as folder:
@@ -38,7 +40,6 @@ def main() -> int:
     if options.out:
         options.out.parent.mkdir(parents=True, exist_ok=True)
         pd.DataFrame(rows).to_csv(options.out, index=False)
-    return 0
 
 
 def parse_options() -> argparse.Namespace:
@@ -62,7 +63,7 @@ def write_clips(folder: Path, n_clips: int) -> None:
 
 
 def measure(config: PretrainConfig, folder: Path) -> dict[str, object]:
-    on_gpu = config.device == "cuda"
+    on_gpu = config.device == "cuda" and torch.cuda.is_available()
     if on_gpu:
         torch.cuda.reset_peak_memory_stats()
     out = folder / f"{config.model}-{config.precision}"
@@ -83,4 +84,4 @@ def measure(config: PretrainConfig, folder: Path) -> dict[str, object]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run(main, interrupted="the same command begins anew")

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import soundfile
 import torch
 import torchaudio
+from scipy.signal.windows import kaiser
 
 from serab_lib.extractors.audio_ntt import AudioNTTEncoder
 from serab_lib.state_dicts import load_into, read_state_dict
@@ -17,6 +20,17 @@ try:
     import resampy
 except ImportError:
     resampy = None
+
+# "kaiser best" as it was in 2021; resampy has changed it since.
+N_ZEROS, ROLLOFF, BETA = 64, 0.9475937167399596, 14.769656459379492
+
+
+@functools.cache
+def make_filter(**_: Any) -> tuple:
+    """The filter in resampy's form."""
+    return resampy.filters.sinc_window(
+        N_ZEROS, precision=9, window=functools.partial(kaiser, beta=BETA), rolloff=ROLLOFF
+    )
 
 
 def load(path: str) -> torch.Tensor:
@@ -30,15 +44,15 @@ def load(path: str) -> torch.Tensor:
     if rate == 16_000:
         return waveform
     if resampy is not None:
-        return torch.from_numpy(resampy.resample(waveform.numpy(), rate, 16_000, filter="kaiser_best"))
+        return torch.from_numpy(resampy.resample(waveform.numpy(), rate, 16_000, filter=make_filter))
     return torchaudio.functional.resample(
         waveform,
         rate,
         16_000,
-        lowpass_filter_width=64,
-        rolloff=0.9475937167399596,
+        lowpass_filter_width=N_ZEROS,
+        rolloff=ROLLOFF,
         resampling_method="sinc_interp_kaiser",
-        beta=14.769656459379492,
+        beta=BETA,
     )
 
 

@@ -1,10 +1,13 @@
 """A second `serab run` over finished cells, as a whole process.
 
-Uses SERAB_DATA/ravdess where it is there, else a synthetic corpus.
+    python benchmarks/rerun.py [--data DIR]
+
+Uses the RAVDESS of --data; without, that of SERAB_DATA, or a synthetic one where there is none.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
 import subprocess
 import sys
@@ -12,22 +15,36 @@ import tempfile
 import time
 from pathlib import Path
 
+from measuring import run
 
-def main() -> int:
+from serab_lib.errors import SerabError
+
+
+def main() -> None:
     """Run the same command three times; the first computes, the others find everything there."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data")
+    given = parser.parse_args().data
+    data = given or os.environ.get("SERAB_DATA", "")
     with tempfile.TemporaryDirectory() as folder:
-        data = os.environ.get("SERAB_DATA", "")
-        if not (Path(data) / "ravdess").is_dir():
+        if not given and not (Path(data) / "ravdess").is_dir():
             data = f"{folder}/data"
-            subprocess.run([sys.executable, "-m", "serab_lib.cli", "synthesise", "--data", data, "--tasks", "RAV"])
-        command = [sys.executable, "-m", "serab_lib.cli", "run", "--tasks", "RAV", "--models", "logmel-stats"]
-        command += ["--data", data, "--out", f"{folder}/out", "--cache", f"{folder}/cache", "--no-search"]
+            call("synthesise", "--data", data, "--tasks", "RAV")
         for name in ("first", "second", "third"):
             start = time.perf_counter()
-            subprocess.run(command, check=True, capture_output=True)
-            print(f"{name} run: {time.perf_counter() - start:.2f} s")
-    return 0
+            call(
+                *("run", "--tasks", "RAV", "--models", "logmel-stats", "--no-search"),
+                *("--data", data, "--out", f"{folder}/out", "--cache", f"{folder}/cache"),
+            )
+            print(f"{name} run: {time.perf_counter() - start:.2f} s", flush=True)
+
+
+def call(*arguments: str) -> None:
+    """Run `serab`; where it fails, end with its last line."""
+    done = subprocess.run([sys.executable, "-m", "serab_lib.cli", *arguments], capture_output=True, text=True)
+    if done.returncode:
+        raise SerabError((done.stderr.strip().splitlines() or ["failed"])[-1].removeprefix("error: "))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run(main, interrupted="the same command begins anew")

@@ -1,28 +1,50 @@
-"""What several tests make: a corpus of tones, a random checkpoint."""
+"""What several tests make: corpora of tones, random checkpoints, a small world of both."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import soundfile
 import torch
 
+from serab_lib.checkpoints import CHECKPOINTS
+
+if TYPE_CHECKING:
+    import pytest
+
 
 def write_savee(data: Path, *, n_takes: int = 3, rate: int = 16_000) -> None:
-    """Write a small SAVEE: seven classes told apart by pitch, four speakers by loudness."""
+    """Write a small SAVEE of seven classes and four speakers."""
+    classes, takes = ("a", "d", "f", "h", "n", "sa", "su"), range(1, n_takes + 1)
+    speakers = ("DC", "JE", "JK", "KL")
+    _write_tones(
+        data / "savee", [[[f"{who}_{how}{n:02d}" for n in takes] for how in classes] for who in speakers], rate
+    )
+
+
+def write_ravdess(data: Path, *, n_actors: int = 5, n_classes: int = 3, rate: int = 48_000) -> None:
+    """Write a small RAVDESS of a few actors and classes, four takes each."""
+    takes, classes, actors = ("01-01", "01-02", "02-01", "02-02"), range(1, n_classes + 1), range(1, n_actors + 1)
+    stems = [[[f"03-01-{how:02d}-01-{take}-{who:02d}" for take in takes] for how in classes] for who in actors]
+    _write_tones(data / "ravdess", stems, rate)
+
+
+def _write_tones(folder: Path, stems: Sequence[Sequence[Sequence[str]]], rate: int) -> None:
+    """Write recordings by speaker, class and take: classes are told apart by pitch, speakers by loudness."""
     generator = np.random.default_rng(0)
-    folder = data / "savee"
     folder.mkdir(parents=True)
-    for level, speaker in enumerate(("DC", "JE", "JK", "KL"), start=1):
-        for pitch, emotion in enumerate(("a", "d", "f", "h", "n", "sa", "su"), start=2):
-            for take in range(1, n_takes + 1):
+    for level, by_class in enumerate(stems, start=1):
+        for pitch, takes in enumerate(by_class, start=2):
+            for stem in takes:
                 n_samples = int(rate * generator.uniform(0.3, 0.6))
                 time = np.arange(n_samples) / rate
                 tone = 0.1 * level * np.sin(2 * np.pi * 100 * pitch * generator.uniform(0.97, 1.03) * time)
                 noise = 0.01 * generator.standard_normal(n_samples)
-                soundfile.write(folder / f"{speaker}_{emotion}{take:02d}.wav", tone + noise, rate)
+                soundfile.write(folder / f"{stem}.wav", tone + noise, rate)
 
 
 def make_byol_state(embedding_size: int = 512, *, seed: int = 0) -> dict[str, torch.Tensor]:
@@ -111,6 +133,22 @@ def make_state(family: str, embedding_size: int) -> dict[str, torch.Tensor]:
     if family == "vggish:VggishExtractor":
         return make_vggish_state()
     return make_byol_state(embedding_size)
+
+
+def write_world(folder: Path) -> None:
+    """Write what commands need: small corpora in `data`, a random checkpoint under its released name in `weights`."""
+    write_savee(folder / "data", n_takes=2)
+    write_ravdess(folder / "data")
+    (folder / "weights").mkdir()
+    torch.save(make_byol_state(), folder / "weights" / CHECKPOINTS["byol-s-512"][0].file)
+
+
+def enter_world(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Work with what such a folder holds as if its checkpoint were the released one."""
+    for name in ("data", "weights"):
+        monkeypatch.setenv(f"SERAB_{name.upper()}", str(folder / name))
+    released = dataclasses.replace(CHECKPOINTS["byol-s-512"][0], sha256=None, git_blob=None)
+    monkeypatch.setitem(CHECKPOINTS, "byol-s-512", (released,))
 
 
 def write_noises(folder: Path, *, n_files: int = 8, seconds: float = 1.2, rate: int = 16_000) -> list[Path]:

@@ -1,55 +1,154 @@
-"""The programs that measure for the audit: a mistake is one line, and a run leaves its table."""
+"""The programs that measure: each runs in small form, and a mistake is one line."""
 
 from __future__ import annotations
 
+import json
+import re
 import runpy
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
+import pandas as pd
 import pytest
-from making import write_savee
+from making import enter_world, write_world
+from typer.testing import CliRunner
 
-from serab_lib.audit.kept import read_kept
-from serab_lib.results import Results
+from serab_lib.cli import app
 
 BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
-SMALL = ["--tasks", "SAV", "--models", "logmel-stats"]
+# A small form of each program, what it prints, and the table that it leaves.
+PROGRAMS = {
+    "classifiers": ("--quick --features 40", "test accuracies agree", ""),
+    "extraction": (
+        "--n-files 3 --pairs 1 --models byol-s-512",
+        r"byol-s-512, released weights: \d+\.\d times the released procedure .* differs by \d\.\de-0[3-6] ",
+        "",
+    ),
+    "families": ("--n-files 3 --models logmel-stats,yamnet,byol-s-512", r"yamnet\* +cpu +random +\d+\.\d", ""),
+    "label_order": ("--n-orders 2", "released", "results/audit/label_order.csv"),
+    "pretrain_ravdess": ("--epochs 1 --batch-size 8 --seeds 43 --work work --out out.csv", "gain", "out.csv"),
+    "pretrain_speed": (
+        "--clips 2 --crops 4 --batch-size 2 --models byol-s-512 --precisions 32 --device cpu --out out.csv",
+        "crops_per_s",
+        "out.csv",
+    ),
+    "rerun": ("", r"first run: \d+\.\d\d s\nsecond run: \d+\.\d\d s\nthird run: \d+\.\d\d s\n", ""),
+    "resampler": (
+        "--tasks SAV --models logmel-stats --work work",
+        "SAV, soxr-hq: measured",
+        "results/audit/resampler.csv",
+    ),
+    "run": (
+        "families --n-files 2 --models logmel-stats",
+        r"== families.py\n2 recordings, (.|\n)*logmel-stats +cpu",
+        "",
+    ),
+    "speaker_leak": (
+        "--tasks SAV --models logmel-stats --n-repeats 2",
+        "points over 2 halvings",
+        "results/audit/speaker_leak.csv",
+    ),
+}
+MISTAKES = {
+    "classifiers --only SVN": "choose from LDA",
+    "classifiers --embeddings nowhere.npz": "nowhere.npz",
+    "extraction --data nowhere": "pass --data DIR",
+    "extraction --models byol-s-521": "did you mean byol-s-512",
+    "extraction --models vggish": "choose byol-s-512 or opensmile",
+    "families --data nowhere": "pass --data DIR",
+    "families --models yamnett": "did you mean yamnet",
+    "families --n-files 0": "expected 1 or more",
+    "label_order": "serab run --tasks RAV --models byol-s-512",
+    "pretrain_ravdess --data nowhere": "pass --data DIR",
+    "pretrain_speed --clips 1 --device gpu": "choose auto or cpu or cuda",
+    "rerun --data nowhere": "pass --data DIR",
+    "run extractions": "choose from extraction, families, classifiers, rerun",
+    "speaker_leak --models logmel-stats --data nowhere": "pass --data DIR",
+    "speaker_leak --tasks SAV --models logmel": "there is no extractor 'logmel'",
+}
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("world")
+    write_world(folder)
+    return folder
 
 
 @pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def run(world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    enter_world(world, monkeypatch)
+    monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(BENCHMARKS)
 
-    def call(program: str, *options: str) -> None:
-        where = ["--data", str(tmp_path / "data"), "--results", str(tmp_path / "results")]
-        monkeypatch.setattr(sys, "argv", [program, *where, *options])
+    def call(words: str) -> None:
+        program, *options = words.split()
+        monkeypatch.setattr(sys, "argv", [program, *options])
         runpy.run_path(str(BENCHMARKS / f"{program}.py"), run_name="__main__")
 
     return call
 
 
-@pytest.mark.parametrize(
-    ("program", "options", "remedy"),
-    [
-        ("speaker_leak", SMALL, "pass --data DIR"),
-        ("label_order", [], "serab run --tasks RAV --models byol-s-512"),
-    ],
-)
-def test_a_mistake_is_one_line(run, program: str, options: list[str], remedy: str) -> None:
+def test_every_program_has_a_small_form() -> None:
+    programs = {path.stem for path in BENCHMARKS.glob("*.py") if '__name__ == "__main__"' in path.read_text()}
+    assert programs == set(PROGRAMS)
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_a_small_form_runs(program: str, run, capfd: pytest.CaptureFixture[str]) -> None:
+    if program == "label_order":
+        cell = "--tasks RAV --models byol-s-512 --protocol released --no-search"
+        assert CliRunner().invoke(app, ["run", *cell.split()]).exit_code == 0
+    options, words, table = PROGRAMS[program]
+    run(f"{program} {options}")
+    assert re.search(words, capfd.readouterr().out)
+    assert not table or not pd.read_csv(table).empty
+
+
+@pytest.mark.parametrize("words", MISTAKES)
+def test_a_mistake_is_one_line(words: str, run) -> None:
     with pytest.raises(SystemExit) as caught:
-        run(program, *options)
+        run(words)
     assert str(caught.value.code).startswith("error: ") and "\n" not in caught.value.code
-    assert remedy in caught.value.code
+    assert MISTAKES[words] in caught.value.code
 
 
-def test_an_unknown_model_is_one_line(run, tmp_path: Path) -> None:
-    write_savee(tmp_path / "data")
-    with pytest.raises(SystemExit, match="error: there is no extractor 'logmel'"):
-        run("speaker_leak", "--tasks", "SAV", "--models", "logmel")
+def test_the_released_procedure_has_opensmile(run, capfd: pytest.CaptureFixture[str]) -> None:
+    run("extraction --side released --models opensmile --n-files 2")
+    made = json.loads(capfd.readouterr().out)
+    assert len(made["first"]) == 6373 and made["seconds"] > 0
 
 
-def test_speaker_leak_leaves_its_table(run, tmp_path: Path) -> None:
-    write_savee(tmp_path / "data", n_takes=6)
-    run("speaker_leak", *SMALL, "--n-repeats", "2")
-    table = read_kept(Results(tmp_path / "results"), "speaker_leak")
-    assert len(table) == 2 and set(table["task"]) == {"SAV"}
+def test_a_model_that_cannot_be_timed_fails_the_program(run, capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="1"):
+        run("families --n-files 2 --models trill,logmel-stats")
+    assert re.search(r"trill +left out: .*serab fetch trill`\nlogmel-stats +cpu", capfd.readouterr().out)
+
+
+def test_a_part_that_fails_fails_the_whole_and_options_reach_those_that_have_them(
+    run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    called = {}
+
+    def call(words: list) -> SimpleNamespace:
+        called[Path(words[1]).stem] = words[2:]
+        return SimpleNamespace(returncode=int("families" in str(words[1])))
+
+    monkeypatch.setattr("subprocess.run", call)
+    with pytest.raises(SystemExit, match="1"):
+        run("run --data data --n-files 3")
+    both = ["--data=data", "--n-files=3"]
+    assert called == {"extraction": both, "families": both, "classifiers": [], "rerun": ["--data=data"]}
+
+
+@pytest.mark.parametrize("program", ["extraction", "speaker_leak"])
+def test_control_c_is_one_line(program: str, run, monkeypatch: pytest.MonkeyPatch, capfd) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("serab_lib.corpus.list_files", interrupt)
+    with pytest.raises(SystemExit, match="130"):
+        run(program)
+    assert re.fullmatch(r"interrupted: .*\n", capfd.readouterr().err)

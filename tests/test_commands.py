@@ -1,0 +1,227 @@
+"""What the documents tell a reader to type runs: each command is held against a small form of itself."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import runpy
+import shlex
+import shutil
+import socket
+import subprocess
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+import typer
+from making import enter_world, make_byol_state, write_noises, write_world
+from packaging.requirements import Requirement
+from test_benchmark_programs import PROGRAMS
+from typer.testing import CliRunner, Result
+
+from serab_lib.audit import findings
+from serab_lib.cli import app
+
+ROOT = Path(__file__).resolve().parents[1]
+DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "book").glob("*.md"))]
+DOCUMENTS += sorted((ROOT / "notebooks").glob("*.py"))
+TARGETS = re.findall(r"^([a-z-]+):.*##", (ROOT / "Makefile").read_text(), re.M)
+EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+# The second one is run by tests/test_dependency_audit.py.
+SCRIPTS = ("scripts/mend_torchaudio.py", "scripts/audit_dependencies.py")
+FAST = "--no-search --jobs 1"
+
+# The small form of each published command of `serab`; the same command where it is small already.
+SMALL = {
+    "serab audit --data DIR --results DIR": "serab audit --data data --results results",
+    "serab check NAME": "serab check savee",
+    "serab check <name> --data DIR": "serab check savee --data data",
+    "serab fetch": "",
+    "serab fetch savee --archive AudioData.zip": "serab fetch savee --archive AudioData.zip --to fetched",
+    "serab models": "",
+    "serab pretrain AUDIO_FOLDER --model byol-s-512 --out my-encoder --precision bf16 --devices 4": (
+        "serab pretrain noises --model byol-s-512 --out pretrained --epochs 1 --batch-size 4 --hidden-size 16"
+    ),
+    "serab reproduce --plan": "",
+    "serab run --tasks RAV --models byol-s-512,opensmile --protocol both --out my-results": (
+        f"serab run --tasks RAV --models byol-s-512,opensmile --protocol both --out new-results {FAST}"
+    ),
+    "serab run --tasks RAV,EMB --models byol-s-512,opensmile --protocol both --out results": (
+        f"serab run --tasks RAV,SAV --models logmel-stats --protocol both --out new-results {FAST}"
+    ),
+    "serab run --tasks RAV,EMB --models hear:loudness,byol-s-512 --protocol both": (
+        f"serab run --tasks RAV --models hear:loudness,byol-s-512 --protocol both {FAST}"
+    ),
+    "serab run --tasks all --models path:my-encoder/encoder.pth": (
+        f"serab run --tasks RAV --models path:my-encoder/encoder.pth {FAST}"
+    ),
+    "serab run --tasks all --models ready --protocol both --device cuda --jobs 8 --out results": (
+        f"serab run --tasks RAV --models ready --protocol both --device cpu --out new-results {FAST}"
+    ),
+    "serab run --tasks all --models ready --protocol both --data cache/demo/data --out cache/demo/results": (
+        f"serab run --tasks RAV,SAV --models logmel-stats --protocol both --data data --out new-results {FAST}"
+    ),
+    "serab synthesise --data cache/demo/data": "serab synthesise --data spoken --tasks RAV",
+    "serab table --format latex": "",
+    "serab table --results cache/demo/results": "serab table --results results",
+    "serab table --results my-results --paper": "serab table --results results --paper",
+    "serab table --results results --paper": "",
+    "serab tasks": "",
+}
+# Those that end with exit code 1 here, for want of a network, of weights or of a whole corpus, and what they say.
+ENDS = {
+    "serab book --profile demo": "lacks _config.yml",
+    "serab book --profile paper": "lacks _config.yml",
+    "serab book --profile published": "lacks _config.yml",
+    "serab check": "not fit for a comparable result",
+    "serab check NAME": "not fit for a comparable result",
+    "serab check <name> --data DIR": "not fit for a comparable result",
+    "serab check ravdess": "not fit for a comparable result",
+    "serab fetch byol-a-512 --accept-licence": "BYOL-A, 512 could not be downloaded",
+    "serab fetch byol-s-2048 vggish": "VGGish could not be downloaded",
+    "serab fetch iemocap --archive IEMOCAP_full_release.tar.gz": "IEMOCAP_full_release.tar.gz",
+    "serab fetch ravdess byol-s-512": "holds an incomplete one (60 of 1,440 utterances)",
+    "serab fetch ravdess cremad emodb": "EmoDB could not be downloaded",
+    "serab fetch savee --archive AudioData.zip": "SAVEE is not put in place: 480 files",
+    "serab fetch wavlm-base-plus": "could not be downloaded",
+    "serab reproduce --device cpu": "could not be downloaded",
+    "serab run --tasks SUB --models wavlm-base-plus,hubert-base --layer 9": "needs wavlm_base_plus.pth",
+}
+
+
+def read_document(path: Path) -> list[str]:
+    """Command lines in the fenced blocks of a document, and those in its prose that have arguments."""
+    text = path.read_text()
+    if path.suffix == ".py":
+        text = re.sub("^# ?", "", text, flags=re.M)
+    blocks = re.findall(r"^```console\n(.*?)^```$", text, re.M | re.S)
+    prose = re.sub(r"^```.*?^```$", "", text, flags=re.M | re.S)
+    named = re.findall(r"`((?:serab|make|python3?|pip|conda|\.venv/bin/\S+) [^`]+)`", prose)
+    return [*"".join(blocks).splitlines(), *(line for line in named if not re.fullmatch(r"serab [a-z]+", line))]
+
+
+def read_recipes(*words: str) -> list[str]:
+    """What targets of the Makefile run, expanded; without the folder of programs."""
+    variables = ["BIN=.venv/bin", "SERAB_CACHE=cache", "DATA=", "WEIGHTS="]
+    printed = subprocess.run(["make", "-n", *variables, *words], cwd=ROOT, capture_output=True, text=True, check=True)
+    return re.findall(r"^\.venv/bin/(.*)", printed.stdout, re.M)
+
+
+def collect() -> list[str]:
+    """All commands, without comments, variables of the environment and the folder of programs."""
+    lines = [line for path in DOCUMENTS for line in read_document(path)] + read_recipes(*TARGETS)
+    commands = {" ".join(shlex.split(line, comments=True)) for line in lines} - {""}
+    return sorted({re.sub(r"^([A-Z_]+=\S* )*(\.venv/bin/)?", "", command) for command in commands})
+
+
+def parse(program: str, *words: str) -> None:
+    """Read the options of a command of `serab` up to the point where it would begin."""
+    typer.main.get_command(app).commands[program].make_context(program, list(words))
+
+
+COMMANDS = collect()
+
+
+def check(*command: str) -> None:
+    """Hold what a command names, unless it is one of `serab`'s, against what there is."""
+    match command:
+        case "make", *words:
+            assert {word for word in words if "=" not in word} <= set(TARGETS)
+            for program, *arguments in map(shlex.split, read_recipes(*words)):
+                if program == "serab":
+                    parse(*arguments)
+        case (("python" | "python3"), "-m", "pip", *words):
+            check("pip", *words)
+        case (("python" | "python3"), "-m", "pytest", *words):
+            for path, _, name in (word.partition("::") for word in words if word.startswith("tests/")):
+                assert (ROOT / path).exists() and (not name or f"def {name}(" in (ROOT / path).read_text())
+            assert "-k" not in words or words[-1] in (ROOT / words[0]).read_text()
+        case (("python" | "python3"), "-m", module, *_):
+            assert importlib.util.find_spec(module)
+        case (("python" | "python3"), file, *_):
+            assert (ROOT / file).is_file()
+            assert Path(file).stem in PROGRAMS or file in SCRIPTS, "no test runs it"
+        case "pip", "install", *words:
+            extras = re.findall(r"\[(.*)\]", " ".join(words))
+            assert set(",".join(extras).split(",")) - {""} <= set(EXTRAS)
+            assert "--constraint" not in words or (ROOT / words[words.index("--constraint") + 1]).is_file()
+        case "conda", "activate", name:
+            assert f"\nname: {name}\n" in f"\n{(ROOT / 'environment.yml').read_text()}"
+        case "conda", *_, file:
+            assert (ROOT / file).is_file()
+        case "export", assignment:
+            name = assignment.partition("=")[0]
+            assert any(f'"{name}"' in path.read_text() for path in (ROOT / "serab_lib").glob("*.py"))
+        case tool, *_:
+            assert tool in {Requirement(each).name for extra in EXTRAS.values() for each in extra}
+
+
+@pytest.mark.parametrize("command", [each for each in COMMANDS if not each.startswith("serab ")])
+def test_what_a_command_names_is_there(command: str) -> None:
+    check(*shlex.split(command))
+
+
+def test_a_torchaudio_that_works_is_left_alone() -> None:
+    assert runpy.run_path(str(ROOT / SCRIPTS[0]))["main"]() == 0
+
+
+def test_what_prose_calls_a_command_is_one() -> None:
+    named = {name for path in DOCUMENTS for name in re.findall("`serab ([a-z]+)`", path.read_text())}
+    assert named <= set(typer.main.get_command(app).commands)
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Corpora, a checkpoint, and what the documents' commands name besides."""
+    folder = tmp_path_factory.mktemp("world")
+    write_world(folder)
+    write_noises(folder / "noises", n_files=4)
+    (folder / "my-encoder").mkdir()
+    torch.save(make_byol_state(), folder / "my-encoder" / "encoder.pth")
+    shutil.make_archive(str(folder / "AudioData"), "zip", folder / "data", "savee")
+    chapter = (ROOT / "notebooks" / "08_beyond_the_paper.py").read_text()
+    (loudness,) = re.findall(r"%%writefile loudness.py\n(.*?)^# %%", chapter, re.M | re.S)
+    (folder / "loudness.py").write_text(loudness)
+    cells = f"run --tasks SAV --models logmel-stats --protocol both --data {folder / 'data'} --out {folder / 'results'}"
+    assert CliRunner().invoke(app, f"{cells} {FAST}".split()).exit_code == 0
+    return folder
+
+
+@pytest.fixture
+def serab(world: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Result]:
+    """Run a command in the world, whose results and caches are kept and from which no network is reached."""
+    enter_world(world, monkeypatch)
+    monkeypatch.chdir(world)
+    monkeypatch.syspath_prepend(world)
+    monkeypatch.setenv("SERAB_CACHE", str(world / "cache"))
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    # The whole audit takes seconds, and is tested elsewhere.
+    monkeypatch.setattr(findings, "FINDERS", (findings.find_shared_speakers, findings.find_means))
+    return lambda command: CliRunner().invoke(app, shlex.split(command)[1:])
+
+
+def refuse(*_: object, **__: object) -> None:
+    raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+
+@pytest.mark.parametrize("command", [each for each in COMMANDS if each.startswith("serab ")])
+def test_a_command_runs(command: str, serab: Callable[[str], Result]) -> None:
+    program, *words = shlex.split(command)[1:]
+    parse(program, *words)
+    assert command in SMALL or command in ENDS, "say in SMALL or ENDS how it is run in small form"
+    done = serab(SMALL.get(command) or command)
+    assert "Traceback" not in done.output
+    assert (done.exit_code, ENDS.get(command, "") in done.output) == (int(command in ENDS), True), done.output
+
+
+def test_the_tables_name_no_command_that_no_document_has() -> None:
+    assert {*SMALL, *ENDS} <= set(COMMANDS)
+
+
+def test_the_python_of_the_readme_runs(serab: Callable[[str], Result], capsys: pytest.CaptureFixture[str]) -> None:
+    (block,) = re.findall(r"^```python\n(.*?)^```$", (ROOT / "README.md").read_text(), re.M | re.S)
+    exec(block.replace("classes=", "search=False, classes="), {})
+    assert "test_accuracy" in capsys.readouterr().out
