@@ -63,6 +63,7 @@ test-faults: setup  ## Kill runs, fill disks, damage files; print how many fault
 lint: setup  ## Check style and spelling; audit the pinned packages where the network allows it
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-cache
 	$(BIN)/codespell serab_lib tests benchmarks scripts notebooks/*.py book/*.md *.md
 	$(BIN)/python scripts/audit_dependencies.py
 

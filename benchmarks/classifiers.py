@@ -26,7 +26,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, PredefinedSplit
 from sklearn.svm import SVC
 
-from serab_lib.errors import SerabError
+from serab_lib.core import SerabError
 from serab_lib.evaluation.classifiers import GRIDS, fit_classifier
 from serab_lib.evaluation.linear_discriminant import LinearDiscriminant
 

@@ -26,10 +26,10 @@ import released
 import soundfile
 from measuring import choose_recordings, find_weights, make_parser, run, time_extraction
 
-from serab_lib.errors import SerabError
+from serab_lib.core import SerabError
+from serab_lib.corpora.tasks import get_task
 from serab_lib.extractors.base import Statistics, StatisticsExtractor
 from serab_lib.extractors.registry import get_entry, load_extractor
-from serab_lib.tasks import get_task
 
 MODELS = ("byol-s-512", "opensmile")
 SIDES = ("released", "engine")

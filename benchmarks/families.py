@@ -17,7 +17,7 @@ from pathlib import Path
 import soundfile
 from measuring import NoWeightsError, choose_recordings, find_weights, make_parser, run, time_extraction
 
-from serab_lib.errors import SerabError
+from serab_lib.core import SerabError
 from serab_lib.extractors.registry import Entry, get_entry, load_extractor
 
 # One or two of each family.

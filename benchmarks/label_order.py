@@ -13,10 +13,10 @@ from measuring import make_parser, run
 from serab_lib import load_extractor, split
 from serab_lib.audit.kept import write_kept
 from serab_lib.audit.label_order import measure_label_order
-from serab_lib.corpus import find_corpus
-from serab_lib.errors import SerabError
-from serab_lib.extraction import extract_corpus
-from serab_lib.results import Results
+from serab_lib.benchmark.extraction import extract_corpus
+from serab_lib.benchmark.results import Results
+from serab_lib.core import SerabError
+from serab_lib.corpora.corpus import find_corpus
 
 TASK, MODEL, PROTOCOL = "RAV", "byol-s-512", "released"
 

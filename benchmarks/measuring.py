@@ -13,14 +13,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from serab_lib.checkpoints import find_checkpoint, require_checkpoint
-from serab_lib.corpus import load_task
-from serab_lib.embeddings import extract
-from serab_lib.errors import SerabError
+from serab_lib.benchmark.embeddings import extract
+from serab_lib.core import SerabError, hash_files
+from serab_lib.corpora.corpus import load_task
 from serab_lib.extractors.base import Extractor
+from serab_lib.extractors.checkpoints import find_checkpoint, require_checkpoint
 from serab_lib.extractors.registry import Entry
 from serab_lib.extractors.ssl import Architecture
-from serab_lib.fingerprints import hash_files
 
 # Enough for several batches, so that each worker has begun.
 N_WARM = 16

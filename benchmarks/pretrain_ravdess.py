@@ -21,20 +21,19 @@ import torch
 from measuring import run
 
 from serab_lib import load_task, split
-from serab_lib.embeddings import extract, measure_statistics
+from serab_lib.benchmark.embeddings import extract, measure_statistics
+from serab_lib.core import hash_files, replaced
+from serab_lib.corpora.splits import PROTOCOLS
+from serab_lib.corpora.tasks import get_task
 from serab_lib.evaluation.protocol import Problem, evaluate_many, score
 from serab_lib.extractors.registry import load_extractor
-from serab_lib.fingerprints import hash_files
+from serab_lib.extractors.state_dicts import read_state_dict
 from serab_lib.pretraining import PretrainConfig, pretrain
 from serab_lib.pretraining.batches import Purpose
 from serab_lib.pretraining.byol import Byol
 from serab_lib.pretraining.checkpoint import read_checkpoint, write_encoder
 from serab_lib.pretraining.clips import find_training_part
 from serab_lib.pretraining.train import seeded
-from serab_lib.splits import PROTOCOLS
-from serab_lib.state_dicts import read_state_dict
-from serab_lib.storage import replaced
-from serab_lib.tasks import get_task
 
 TASK = get_task("RAV")
 COLUMNS = (

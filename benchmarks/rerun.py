@@ -17,7 +17,7 @@ from pathlib import Path
 
 from measuring import run
 
-from serab_lib.errors import SerabError
+from serab_lib.core import SerabError
 
 
 def main() -> None:

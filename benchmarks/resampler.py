@@ -26,12 +26,11 @@ from measuring import make_parser, run
 
 from serab_lib.audio import SAMPLE_RATE_HZ, decode, resample
 from serab_lib.audit.kept import write_kept
-from serab_lib.benchmark import Settings, run_grid
-from serab_lib.corpus import Corpus, find_corpus
-from serab_lib.errors import SerabError
-from serab_lib.results import Results
-from serab_lib.splits import PROTOCOLS
-from serab_lib.storage import replaced
+from serab_lib.benchmark.grid import Settings, run_grid
+from serab_lib.benchmark.results import Results
+from serab_lib.core import SerabError, replaced
+from serab_lib.corpora.corpus import Corpus, find_corpus
+from serab_lib.corpora.splits import PROTOCOLS
 
 COLUMNS = ["task", "model", "resampler", "protocol", "classifier", "validation_accuracy", "test_accuracy"]
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from measuring import run
 
-from serab_lib.errors import SerabError
+from serab_lib.core import SerabError
 
 HERE = Path(__file__).parent
 PROGRAMS = {

@@ -32,11 +32,12 @@ if importlib.util.find_spec("serab_lib") is None:
 profile: str = "demo"
 
 # %% tags=["hide-input"]
-from serab_lib import descriptions, plots
-from serab_lib.file_lists import list_utterances
-from serab_lib.show import record, show_audio, show_banner, show_figure, show_table
-from serab_lib.tasks import TASKS
-from serab_lib.workspace import open_workspace
+from serab_lib.book import descriptions
+from serab_lib.book import plots
+from serab_lib.corpora.file_lists import list_utterances
+from serab_lib.book.show import record, show_audio, show_banner, show_figure, show_table
+from serab_lib.corpora.tasks import TASKS
+from serab_lib.book.workspace import open_workspace
 
 workspace = open_workspace(profile)
 

@@ -75,8 +75,8 @@ if importlib.util.find_spec("serab_lib") is None:
 profile: str = "demo"
 
 # %% tags=["hide-input"]
-from serab_lib import descriptions
-from serab_lib.show import record, show_table
+from serab_lib.book import descriptions
+from serab_lib.book.show import record, show_table
 
 # %% [markdown]
 # ## Parameters and sizes

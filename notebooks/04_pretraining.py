@@ -49,13 +49,13 @@ batch_size: int = 32
 hidden_size: int = 512
 
 # %% tags=["hide-input"]
-from serab_lib import plots
+from serab_lib.book import plots
 from serab_lib.audio import load_audio
 from serab_lib.pretraining import PretrainConfig
 from serab_lib.pretraining.illustration import illustrate
 from serab_lib.pretraining.showcase import pretrain_small, read_kept, write_gains
-from serab_lib.show import record, show_figure, show_table
-from serab_lib.workspace import open_workspace
+from serab_lib.book.show import record, show_figure, show_table
+from serab_lib.book.workspace import open_workspace
 
 workspace = open_workspace(profile)
 corpus = workspace.find_corpus("EMV")

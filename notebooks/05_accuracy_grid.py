@@ -35,10 +35,10 @@ if importlib.util.find_spec("serab_lib") is None:
 profile: str = "demo"
 
 # %% tags=["hide-input"]
-from serab_lib import comparison
-from serab_lib.show import record, show_downloads, show_markdown, show_table
-from serab_lib.tables import accuracy_grid, render
-from serab_lib.workspace import open_workspace
+from serab_lib.book import comparison
+from serab_lib.book.show import record, show_downloads, show_markdown, show_table
+from serab_lib.book.tables import accuracy_grid, render
+from serab_lib.book.workspace import open_workspace
 
 workspace = open_workspace(profile)
 workspace.show_origin()

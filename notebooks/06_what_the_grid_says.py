@@ -35,13 +35,13 @@ profile: str = "demo"
 n_draws: int = 500
 
 # %% tags=["hide-input"]
-from serab_lib import plots
+from serab_lib.book import plots
 from serab_lib.audit.sources import Sources
 from serab_lib.evaluation import comparisons, intervals, model_size, rankings, recalls, subsets
-from serab_lib.paper import read_models
-from serab_lib.show import record, show_figure, show_table
-from serab_lib.tasks import PAPER_TASKS
-from serab_lib.workspace import open_workspace
+from serab_lib.evaluation.paper import read_models
+from serab_lib.book.show import record, show_figure, show_table
+from serab_lib.corpora.tasks import PAPER_TASKS
+from serab_lib.book.workspace import open_workspace
 
 workspace = open_workspace(profile)
 paper = Sources.read()

@@ -37,12 +37,12 @@ n_draws: int = 2000
 # %% tags=["hide-input"]
 import numpy as np
 
-from serab_lib import plots
+from serab_lib.book import plots
 from serab_lib.audit import arithmetic, corpora, denominators, findings, leak, selection, weighted, windows
 from serab_lib.audit.finding import join
 from serab_lib.audit.sources import Sources
-from serab_lib.show import record, show_figure, show_markdown, show_table
-from serab_lib.workspace import open_workspace
+from serab_lib.book.show import record, show_figure, show_markdown, show_table
+from serab_lib.book.workspace import open_workspace
 
 workspace = open_workspace(profile)
 sources = Sources.read(results=workspace.measured.folder)

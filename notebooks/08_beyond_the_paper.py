@@ -31,11 +31,12 @@ if importlib.util.find_spec("serab_lib") is None:
 profile: str = "demo"
 
 # %% tags=["hide-input"]
-from serab_lib import comparison, load_extractor
-from serab_lib.extraction import extract_corpus
-from serab_lib.show import record, show_table
-from serab_lib.tables import accuracy_grid
-from serab_lib.workspace import open_workspace
+from serab_lib import load_extractor
+from serab_lib.book import comparison
+from serab_lib.benchmark.extraction import extract_corpus
+from serab_lib.book.show import record, show_table
+from serab_lib.book.tables import accuracy_grid
+from serab_lib.book.workspace import open_workspace
 
 workspace = open_workspace(profile)
 corpus = workspace.find_corpus("EMV")

@@ -33,8 +33,8 @@ if importlib.util.find_spec("serab_lib") is None:
 profile: str = "demo"
 
 # %% tags=["hide-input"]
-from serab_lib import descriptions
-from serab_lib.show import show_table
+from serab_lib.book import descriptions
+from serab_lib.book.show import show_table
 
 # %% [markdown]
 # ## Corpora

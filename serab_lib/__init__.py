@@ -12,10 +12,10 @@ from typing import Any
 __version__ = "0.1.0"
 
 _PUBLIC = {
-    "load_task": "serab_lib.corpus",
+    "load_task": "serab_lib.corpora.corpus",
     "load_extractor": "serab_lib.extractors.registry",
     "evaluate": "serab_lib.evaluation.protocol",
-    "split": "serab_lib.splits",
+    "split": "serab_lib.corpora.splits",
 }
 
 __all__ = ["__version__", *_PUBLIC]

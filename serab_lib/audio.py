@@ -16,7 +16,7 @@ import torch
 from scipy import signal
 from torch.nn import functional
 
-from serab_lib.errors import SerabError, printable
+from serab_lib.core import SerabError, printable
 
 SAMPLE_RATE_HZ = 16_000
 

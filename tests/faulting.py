@@ -14,8 +14,8 @@ from typing import Any
 
 import pandas as pd
 
-from serab_lib.benchmark import Settings, run_grid
-from serab_lib.results import Results
+from serab_lib.benchmark.grid import Settings, run_grid
+from serab_lib.benchmark.results import Results
 
 KEY = ("SAV", "logmel-stats", "described")
 
@@ -60,7 +60,9 @@ def call_in_child(function: Callable[..., None], *arguments: Any, timeout_s: flo
 def start_child(function: Callable[..., None], *arguments: Any) -> Any:
     """Start a function in a fresh process."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["serab_lib.embeddings", "serab_lib.evaluation.protocol", "serab_lib.benchmark"])
+    context.set_forkserver_preload(
+        ["serab_lib.benchmark.embeddings", "serab_lib.evaluation.protocol", "serab_lib.benchmark.grid"]
+    )
     process = context.Process(target=function, args=arguments)
     process.start()
     return process
@@ -144,7 +146,7 @@ def fit_or_die(flag: str, n_features: int, position: int, name: str, arrays: tup
 
 def embed_or_die(flag: str, extractor: Any, paths: Any) -> Any:
     """In a worker process: die in place of making embeddings, once where a flag is given, always otherwise."""
-    from serab_lib.embeddings import _embed_files
+    from serab_lib.benchmark.embeddings import _embed_files
 
     if is_first(flag):
         die()

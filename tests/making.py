@@ -11,7 +11,7 @@ import numpy as np
 import soundfile
 import torch
 
-from serab_lib.checkpoints import CHECKPOINTS
+from serab_lib.extractors.checkpoints import CHECKPOINTS
 
 if TYPE_CHECKING:
     import pytest

@@ -15,12 +15,14 @@ import soundfile
 import torch
 from making import make_byol_state, write_savee
 
-from serab_lib import benchmark, corpus, results, workplace
-from serab_lib.benchmark import Settings, run_grid
-from serab_lib.errors import SerabError, UnknownNameError
+from serab_lib.benchmark import grid as benchmark
+from serab_lib.benchmark import results, workplace
+from serab_lib.benchmark.grid import Settings, run_grid
+from serab_lib.benchmark.results import COLUMNS, Results
+from serab_lib.core import SerabError, UnknownNameError
+from serab_lib.corpora import corpus
+from serab_lib.corpora.tasks import get_task
 from serab_lib.extractors.registry import EXTRACTORS, get_entry
-from serab_lib.results import COLUMNS, Results
-from serab_lib.tasks import get_task
 
 
 @pytest.fixture
@@ -190,7 +192,7 @@ def test_provenance_is_valid_json_after_each_cell(data: Path) -> None:
 
 def test_looking_for_finished_cells_loads_nothing_heavy() -> None:
     """A second run over finished cells takes a second; importing torch and scikit-learn alone takes longer."""
-    code = "import sys, serab_lib.benchmark; print(sorted({'torch', 'sklearn', 'joblib'} & set(sys.modules)))"
+    code = "import sys, serab_lib.benchmark.grid; print(sorted({'torch', 'sklearn', 'joblib'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 

@@ -8,8 +8,8 @@ import pytest
 import torch
 from making import make_byol_state
 
-from serab_lib import checkpoints
-from serab_lib.checkpoints import CheckpointError, require_checkpoint, verify
+from serab_lib.extractors import checkpoints
+from serab_lib.extractors.checkpoints import CheckpointError, require_checkpoint, verify
 from serab_lib.extractors.registry import load_extractor
 
 

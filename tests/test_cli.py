@@ -16,8 +16,8 @@ from making import write_savee
 from typer.testing import CliRunner
 
 from serab_lib.cli import app
+from serab_lib.corpora.tasks import TASKS
 from serab_lib.extractors.registry import EXTRACTORS
-from serab_lib.tasks import TASKS
 
 
 @pytest.fixture(autouse=True)

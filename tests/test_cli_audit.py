@@ -9,8 +9,8 @@ import pytest
 from typer.testing import CliRunner
 
 from serab_lib.audit import findings
+from serab_lib.benchmark.results import COLUMNS
 from serab_lib.cli import app
-from serab_lib.results import COLUMNS
 
 
 def run(*arguments: str) -> tuple[int, str]:

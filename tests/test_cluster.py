@@ -18,21 +18,21 @@ from faulting import read_numbers, run, settings
 from making import make_byol_state, make_cvt_state, write_savee
 from typer.testing import CliRunner
 
-from serab_lib.benchmark import run_grid
+from serab_lib.benchmark.cluster_tasks import Expectation
+from serab_lib.benchmark.grid import run_grid
+from serab_lib.benchmark.results import Results
+from serab_lib.benchmark.slurm import Jobs, Profile, read_profile
 from serab_lib.cli import app
-from serab_lib.cluster_tasks import Expectation
-from serab_lib.corpus import find_corpus
-from serab_lib.errors import SerabError, UnknownNameError
-from serab_lib.results import Results
-from serab_lib.slurm import Jobs, Profile, read_profile
-from serab_lib.tasks import PAPER_TASKS, TASKS
+from serab_lib.core import SerabError, UnknownNameError
+from serab_lib.corpora.corpus import find_corpus
+from serab_lib.corpora.tasks import PAPER_TASKS, TASKS
 
 pytest.importorskip("distributed", reason="needs the extra [dask]")
 
 from distributed import LocalCluster
 
-from serab_lib.cluster import Cluster
-from serab_lib.cluster_connection import open_cluster
+from serab_lib.benchmark.cluster import Cluster
+from serab_lib.benchmark.cluster_connection import open_cluster
 
 MODELS = ("logmel-stats", "opensmile")
 
@@ -88,7 +88,7 @@ def test_a_cluster_gives_the_numbers_of_one_machine(folder: Path) -> None:
 def test_nine_tasks_and_four_extractors_with_a_worker_killed(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """--jobs 1, --jobs 2 and a cluster that loses a worker write the same cells.csv, times aside."""
     pytest.importorskip("espeakng_loader", reason="needs the extra [demo]")
-    from serab_lib.synthetic import generate
+    from serab_lib.corpora.synthetic.speech import generate
 
     generate(tmp_path / "data")
     for task in PAPER_TASKS:

@@ -7,11 +7,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from serab_lib.benchmark.results import CELL_KEY, Results
+from serab_lib.corpora.file_lists import list_utterances
+from serab_lib.corpora.splits import split
+from serab_lib.corpora.tasks import get_task
 from serab_lib.evaluation.metrics import accuracy, unweighted_average_recall
-from serab_lib.file_lists import list_utterances
-from serab_lib.results import CELL_KEY, Results
-from serab_lib.splits import split
-from serab_lib.tasks import get_task
 
 RESULTS = Results(Path(__file__).resolve().parents[1] / "results")
 CELLS = RESULTS.read_cells()

@@ -3,15 +3,15 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from serab_lib.comparison import (
+from serab_lib.benchmark.results import COLUMNS
+from serab_lib.book.comparison import (
     compare_with_paper,
     count_test_utterances,
     list_measured,
     mark_best,
     recompute_paper_grid,
 )
-from serab_lib.paper import read_accuracies
-from serab_lib.results import COLUMNS
+from serab_lib.evaluation.paper import read_accuracies
 
 
 def make_cells(**changes):

@@ -10,10 +10,10 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from serab_lib.corpus import MARKER, Corpus, find_corpus, find_data, load_task, read_manifest
-from serab_lib.errors import SerabError, UnknownNameError, printable
-from serab_lib.files import CONFLICT, COPY, EXCLUDED, OTHER, STRANGE, UNEXPECTED, UNLABELLED
-from serab_lib.tasks import TASKS, Task
+from serab_lib.core import SerabError, UnknownNameError, printable
+from serab_lib.corpora.corpus import MARKER, Corpus, find_corpus, find_data, load_task, read_manifest
+from serab_lib.corpora.files import CONFLICT, COPY, EXCLUDED, OTHER, STRANGE, UNEXPECTED, UNLABELLED
+from serab_lib.corpora.tasks import TASKS, Task
 
 LISTED = [code for code, task in TASKS.items() if not task.counts]
 

@@ -2,12 +2,12 @@ from __future__ import annotations
 
 import pytest
 
-from serab_lib import descriptions
-from serab_lib.errors import SerabError
+from serab_lib.book import descriptions
+from serab_lib.core import SerabError
+from serab_lib.corpora.file_lists import list_utterances
+from serab_lib.corpora.tasks import PAPER_TASKS, TASKS
+from serab_lib.evaluation.paper import read_datasets
 from serab_lib.extractors.registry import EXTRACTORS
-from serab_lib.file_lists import list_utterances
-from serab_lib.paper import read_datasets
-from serab_lib.tasks import PAPER_TASKS, TASKS
 
 
 def test_table_of_tasks_differs_from_the_paper_where_it_should_and_nowhere_else():

@@ -8,13 +8,12 @@ import soundfile
 import torch
 from making import write_savee
 
-from serab_lib.corpus import load_task
-from serab_lib.embeddings import EmbeddingCache, extract, measure_statistics
-from serab_lib.errors import SerabError
+from serab_lib.benchmark.embeddings import EmbeddingCache, extract, measure_statistics
+from serab_lib.core import SerabError, hash_files
+from serab_lib.corpora.corpus import load_task
 from serab_lib.extractors.base import Extractor, Statistics, default_statistics, length_sorted_batches
 from serab_lib.extractors.logmel_stats import LogMelStats
 from serab_lib.extractors.registry import load_extractor
-from serab_lib.fingerprints import hash_files
 
 
 @pytest.fixture

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 import serab_lib
-from serab_lib import espeak
-from serab_lib.errors import SerabError
-from serab_lib.espeak import Synthesizer
-from serab_lib.prosody import VARIANTS
+from serab_lib.core import SerabError
+from serab_lib.corpora.synthetic import espeak
+from serab_lib.corpora.synthetic.espeak import Synthesizer
+from serab_lib.corpora.synthetic.prosody import VARIANTS
 
 espeakng_loader = pytest.importorskip("espeakng_loader", reason="needs the extra [demo]")
 

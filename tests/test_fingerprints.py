@@ -4,7 +4,7 @@ import hashlib
 import os
 from pathlib import Path
 
-from serab_lib.fingerprints import hash_files
+from serab_lib.core import hash_files
 
 
 def test_hashes_are_those_of_the_content(tmp_path: Path) -> None:

@@ -9,9 +9,9 @@ import pytest
 import torch
 from making import make_byol_state
 
-from serab_lib import hear
-from serab_lib.checkpoints import CHECKPOINTS
-from serab_lib.errors import SerabError
+from serab_lib.core import SerabError
+from serab_lib.extractors import hear
+from serab_lib.extractors.checkpoints import CHECKPOINTS
 from serab_lib.extractors.registry import load_extractor
 
 
@@ -104,7 +104,7 @@ def test_default_is_that_of_the_second_release(tmp_path: Path, monkeypatch: pyte
 
 def test_guest_of_oneself(byol_checkpoint: Path) -> None:
     """Both directions at once: this library as the guest that `hear:` runs."""
-    guest = load_extractor(f"hear:serab_lib.hear@{byol_checkpoint}")
+    guest = load_extractor(f"hear:serab_lib.extractors.hear@{byol_checkpoint}")
     own = load_extractor(f"path:{byol_checkpoint}")
     audio = [make_audio(1, length)[0] for length in (8_000, 12_000, 8_000)]
     torch.testing.assert_close(guest.embed(audio), own.embed(audio), rtol=1e-5, atol=1e-6)

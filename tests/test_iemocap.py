@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from serab_lib.errors import SerabError
-from serab_lib.iemocap import read_labels
+from serab_lib.core import SerabError
+from serab_lib.corpora.iemocap import read_labels
 
 TURNS = """% [START_TIME - END_TIME] TURN_NAME EMOTION [V, A, D]
 

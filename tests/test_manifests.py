@@ -13,14 +13,14 @@ import pandas as pd
 import pytest
 import soundfile
 
-from serab_lib import check, corpus, manifests
-from serab_lib.benchmark import Settings, run_grid
-from serab_lib.check import check_corpus, summarise
-from serab_lib.corpus import find_corpus
-from serab_lib.errors import SerabError
-from serab_lib.manifests import hash_samples, read_content
-from serab_lib.results import Results
-from serab_lib.tasks import TASKS
+from serab_lib.benchmark.grid import Settings, run_grid
+from serab_lib.benchmark.results import Results
+from serab_lib.core import SerabError
+from serab_lib.corpora import check, corpus, manifests
+from serab_lib.corpora.check import check_corpus, summarise
+from serab_lib.corpora.corpus import find_corpus
+from serab_lib.corpora.manifests import hash_samples, read_content
+from serab_lib.corpora.tasks import TASKS
 
 RATE_HZ = 48_000
 STEMS = [f"{speaker}_{emotion}01" for speaker in ("DC", "JE", "JK", "KL") for emotion in ("a", "n", "sa")]

@@ -15,18 +15,18 @@ from making import write_savee
 from serving import Site, serve
 from typer.testing import CliRunner
 
-from serab_lib import check, corpus, estimates, planning
-from serab_lib.cli import app
-from serab_lib.corpus import read_manifest
+from serab_lib.benchmark.results import Results
+from serab_lib.cli import app, estimates, planning
+from serab_lib.cli.planning import Plan, Settings, make_plan
+from serab_lib.cli.reproduction import build_book, reproduce
+from serab_lib.core import SerabError
+from serab_lib.corpora import check, corpus
+from serab_lib.corpora.corpus import read_manifest
+from serab_lib.corpora.splits import PROTOCOLS
+from serab_lib.corpora.tasks import get_task
 from serab_lib.download.corpora import CORPORA
 from serab_lib.download.sources import RemoteFile
-from serab_lib.errors import SerabError
 from serab_lib.extractors.registry import EXTRACTORS, get_entry
-from serab_lib.planning import Plan, Settings, make_plan
-from serab_lib.reproduce import build_book, reproduce
-from serab_lib.results import Results
-from serab_lib.splits import PROTOCOLS
-from serab_lib.tasks import get_task
 
 
 def touch(folder: Path, names: list[str]) -> None:

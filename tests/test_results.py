@@ -5,9 +5,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from serab_lib.errors import SerabError
+from serab_lib.benchmark.results import Results
+from serab_lib.core import SerabError
 from serab_lib.evaluation.protocol import CellResult
-from serab_lib.results import Results
 
 SIZES = {"n_train": 3, "n_validation": 2, "n_test": 2, "search": True, "complete": True, "synthetic": False}
 

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import soundfile
 
-from serab_lib.check import check_corpus
-from serab_lib.comparison import list_copies
-from serab_lib.file_lists import list_utterances
-from serab_lib.sample_rates import count_sample_rates, describe_copies
-from serab_lib.tasks import TASKS
+from serab_lib.book.comparison import list_copies
+from serab_lib.corpora.check import check_corpus
+from serab_lib.corpora.file_lists import list_utterances
+from serab_lib.corpora.sample_rates import count_sample_rates, describe_copies
+from serab_lib.corpora.tasks import TASKS
 
 
 def test_files_are_counted_by_their_headers(tmp_path: Path) -> None:

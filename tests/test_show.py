@@ -6,7 +6,7 @@ import pytest
 import soundfile
 from matplotlib.figure import Figure
 
-from serab_lib import show
+from serab_lib.book import show
 
 
 @pytest.fixture

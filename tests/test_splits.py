@@ -7,9 +7,9 @@ from pathlib import PurePosixPath
 import pandas as pd
 import pytest
 
-from serab_lib.corpus import read_manifest
-from serab_lib.errors import SerabError, UnknownNameError
-from serab_lib.splits import (
+from serab_lib.core import SerabError, UnknownNameError
+from serab_lib.corpora.corpus import read_manifest
+from serab_lib.corpora.splits import (
     PARTS,
     PROTOCOLS,
     assign_parts,
@@ -18,7 +18,7 @@ from serab_lib.splits import (
     split,
     split_warnings,
 )
-from serab_lib.tasks import TASKS, Task
+from serab_lib.corpora.tasks import TASKS, Task
 
 # Number of groups, then utterances in train, validation and test.
 SIZES = {

@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from serab_lib.errors import SerabError
-from serab_lib.storage import replaced, require_writable
+from serab_lib.core import SerabError, replaced, require_writable
 
 
 def test_a_failed_write_keeps_what_was_there(tmp_path: Path) -> None:

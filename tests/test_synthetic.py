@@ -20,13 +20,20 @@ import soundfile
 from scipy import signal
 
 import serab_lib
-from serab_lib.corpus import find_corpus
-from serab_lib.demo_corpora import PLANS, write_emoevaluation
-from serab_lib.errors import SerabError
-from serab_lib.espeak import Synthesizer
-from serab_lib.prosody import RULES, Difficulty, colour, make_voice, plan_delivery
-from serab_lib.synthetic import GENERATOR_VERSION, MARKER, STALE_AFTER_S, choose_plans, generate, speak_lines
-from serab_lib.tasks import PAPER_TASKS, get_task
+from serab_lib.core import SerabError
+from serab_lib.corpora.corpus import find_corpus
+from serab_lib.corpora.synthetic.espeak import Synthesizer
+from serab_lib.corpora.synthetic.plans import PLANS, write_emoevaluation
+from serab_lib.corpora.synthetic.prosody import RULES, Difficulty, colour, make_voice, plan_delivery
+from serab_lib.corpora.synthetic.speech import (
+    GENERATOR_VERSION,
+    MARKER,
+    STALE_AFTER_S,
+    choose_plans,
+    generate,
+    speak_lines,
+)
+from serab_lib.corpora.tasks import PAPER_TASKS, get_task
 
 pytest.importorskip("espeakng_loader", reason="needs the extra [demo]")
 
@@ -247,7 +254,7 @@ def test_marker_lists_every_file_with_its_hash(demo):
 
 def test_same_seed_gives_same_bytes_in_another_process(demo, tmp_path):
     # From elsewhere, without the other corpus, and with an unlike hash seed.
-    code = f"from serab_lib.synthetic import generate; generate({str(tmp_path)!r}, tasks=['EMB'])"
+    code = f"from serab_lib.corpora.synthetic.speech import generate; generate({str(tmp_path)!r}, tasks=['EMB'])"
     environment = {**os.environ, "PYTHONHASHSEED": "7", "PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run(
         [sys.executable, "-c", code],
@@ -262,7 +269,7 @@ def test_same_seed_gives_same_bytes_in_another_process(demo, tmp_path):
 
 
 def test_import_leaves_torch_and_espeak_alone():
-    code = "import sys, serab_lib.synthetic; print({'torch', 'espeakng_loader'} & set(sys.modules))"
+    code = "import sys, serab_lib.corpora.synthetic.speech; print({'torch', 'espeakng_loader'} & set(sys.modules))"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"

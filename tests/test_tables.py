@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from serab_lib.paper import read_accuracies, read_datasets, read_models
-from serab_lib.tables import accuracy_grid, paper_grid, render
-from serab_lib.tasks import PAPER_TASKS
+from serab_lib.book.tables import accuracy_grid, paper_grid, render
+from serab_lib.corpora.tasks import PAPER_TASKS
+from serab_lib.evaluation.paper import read_accuracies, read_datasets, read_models
 
 SIZES = {"AES": 100, "RAV": 300}
 

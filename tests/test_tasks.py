@@ -9,9 +9,9 @@ from pathlib import Path, PurePosixPath
 import pandas as pd
 import pytest
 
-from serab_lib.corpus import read_manifest
-from serab_lib.errors import SerabError, UnknownNameError
-from serab_lib.tasks import PAPER_TASKS, TASKS, Task, get_task, read_task
+from serab_lib.core import SerabError, UnknownNameError
+from serab_lib.corpora.corpus import read_manifest
+from serab_lib.corpora.tasks import PAPER_TASKS, TASKS, Task, get_task, read_task
 
 # May be empty: what only some corpora have.
 OPTIONAL = {

@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 from making import write_savee
 
-from serab_lib.errors import SerabError, UnknownNameError
-from serab_lib.results import Results
-from serab_lib.workspace import PROFILES, open_workspace
+from serab_lib.benchmark.results import Results
+from serab_lib.book.workspace import PROFILES, open_workspace
+from serab_lib.core import SerabError, UnknownNameError
 
 
 @pytest.fixture(autouse=True)
@@ -68,7 +68,7 @@ def test_paper_runs_on_the_spoken_corpus_where_the_real_one_is_not(folders):
 
 
 def test_exported_results_are_read_again_and_other_cells_stay(folders):
-    from serab_lib.benchmark import Settings, run_grid
+    from serab_lib.benchmark.grid import Settings, run_grid
 
     write_savee(folders / "data")
     run_grid(

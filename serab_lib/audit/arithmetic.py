@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 import pandas as pd
 
+from serab_lib.corpora.file_lists import list_utterances
+from serab_lib.corpora.tasks import Task, get_task
 from serab_lib.evaluation.metrics import summarise_tasks
 from serab_lib.extractors.registry import EXTRACTORS
-from serab_lib.file_lists import list_utterances
-from serab_lib.tasks import Task, get_task
 
 # A number printed with one decimal stands for anything within half of its last digit.
 HALF_DIGIT = 0.05
@@ -24,7 +24,7 @@ def check_means(accuracies: pd.DataFrame, sizes: pd.Series) -> pd.DataFrame:
     Parameters
     ----------
     accuracies : pandas.DataFrame
-        As from `serab_lib.paper.read_accuracies`: one row per model, tasks, then UM, WM and GM; percent.
+        As from `serab_lib.evaluation.paper.read_accuracies`: one row per model, tasks, then UM, WM and GM; percent.
     sizes : pandas.Series
         Task to number of test utterances, as from `serab_lib.audit.denominators.recover_sizes`.
 
@@ -71,7 +71,7 @@ def explain_means(accuracies: pd.DataFrame, model: str, sizes: pd.Series) -> pd.
     Parameters
     ----------
     accuracies : pandas.DataFrame
-        As from `serab_lib.paper.read_accuracies`.
+        As from `serab_lib.evaluation.paper.read_accuracies`.
     model : str
         The row.
     sizes : pandas.Series
@@ -136,7 +136,7 @@ def check_durations(
     Parameters
     ----------
     datasets : pandas.DataFrame
-        As from `serab_lib.paper.read_datasets`.
+        As from `serab_lib.evaluation.paper.read_datasets`.
     utterances : mapping, optional
         Task code to utterances with `duration_s`; the shipped lists by default.
     tasks : iterable of Task, optional
@@ -190,7 +190,7 @@ def check_counts(
     Parameters
     ----------
     datasets : pandas.DataFrame
-        As from `serab_lib.paper.read_datasets`.
+        As from `serab_lib.evaluation.paper.read_datasets`.
     utterances : mapping, optional
         Task code to utterances; the shipped lists by default.
     tasks : iterable of Task, optional
@@ -222,7 +222,7 @@ def check_parameters(models: pd.DataFrame, n_parameters: Mapping[str, int | None
     Parameters
     ----------
     models : pandas.DataFrame
-        As from `serab_lib.paper.read_models`.
+        As from `serab_lib.evaluation.paper.read_models`.
     n_parameters : mapping, optional
         Extractor to measured count; those of the registry by default.
 

@@ -14,10 +14,10 @@ import soundfile
 from scipy import stats
 
 from serab_lib.audit.speakers import split_all
-from serab_lib.corpus import find_corpus, read_manifest
+from serab_lib.corpora.corpus import find_corpus, read_manifest
+from serab_lib.corpora.splits import PARTS
+from serab_lib.corpora.tasks import PAPER_TASKS, Task, get_task
 from serab_lib.evaluation.protocol import normalise_speakers
-from serab_lib.splits import PARTS
-from serab_lib.tasks import PAPER_TASKS, Task, get_task
 
 FULL_SCALE = 32767
 _DUPLICATE_COLUMNS = ["task", "files", "emotions", "speakers", "contradicting", "n_used"]
@@ -35,7 +35,7 @@ def hash_audio(task: str | Task, data: str | Path | None = None, *, n_workers: i
     ----------
     task : str or Task
     data : str or Path, optional
-        As in `serab_lib.corpus.load_task`.
+        As in `serab_lib.corpora.corpus.load_task`.
     n_workers : int, optional
         Threads; one per core by default.
 

@@ -11,9 +11,9 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from serab_lib.file_lists import list_utterances
-from serab_lib.splits import PROTOCOLS, split
-from serab_lib.tasks import PAPER_TASKS, Task, get_task
+from serab_lib.corpora.file_lists import list_utterances
+from serab_lib.corpora.splits import PROTOCOLS, split
+from serab_lib.corpora.tasks import PAPER_TASKS, Task, get_task
 
 N_DRAWS = 10_000
 # From 1,000 utterances on, every value with one decimal is some k/n.
@@ -140,7 +140,7 @@ def compare_readings(
     Parameters
     ----------
     accuracies : pandas.DataFrame
-        As from `serab_lib.paper.read_accuracies`.
+        As from `serab_lib.evaluation.paper.read_accuracies`.
     readings : pandas.DataFrame, optional
         As from `list_readings`.
     n_draws : int
@@ -221,7 +221,7 @@ def list_fitting_sizes(accuracies: pd.DataFrame, tasks: Iterable[str] = PAPER_TA
     Parameters
     ----------
     accuracies : pandas.DataFrame
-        As from `serab_lib.paper.read_accuracies`.
+        As from `serab_lib.evaluation.paper.read_accuracies`.
     tasks : iterable of str
 
     Returns

@@ -5,8 +5,8 @@ from __future__ import annotations
 import functools
 from pathlib import PurePosixPath
 
-from serab_lib.corpus import read_manifest
-from serab_lib.tasks import Task, get_task
+from serab_lib.corpora.corpus import read_manifest
+from serab_lib.corpora.tasks import Task, get_task
 
 # How a speaker's name tells the gender: (position in the name, mark of women, mark of men), or the two sets.
 _MARKS: dict[str, tuple[int, str, str]] = {

@@ -6,8 +6,8 @@ import json
 
 import pandas as pd
 
-from serab_lib.results import Results
-from serab_lib.storage import replaced
+from serab_lib.benchmark.results import Results
+from serab_lib.core import replaced
 
 
 def no_rows() -> pd.DataFrame:

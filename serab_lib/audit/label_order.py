@@ -40,7 +40,7 @@ def measure_label_order(
     embeddings : np.ndarray [shape=(n, d)]
         One row per utterance.
     utterances : pandas.DataFrame
-        As from `serab_lib.splits.split`: `emotion`, `group` and `part`.
+        As from `serab_lib.corpora.splits.split`: `emotion`, `group` and `part`.
     classes : sequence of str, optional
         The order that comes first, such as `Task.classes`, which is the release's; the alphabetical one if None.
     n_orders : int

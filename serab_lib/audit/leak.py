@@ -10,13 +10,13 @@ import numpy as np
 import pandas as pd
 
 from serab_lib.audit.selection import measure_selection
-from serab_lib.errors import SerabError
+from serab_lib.benchmark.results import CELL_KEY
+from serab_lib.core import SerabError
+from serab_lib.corpora.splits import PROTOCOLS, split
+from serab_lib.corpora.tasks import Task
 from serab_lib.evaluation.classifiers import fit_classifier
 from serab_lib.evaluation.metrics import accuracy, unweighted_average_recall
 from serab_lib.evaluation.protocol import normalise_speakers
-from serab_lib.results import CELL_KEY
-from serab_lib.splits import PROTOCOLS, split
-from serab_lib.tasks import Task
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +84,7 @@ def compare_protocols(
         One row per utterance.
     utterances : pandas.DataFrame
         `stem`, `speaker`, `emotion`, `released_group`, in the same order: of a corpus on disk
-        (`serab_lib.corpus.load_task`) or of a list (`serab_lib.file_lists.list_utterances`).
+        (`serab_lib.corpora.corpus.load_task`) or of a list (`serab_lib.corpora.file_lists.list_utterances`).
     task : Task
         Its record.
     classifiers : sequence of str
@@ -230,7 +230,7 @@ def decompose_protocols(cells: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     cells : pandas.DataFrame
-        As `serab_lib.results.Results.read_cells` gives them, with both protocols.
+        As `serab_lib.benchmark.results.Results.read_cells` gives them, with both protocols.
 
     Returns
     -------

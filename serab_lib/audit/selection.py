@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from serab_lib.benchmark.results import CELL_KEY
 from serab_lib.evaluation.protocol import select
-from serab_lib.results import CELL_KEY
 
 
 def measure_selection(cells: pd.DataFrame) -> pd.DataFrame:
@@ -18,7 +18,7 @@ def measure_selection(cells: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     cells : pandas.DataFrame
-        As `serab_lib.results.Results.read_cells` gives them.
+        As `serab_lib.benchmark.results.Results.read_cells` gives them.
 
     Returns
     -------
@@ -130,7 +130,7 @@ def calibrate(predictions: pd.DataFrame, classifiers: tuple[str, ...] = ("LDA", 
     Parameters
     ----------
     predictions : pandas.DataFrame
-        As `serab_lib.results.Results.read_predictions` gives them.
+        As `serab_lib.benchmark.results.Results.read_predictions` gives them.
     classifiers : tuple of str
         Those that are in the running; QDA, with far more features than utterances, is not.
 

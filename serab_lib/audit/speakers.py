@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping
 import pandas as pd
 
 from serab_lib.audit.genders import name_gender
-from serab_lib.file_lists import list_utterances
-from serab_lib.splits import PARTS, PROTOCOLS, split
-from serab_lib.tasks import PAPER_TASKS, Task, get_task
+from serab_lib.corpora.file_lists import list_utterances
+from serab_lib.corpora.splits import PARTS, PROTOCOLS, split
+from serab_lib.corpora.tasks import PAPER_TASKS, Task, get_task
 
 
 def split_all(

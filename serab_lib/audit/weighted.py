@@ -30,7 +30,7 @@ def weigh_sizes(
     Parameters
     ----------
     accuracies : pandas.DataFrame
-        As from `serab_lib.paper.read_accuracies`.
+        As from `serab_lib.evaluation.paper.read_accuracies`.
     sizes : pandas.Series
         Task to test size, for the other tasks, as from `serab_lib.audit.denominators.recover_sizes`.
     task : str

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pandas as pd
 
 from serab_lib.audit.kept import no_rows
+from serab_lib.benchmark.results import CELL_KEY, Results
 from serab_lib.evaluation.comparisons import read_right
-from serab_lib.results import CELL_KEY, Results
 
 FOLDER = "byol-a-window"
 BYOL_A, BYOL_S = "BYOL-A, 512", "BYOL-S, 512"

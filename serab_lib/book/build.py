@@ -16,8 +16,8 @@ from typing import Any
 
 from serab_lib.book.execution import Job, Progress, choose_parameters, run_notebooks
 from serab_lib.book.weaving import describe_run, weave
-from serab_lib.errors import SerabError, unknown_name
-from serab_lib.workspace import PROFILES
+from serab_lib.book.workspace import PROFILES
+from serab_lib.core import SerabError, unknown_name
 
 logger = logging.getLogger(__name__)
 
@@ -203,7 +203,7 @@ def _environment(profile: str, root: Path) -> Iterator[None]:
 
 
 def _describe_build() -> dict[str, Any]:
-    from serab_lib.benchmark import describe_machine
+    from serab_lib.benchmark.grid import describe_machine
 
     return describe_machine("cpu")
 

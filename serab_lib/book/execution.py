@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from serab_lib.errors import SerabError
+from serab_lib.core import SerabError
 
 Progress = Callable[[str, int, int], None]
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import nbformat
 
-from serab_lib.show import METADATA_KEY
+from serab_lib.book.show import METADATA_KEY
 
 # Classes of the style sheet to settings of a table.
 _SETTING = {"sortable": "sortable", "wide": "wordy"}

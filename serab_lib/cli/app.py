@@ -16,7 +16,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from serab_lib.errors import SerabError
+from serab_lib.core import SerabError
 
 app = typer.Typer(
     name="serab",

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from serab_lib.cli.app import Jobs, Layer, Weights, command, output, progress, split_names
-from serab_lib.errors import SerabError
+from serab_lib.core import SerabError
 
 
 @command
@@ -25,10 +25,9 @@ def embed(
     """Make embeddings of your own audio."""
     import numpy as np
 
-    from serab_lib.embeddings import extract
+    from serab_lib.benchmark.embeddings import extract
+    from serab_lib.core import cache_folder, hash_files, replaced
     from serab_lib.extractors.registry import choose_layer, load_extractor
-    from serab_lib.fingerprints import hash_files
-    from serab_lib.storage import cache_folder, replaced
 
     for file in files:
         if not file.is_file():
@@ -51,7 +50,7 @@ def synthesise(
     seed: Annotated[int, typer.Option(min=0, help="Seed; the same seed gives the same files.")] = 0,
 ) -> None:
     """Speak nine small corpora with eSpeak NG: they test the pipeline and say nothing about people."""
-    from serab_lib.synthetic import generate
+    from serab_lib.corpora.synthetic.speech import generate
 
     chosen = None if tasks == "all" else split_names(tasks, "--tasks")
     with progress() as tell:

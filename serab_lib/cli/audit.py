@@ -10,7 +10,7 @@ import typer
 from rich.markup import escape
 
 from serab_lib.cli.app import AsJson, command, output
-from serab_lib.errors import SerabError
+from serab_lib.core import SerabError
 
 
 @command
@@ -27,7 +27,7 @@ def audit(
     """Recompute the paper's inconsistencies, and say how sure each is; no data is needed."""
     from serab_lib.audit.findings import Sources
     from serab_lib.audit.findings import audit as find_all
-    from serab_lib.results import Results
+    from serab_lib.benchmark.results import Results
 
     if data is not None and not data.is_dir():
         raise SerabError(f"no folder {data} to read corpora from: pass --data DIR, or leave it out")

@@ -10,7 +10,7 @@ import typer
 from rich.markup import escape
 
 from serab_lib.cli.app import Jobs, command, errors, output, progress
-from serab_lib.errors import SerabError
+from serab_lib.core import SerabError
 
 
 @command

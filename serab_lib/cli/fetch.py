@@ -11,7 +11,7 @@ import typer
 from rich.markup import escape
 
 from serab_lib.cli.app import AsJson, Data, Weights, command, errors, output, print_rows, progress
-from serab_lib.errors import SerabError, printable
+from serab_lib.core import SerabError, printable
 
 
 @command
@@ -75,7 +75,7 @@ def fetch(
 
 
 def _fetch_one(source: Any, options: Any) -> dict[str, Any]:
-    from serab_lib.check import summarise
+    from serab_lib.corpora.check import summarise
     from serab_lib.download import fetch as get
 
     try:

@@ -12,7 +12,7 @@ import typer
 from rich.markup import escape
 
 from serab_lib.cli.app import AsJson, Data, Jobs, Layer, Weights, command, errors, output, progress, split_names
-from serab_lib.errors import SerabError
+from serab_lib.core import SerabError
 
 
 @command
@@ -42,10 +42,10 @@ def run(
     search: Annotated[bool, typer.Option(help="Search hyperparameters; the classifiers' defaults otherwise.")] = True,
 ) -> None:
     """Compute cells of the grid: extract embeddings, fit the five classifiers, write the accuracies."""
-    from serab_lib.benchmark import Settings, run_grid
+    from serab_lib.benchmark.grid import Settings, run_grid
+    from serab_lib.corpora.splits import PROTOCOLS
+    from serab_lib.corpora.tasks import PAPER_TASKS
     from serab_lib.extractors.registry import EXTRACTORS, choose_layer
-    from serab_lib.splits import PROTOCOLS
-    from serab_lib.tasks import PAPER_TASKS
 
     chosen_tasks = list(PAPER_TASKS) if tasks == "all" else split_names(tasks, "--tasks")
     if models == "ready":
@@ -86,10 +86,10 @@ def _open_workplace(dask: str | None, settings: Any) -> Iterator[Any]:
     if dask is None:
         yield None
         return
-    from serab_lib.checkpoints import weights_folder
-    from serab_lib.cluster_connection import open_cluster
-    from serab_lib.corpus import find_data
-    from serab_lib.storage import cache_folder
+    from serab_lib.benchmark.cluster_connection import open_cluster
+    from serab_lib.core import cache_folder
+    from serab_lib.corpora.corpus import find_data
+    from serab_lib.extractors.checkpoints import weights_folder
 
     folders = {
         "--data": find_data(settings.data),
@@ -109,8 +109,8 @@ def table(
     as_json: AsJson = False,
 ) -> None:
     """Print the accuracy grid: models by tasks, with UM, WM and GM, in percent."""
-    from serab_lib.results import Results
-    from serab_lib.tables import accuracy_grid, paper_grid, render
+    from serab_lib.benchmark.results import Results
+    from serab_lib.book.tables import accuracy_grid, paper_grid, render
 
     form = "json" if as_json else form
     if form not in ("markdown", "csv", "latex", "json"):
@@ -151,9 +151,9 @@ def table(
 def _print_cells(out: Path, keys: list[tuple[str, str, str]]) -> None:
     from tabulate import tabulate
 
+    from serab_lib.benchmark.results import CELL_KEY, Results
+    from serab_lib.evaluation.paper import read_accuracies
     from serab_lib.extractors.registry import EXTRACTORS
-    from serab_lib.paper import read_accuracies
-    from serab_lib.results import CELL_KEY, Results
 
     cells = Results(out).read_cells()
     chosen = cells[cells["selected"].astype(bool)].set_index(CELL_KEY)

@@ -11,14 +11,14 @@ import typer
 from rich.markup import escape
 
 from serab_lib.cli.app import AsJson, Data, Weights, command, output, print_rows, progress
-from serab_lib.errors import SerabError
+from serab_lib.core import SerabError
 
 
 @command
 def tasks(data: Data = None, as_json: AsJson = False) -> None:
     """List the tasks: their language, access, licence and what is on disk."""
-    from serab_lib.corpus import find_corpus
-    from serab_lib.tasks import TASKS
+    from serab_lib.corpora.corpus import find_corpus
+    from serab_lib.corpora.tasks import TASKS
 
     rows = []
     for task in TASKS.values():
@@ -49,7 +49,7 @@ def tasks(data: Data = None, as_json: AsJson = False) -> None:
 @command
 def models(weights: Weights = None, as_json: AsJson = False) -> None:
     """List the extractors: parameters, embedding size, and whether their weights are at hand."""
-    from serab_lib.checkpoints import CHECKPOINTS
+    from serab_lib.extractors.checkpoints import CHECKPOINTS
     from serab_lib.extractors.registry import EXTRACTORS
 
     rows = []
@@ -80,9 +80,9 @@ def check(
     as_json: AsJson = False,
 ) -> None:
     """Decode every file of a corpus and name what is missing, broken, there twice or not what was released."""
-    from serab_lib.check import check_corpus
-    from serab_lib.corpus import find_data
-    from serab_lib.tasks import TASKS, get_task
+    from serab_lib.corpora.check import check_corpus
+    from serab_lib.corpora.corpus import find_data
+    from serab_lib.corpora.tasks import TASKS, get_task
 
     folder = find_data(data)
     chosen = [get_task(name) for name in names or []]
@@ -104,7 +104,7 @@ def check(
 
 def _print_report(code: str, report: Any) -> None:
     """Print what a corpus is and what is wrong with it, one line a kind."""
-    from serab_lib.check import summarise
+    from serab_lib.corpora.check import summarise
 
     is_fit = not any(each.affects_result for each in report.problems)
     verdict = "complete and decodable" if is_fit else "not fit for a comparable result"

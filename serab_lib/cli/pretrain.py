@@ -9,7 +9,7 @@ import typer
 from rich.markup import escape
 
 from serab_lib.cli.app import Data, Jobs, command, output, progress, split_names
-from serab_lib.errors import SerabError
+from serab_lib.core import SerabError
 
 
 @command

@@ -31,8 +31,8 @@ def reproduce(
     as_json: AsJson = False,
 ) -> None:
     """Recompute the paper's grid: plan, fetch, 13 extractors on 9 tasks under both protocols, book."""
-    from serab_lib.reproduce import Settings, make_plan
-    from serab_lib.reproduce import reproduce as work
+    from serab_lib.cli.reproduction import Settings, make_plan
+    from serab_lib.cli.reproduction import reproduce as work
 
     settings = Settings(
         data=data,

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from serab_lib.download.common import Fetched, Options, describe_source, write_advice
-from serab_lib.download.fetching import fetch
+from serab_lib.download.fetching import fetch, get_source, list_checkpoints, resolve_names
 from serab_lib.download.places import write_size
-from serab_lib.download.sources import RemoteFile, Source, get_source, list_checkpoints, resolve_names
+from serab_lib.download.sources import RemoteFile, Source
 from serab_lib.download.surveying import Offer, survey
 from serab_lib.download.transfer import Policy
 

@@ -6,13 +6,13 @@ import os
 import shutil
 from pathlib import Path
 
-from serab_lib.checkpoints import CheckpointError, find_checkpoint, require_checkpoint, weights_folder
+from serab_lib.core import SerabError
 from serab_lib.download.common import Fetched, Options, retrieve_archive, write_advice
 from serab_lib.download.places import clear, require_space, staged
 from serab_lib.download.sources import Source
 from serab_lib.download.unpacking import ArchiveError, unpack
-from serab_lib.errors import SerabError
-from serab_lib.state_dicts import read_state_dict
+from serab_lib.extractors.checkpoints import CheckpointError, find_checkpoint, require_checkpoint, weights_folder
+from serab_lib.extractors.state_dicts import read_state_dict
 
 
 def fetch_checkpoint(source: Source, options: Options) -> Fetched:

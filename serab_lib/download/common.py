@@ -6,14 +6,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from serab_lib.check import Problem
-from serab_lib.checkpoints import weights_folder
-from serab_lib.corpus import find_data
+from serab_lib.core import SerabError, printable
+from serab_lib.corpora.check import Problem
+from serab_lib.corpora.corpus import find_data
 from serab_lib.download.places import write_size
 from serab_lib.download.retrieval import retrieve
 from serab_lib.download.sources import CHECKPOINT, RemoteFile, Source
 from serab_lib.download.transfer import Policy, TransferError
-from serab_lib.errors import SerabError, printable
+from serab_lib.extractors.checkpoints import weights_folder
 
 # Told what is being done, how much of it is done, and how much there is.
 Progress = Callable[[str, int, int], object]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import csv
 from importlib import resources
 
+from serab_lib.corpora.tasks import TASKS, Task
 from serab_lib.download.sources import BY_HAND, CORPUS, OPEN, RESTRICTED, RemoteFile, Source
-from serab_lib.tasks import TASKS, Task
 
 MB = 1_000_000
 

@@ -8,16 +8,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from serab_lib.check import Problem, check_corpus
-from serab_lib.corpus import find_corpus, find_data
+from serab_lib.core import SerabError, printable
+from serab_lib.corpora.check import Problem, check_corpus
+from serab_lib.corpora.corpus import find_corpus, find_data
+from serab_lib.corpora.files import STRANGE
 from serab_lib.download.common import MB, Fetched, Options, describe_failure, retrieve_archive, write_advice
 from serab_lib.download.places import clear, require_space, staged
 from serab_lib.download.retrieval import is_published, look_up, retrieve_all
 from serab_lib.download.sources import RESTRICTED, Source
 from serab_lib.download.transfer import TransferError
 from serab_lib.download.unpacking import ArchiveError, unpack
-from serab_lib.errors import SerabError, printable
-from serab_lib.files import STRANGE
 
 # What shows that an archive whose checksum nobody publishes is not the corpus.
 _DAMAGE = {"missing", "undecodable", "cut off", "empty", "duration", "changed", "in doubt", "other content"}

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import filelock
 
-from serab_lib.errors import SerabError, printable
+from serab_lib.core import SerabError, printable
 
 STAGING = ".fetch"
 _SPARE = 200_000_000

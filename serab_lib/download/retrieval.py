@@ -12,9 +12,9 @@ from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from serab_lib.core import SerabError
 from serab_lib.download.sources import RemoteFile
 from serab_lib.download.transfer import Policy, ResumingDownloader, Tell, TransferError, read_json
-from serab_lib.errors import SerabError
 
 # Told how many files are there, and how many there will be.
 Count = Callable[[int, int], object]

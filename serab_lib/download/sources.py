@@ -1,17 +1,11 @@
-"""What can be fetched: a record for each corpus and checkpoint, found by name or by the name of a group."""
+"""What can be fetched is described by: the records of a source and of its files."""
 
 from __future__ import annotations
 
-import importlib.util
-from collections.abc import Iterable
 from dataclasses import dataclass
-
-from serab_lib.checkpoints import CHECKPOINTS, Checkpoint, released_name
-from serab_lib.errors import SerabError, unknown_name
 
 CORPUS, CHECKPOINT = "corpus", "checkpoint"
 OPEN, RESTRICTED, BY_HAND = "open", "restricted", "by hand"
-GROUPS = ("all", "corpora", "checkpoints")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,119 +80,3 @@ class Source:
     def is_verified(self) -> bool:
         """Whether a checksum is published for every file."""
         return bool(self.files) and all(file.checksum for file in self.files)
-
-
-def get_source(name: str) -> Source:
-    """Find the source of a corpus or a checkpoint.
-
-    Parameters
-    ----------
-    name : str
-        A task's code or name, or an extractor's name, in upper or lower case.
-
-    Returns
-    -------
-    Source
-
-    Raises
-    ------
-    UnknownNameError
-        If nothing of that name can be fetched.
-    SerabError
-        If it is an extractor that needs no weights.
-    """
-    from serab_lib.download.corpora import CORPORA
-    from serab_lib.extractors.registry import EXTRACTORS
-    from serab_lib.tasks import TASKS
-
-    folded = name.strip().casefold()
-    codes = {task.code.casefold(): task.name for task in TASKS.values()}
-    corpus = codes.get(folded, folded)
-    if corpus in CORPORA:
-        return CORPORA[corpus]
-    model = released_name(folded)
-    if model in CHECKPOINTS:
-        return checkpoint_source(model)
-    if model in EXTRACTORS:
-        raise SerabError(f"{model} needs no weights: it is ready for `serab run --models {model}`")
-    known = [*GROUPS, *CORPORA, *(code.upper() for code in codes), *CHECKPOINTS]
-    raise unknown_name("corpus or checkpoint", name, known, listing="serab fetch")
-
-
-def resolve_names(names: Iterable[str]) -> tuple[list[Source], list[Source]]:
-    """Find the sources of some names.
-
-    Parameters
-    ----------
-    names : iterable of str
-        As in `get_source`, or a group: `corpora`, `checkpoints`, or `all`, which stands for the corpora.
-
-    Returns
-    -------
-    tuple of two lists of Source
-        Those to fetch, each once; and those that a group name covers and that cannot be had without the user.
-    """
-    from serab_lib.download.corpora import CORPORA
-
-    wanted: dict[str, Source] = {}
-    withheld: dict[str, Source] = {}
-    for name in names:
-        folded = name.strip().casefold()
-        if folded not in GROUPS:
-            source = get_source(name)
-            wanted[source.name] = source
-            continue
-        members = list_checkpoints() if folded == "checkpoints" else list(CORPORA.values())
-        for source in members:
-            is_free = source.access == OPEN and not source.needs_consent
-            (wanted if is_free else withheld)[source.name] = source
-    return list(wanted.values()), [source for name, source in withheld.items() if name not in wanted]
-
-
-def list_checkpoints() -> list[Source]:
-    """List the sources of all checkpoints."""
-    return [checkpoint_source(name) for name in CHECKPOINTS]
-
-
-def checkpoint_source(name: str) -> Source:
-    """Describe where an extractor's checkpoint comes from: the first of its alternatives that can be read here."""
-    from serab_lib.extractors.registry import EXTRACTORS
-
-    checkpoint = choose_checkpoint(name)
-    entry = EXTRACTORS.get(name)
-    n_parameters = entry.n_parameters if entry else None
-    return Source(
-        name=name,
-        title=entry.title if entry else name,
-        kind=CHECKPOINT,
-        page=checkpoint.url,
-        licence=checkpoint.licence,
-        licence_url=checkpoint.licence_url,
-        files=(_remote_checkpoint(checkpoint),),
-        advice=f"download it from {checkpoint.url}",
-        packed=checkpoint.is_folder,
-        needs_consent=checkpoint.needs_consent,
-        # Four bytes a parameter, where nobody states the size.
-        download_size=checkpoint.n_bytes or (4 * n_parameters if n_parameters else None),
-        unpacked_size=0,
-    )
-
-
-def choose_checkpoint(name: str) -> Checkpoint:
-    """Choose among an extractor's alternatives; an .h5 file only where h5py can read it."""
-    has_h5py = importlib.util.find_spec("h5py") is not None
-    alternatives = CHECKPOINTS[name]
-    readable = [each for each in alternatives if has_h5py or not each.file.endswith(".h5")]
-    return (readable or list(alternatives))[0]
-
-
-def _remote_checkpoint(checkpoint: Checkpoint) -> RemoteFile:
-    checksum = None
-    if checkpoint.sha256:
-        checksum = f"sha256:{checkpoint.sha256}"
-    elif checkpoint.git_blob:
-        checksum = f"git-blob:{checkpoint.git_blob}"
-    # A folder's own address is a page; its archive is found at the mirrors.
-    urls = checkpoint.mirrors if checkpoint.is_folder else (checkpoint.url, *checkpoint.mirrors)
-    name = f"{checkpoint.file}.tar.gz" if checkpoint.is_folder else checkpoint.file
-    return RemoteFile(name=name, urls=urls, size=checkpoint.n_bytes, checksum=checksum)

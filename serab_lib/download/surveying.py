@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from serab_lib.checkpoints import CheckpointError, find_checkpoint, require_checkpoint
-from serab_lib.corpus import find_corpus, find_data
+from serab_lib.core import SerabError
+from serab_lib.corpora.corpus import find_corpus, find_data
 from serab_lib.download.corpora import CORPORA
-from serab_lib.download.sources import OPEN, RESTRICTED, Source, list_checkpoints
-from serab_lib.errors import SerabError
+from serab_lib.download.fetching import list_checkpoints
+from serab_lib.download.sources import OPEN, RESTRICTED, Source
+from serab_lib.extractors.checkpoints import CheckpointError, find_checkpoint, require_checkpoint
 
 THERE, FETCHABLE, CONSENT, ASK, BY_HAND, UNCLEAR = (
     "there",

@@ -18,7 +18,7 @@ from typing import Any
 
 import requests
 
-from serab_lib.errors import SerabError
+from serab_lib.core import SerabError
 
 logger = logging.getLogger(__name__)
 

@@ -18,7 +18,7 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.model_selection import ParameterGrid
 from threadpoolctl import threadpool_limits
 
-from serab_lib.errors import SerabError, unknown_name
+from serab_lib.core import SerabError, unknown_name
 from serab_lib.evaluation import logistic, svm
 from serab_lib.evaluation.linear_discriminant import LinearDiscriminant
 from serab_lib.evaluation.quadratic_discriminant import compute_log_posteriors, iterate_spreads

@@ -10,12 +10,12 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from serab_lib.errors import SerabError
+from serab_lib.core import SerabError
 from serab_lib.evaluation.optional import require
-from serab_lib.paper import find_counts
+from serab_lib.evaluation.paper import find_counts
 
 if TYPE_CHECKING:
-    from serab_lib.results import Results
+    from serab_lib.benchmark.results import Results
 
 ALPHA = 0.05
 
@@ -227,7 +227,7 @@ def compare_bold(accuracies: pd.DataFrame, sizes: pd.Series, *, alpha: float = A
     Parameters
     ----------
     accuracies : pandas.DataFrame
-        As from `serab_lib.paper.read_accuracies`.
+        As from `serab_lib.evaluation.paper.read_accuracies`.
     sizes : pandas.Series
         Task to number of test utterances.
     alpha : float

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from serab_lib.errors import SerabError
-from serab_lib.paper import find_counts
+from serab_lib.core import SerabError
+from serab_lib.evaluation.paper import find_counts
 
 N_DRAWS = 5_000
 LEVEL = 0.95
@@ -93,7 +93,7 @@ def intervals_of_table(accuracies: pd.DataFrame, sizes: pd.Series, *, level: flo
     Parameters
     ----------
     accuracies : pandas.DataFrame
-        As from `serab_lib.paper.read_accuracies`; percent.
+        As from `serab_lib.evaluation.paper.read_accuracies`; percent.
     sizes : pandas.Series
         Task to number of test utterances, as from `serab_lib.audit.denominators.recover_sizes`.
     level : float
@@ -244,7 +244,7 @@ def intervals_of_cell(
     Parameters
     ----------
     predictions : pandas.DataFrame
-        As from `serab_lib.results.Results.read_predictions`.
+        As from `serab_lib.benchmark.results.Results.read_predictions`.
     classifier : str
         Whose predictions.
     n_draws : int

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 from scipy import stats
 from sklearn.metrics import accuracy_score, confusion_matrix, recall_score
 
-from serab_lib.errors import SerabError
+from serab_lib.core import SerabError
 
 
 def accuracy(y_true: ArrayLike, y_predicted: ArrayLike) -> float:

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from serab_lib.tasks import TASKS
+from serab_lib.corpora.tasks import TASKS
 
 N_DRAWS = 5_000
 
@@ -19,9 +19,9 @@ def join_sizes(accuracies: pd.DataFrame, models: pd.DataFrame, sizes: pd.Series 
     Parameters
     ----------
     accuracies : pandas.DataFrame
-        As from `serab_lib.paper.read_accuracies`; percent.
+        As from `serab_lib.evaluation.paper.read_accuracies`; percent.
     models : pandas.DataFrame
-        As from `serab_lib.paper.read_models`.
+        As from `serab_lib.evaluation.paper.read_models`.
     sizes : pandas.Series, optional
         Task to number of test utterances.
 

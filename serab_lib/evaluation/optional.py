@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from types import ModuleType
 
-from serab_lib.errors import SerabError
+from serab_lib.core import SerabError
 
 INSTALL_HINT = "pip install 'serab-companion[stats]'"
 

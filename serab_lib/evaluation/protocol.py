@@ -12,10 +12,10 @@ import numpy as np
 import pandas as pd
 from joblib.externals.loky import BrokenProcessPool
 
-from serab_lib.errors import SerabError
+from serab_lib.core import SerabError
+from serab_lib.corpora.splits import PARTS, PROTOCOLS
 from serab_lib.evaluation.classifiers import CLASSIFIERS, ClassifierResult, fit_classifier
 from serab_lib.evaluation.metrics import accuracy, unweighted_average_recall
-from serab_lib.splits import PARTS, PROTOCOLS
 
 logger = logging.getLogger(__name__)
 
@@ -110,7 +110,7 @@ def evaluate(
     embeddings : np.ndarray [shape=(n, d)]
         One row per utterance.
     utterances : pandas.DataFrame
-        As from `serab_lib.splits.split`, in the same order: `stem`, `speaker`, `emotion`, `group`, `part`.
+        As from `serab_lib.corpora.splits.split`, in the same order: `stem`, `speaker`, `emotion`, `group`, `part`.
     protocol : str
         Which classifier is selected; the split was made before.
     classes : sequence of str, optional

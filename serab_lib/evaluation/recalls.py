@@ -12,7 +12,7 @@ from serab_lib.evaluation.intervals import N_DRAWS, intervals_of_cell, wilson_in
 from serab_lib.evaluation.metrics import count_confusions, unweighted_average_recall
 
 if TYPE_CHECKING:
-    from serab_lib.results import Results
+    from serab_lib.benchmark.results import Results
 
 
 def measure_recalls(predictions: pd.DataFrame, classifier: str) -> pd.DataFrame:
@@ -21,7 +21,7 @@ def measure_recalls(predictions: pd.DataFrame, classifier: str) -> pd.DataFrame:
     Parameters
     ----------
     predictions : pandas.DataFrame
-        As from `serab_lib.results.Results.read_predictions`.
+        As from `serab_lib.benchmark.results.Results.read_predictions`.
     classifier : str
         Whose predictions.
 

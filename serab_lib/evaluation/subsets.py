@@ -7,7 +7,7 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
-from serab_lib.errors import SerabError
+from serab_lib.core import SerabError
 
 MAX_TASKS = 12
 
@@ -34,8 +34,8 @@ def rank_subsets(accuracies: pd.DataFrame) -> pd.DataFrame:
 
     Examples
     --------
-    >>> from serab_lib.paper import read_accuracies
-    >>> from serab_lib.tasks import PAPER_TASKS
+    >>> from serab_lib.evaluation.paper import read_accuracies
+    >>> from serab_lib.corpora.tasks import PAPER_TASKS
     >>> len(rank_subsets(read_accuracies()[list(PAPER_TASKS)]))
     511
     """

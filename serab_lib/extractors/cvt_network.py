@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from serab_lib.errors import SerabError
+from serab_lib.core import SerabError
 
 N_MELS = 64
 # Rows of the frequency axis that the three strides leave of the mel bands.

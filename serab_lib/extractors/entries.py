@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from serab_lib.checkpoints import CHECKPOINTS, find_checkpoint, released_name
-from serab_lib.task import RELEASED_WINDOW_SAMPLES
+from serab_lib.corpora.task import RELEASED_WINDOW_SAMPLES
+from serab_lib.extractors.checkpoints import CHECKPOINTS, find_checkpoint, released_name
 
 _AUDEERING_LICENCE = "audEERING research licence, non-commercial"
 

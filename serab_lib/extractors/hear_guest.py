@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from serab_lib.errors import SerabError
+from serab_lib.core import SerabError
 from serab_lib.extractors.trill import prepare_for_tensorflow
 from serab_lib.extractors.waveforms import WaveformExtractor
 

@@ -8,12 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from serab_lib.checkpoints import require_checkpoint
-from serab_lib.errors import SerabError, unknown_name
+from serab_lib.core import SerabError, cache_folder, hash_files, unknown_name
+from serab_lib.corpora.task import RELEASED_WINDOW_SAMPLES
+from serab_lib.extractors.checkpoints import require_checkpoint
 from serab_lib.extractors.entries import EXTRACTORS, Entry
-from serab_lib.fingerprints import hash_files
-from serab_lib.storage import cache_folder
-from serab_lib.task import RELEASED_WINDOW_SAMPLES
 
 __all__ = ["EXTRACTORS", "Entry", "choose_layer", "get_entry", "hash_weights", "identify", "load_extractor"]
 
@@ -116,10 +114,10 @@ def _entry_of_module(name: str) -> Entry:
 
 
 def _entry_of_file(name: str) -> Entry:
-    from serab_lib.checkpoints import CheckpointError
+    from serab_lib.extractors.checkpoints import CheckpointError
     from serab_lib.extractors.cvt import infer_widths
     from serab_lib.extractors.cvt_network import N_ROWS, POOLINGS
-    from serab_lib.state_dicts import read_state_dict
+    from serab_lib.extractors.state_dicts import read_state_dict
 
     file, _, pooling = name.removeprefix("path:").rpartition(":")
     if pooling not in POOLINGS:

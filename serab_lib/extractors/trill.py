@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from serab_lib.checkpoints import CheckpointError
-from serab_lib.errors import SerabError
+from serab_lib.core import SerabError
+from serab_lib.extractors.checkpoints import CheckpointError
 from serab_lib.extractors.waveforms import WaveformExtractor
 
 _OUTPUT = "layer19"

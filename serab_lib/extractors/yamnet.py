@@ -18,8 +18,8 @@ from serab_lib.extractors.audioset_mel import (
     pad_end,
 )
 from serab_lib.extractors.base import Extractor
+from serab_lib.extractors.state_dicts import load_into
 from serab_lib.extractors.yamnet_weights import read_yamnet
-from serab_lib.state_dicts import load_into
 
 EMBEDDING_SIZE = 1024
 _LOG_OFFSET = 0.001

@@ -8,7 +8,7 @@ import re
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
-from serab_lib.errors import SerabError, printable
+from serab_lib.core import SerabError, printable
 
 logger = logging.getLogger(__name__)
 

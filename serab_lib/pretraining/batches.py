@@ -12,7 +12,7 @@ from enum import IntEnum
 import numpy as np
 import torch
 
-from serab_lib.errors import SerabError
+from serab_lib.core import SerabError
 from serab_lib.pretraining.clips import Clips
 from serab_lib.pretraining.config import PretrainConfig
 

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from serab_lib.errors import SerabError
+from serab_lib.core import SerabError
 from serab_lib.extractors.audio_ntt import AudioNTTEncoder
 from serab_lib.extractors.cvt_network import LARGE_WIDTHS, SMALL_WIDTHS, CvtEncoder
 from serab_lib.pretraining.config import PretrainConfig

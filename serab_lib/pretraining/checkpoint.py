@@ -11,9 +11,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from serab_lib.errors import SerabError
+from serab_lib.core import SerabError, replaced
 from serab_lib.pretraining.config import PretrainConfig
-from serab_lib.storage import replaced
 
 LAST, BEST = "last.ckpt", "best.ckpt"
 ENCODER, BEST_ENCODER = "encoder.pth", "encoder_best.pth"

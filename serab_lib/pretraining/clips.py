@@ -16,13 +16,11 @@ import torch
 from filelock import FileLock
 
 from serab_lib.audio import AudioError, load_audio
-from serab_lib.corpus import load_task
-from serab_lib.errors import SerabError, printable
-from serab_lib.files import AUDIO_SUFFIXES
-from serab_lib.fingerprints import digest
-from serab_lib.splits import split
-from serab_lib.storage import cache_folder, replaced
-from serab_lib.tasks import get_task
+from serab_lib.core import SerabError, cache_folder, digest, printable, replaced
+from serab_lib.corpora.corpus import load_task
+from serab_lib.corpora.files import AUDIO_SUFFIXES
+from serab_lib.corpora.splits import split
+from serab_lib.corpora.tasks import get_task
 
 logger = logging.getLogger(__name__)
 
@@ -151,7 +149,7 @@ def find_training_part(task: str, data: str | Path | None = None) -> list[Path]:
     task : str
         Code or name.
     data : str or Path, optional
-        Folder of the corpora; see `serab_lib.corpus.find_corpus`.
+        Folder of the corpora; see `serab_lib.corpora.corpus.find_corpus`.
 
     Returns
     -------

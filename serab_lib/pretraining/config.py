@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from serab_lib.errors import SerabError
+from serab_lib.core import SerabError
 
 SCHEDULES = ("constant", "cosine")
 CROP_STARTS = ("random", "released")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from serab_lib.errors import SerabError
+from serab_lib.core import SerabError
 from serab_lib.pretraining.augmentations import N_VIEWS, WINDOW_SAMPLES, draw, mix, resize_crops
 from serab_lib.pretraining.clips import CROP_FRAMES, CROP_SAMPLES
 from serab_lib.pretraining.config import PretrainConfig

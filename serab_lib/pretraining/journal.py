@@ -12,10 +12,9 @@ from typing import Any
 import pandas as pd
 import torch
 
-from serab_lib.errors import SerabError
+from serab_lib.core import SerabError, replaced
 from serab_lib.pretraining.byol import MEASURES
 from serab_lib.pretraining.distributed import average
-from serab_lib.storage import replaced
 
 COLUMNS = ("step", "epoch", "loss", *MEASURES, "learning_rate", "crops_per_s", "wait_share")
 PROBE_COLUMNS = ("step", "epoch", "task", "validation_accuracy")

@@ -10,16 +10,16 @@ from pathlib import Path
 import torch
 
 from serab_lib.audio import AudioError, load_audio, log_mel
-from serab_lib.corpus import load_task
-from serab_lib.errors import SerabError
+from serab_lib.core import SerabError
+from serab_lib.corpora.corpus import load_task
+from serab_lib.corpora.splits import split
+from serab_lib.corpora.tasks import get_task
 from serab_lib.evaluation.classifiers import fit_classifier
 from serab_lib.evaluation.protocol import normalise_speakers
 from serab_lib.extractors.base import Statistics, length_sorted_batches
 from serab_lib.extractors.cvt_network import CvtEncoder
 from serab_lib.extractors.registry import load_extractor
 from serab_lib.pretraining.checkpoint import write_encoder
-from serab_lib.splits import split
-from serab_lib.tasks import get_task
 
 Progress = Callable[[str, int, int], None]
 
@@ -32,7 +32,7 @@ class Probe:
     task : str
         Code or name.
     data : str or Path, optional
-        Folder of the corpora; see `serab_lib.corpus.find_corpus`.
+        Folder of the corpora; see `serab_lib.corpora.corpus.find_corpus`.
     device : str or torch.device
     n_jobs : int, optional
         Threads; one per core if None.

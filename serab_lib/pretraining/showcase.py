@@ -10,11 +10,11 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from serab_lib.corpus import Corpus
-from serab_lib.errors import SerabError
+from serab_lib.core import SerabError
+from serab_lib.corpora.corpus import Corpus
+from serab_lib.corpora.splits import split
 from serab_lib.pretraining.config import PretrainConfig
 from serab_lib.pretraining.journal import read_log, read_probe
-from serab_lib.splits import split
 
 
 @dataclass(frozen=True)
@@ -68,9 +68,9 @@ def pretrain_small(
 
 def measure_encoder(checkpoint: str | Path, config: PretrainConfig, corpus: Corpus) -> float:
     """Probe a checkpoint as a run would."""
+    from serab_lib.extractors.state_dicts import load_into, read_state_dict
     from serab_lib.pretraining.byol import build_encoder
     from serab_lib.pretraining.probe import Probe
-    from serab_lib.state_dicts import load_into, read_state_dict
 
     encoder = build_encoder(config.model)
     load_into(encoder, read_state_dict(Path(checkpoint)), source=checkpoint)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 import torch
 
-from serab_lib.errors import SerabError
+from serab_lib.core import SerabError, replaced, require_writable
 from serab_lib.pretraining.augmentations import Augmentation
 from serab_lib.pretraining.batches import CropBatches, Purpose, make_generator
 from serab_lib.pretraining.byol import Byol
@@ -29,7 +29,6 @@ from serab_lib.pretraining.clips import find_audio, prepare_clips
 from serab_lib.pretraining.config import PretrainConfig
 from serab_lib.pretraining.distributed import count_ranks, synchronise_batch_norms
 from serab_lib.pretraining.journal import Journal, read_log
-from serab_lib.storage import replaced, require_writable
 
 if TYPE_CHECKING:
     from lightning.fabric import Fabric

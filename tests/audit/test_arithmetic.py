@@ -14,7 +14,7 @@ from serab_lib.audit.arithmetic import (
     explain_means,
     rank_by_mean,
 )
-from serab_lib.paper import read_accuracies, read_datasets, read_models
+from serab_lib.evaluation.paper import read_accuracies, read_datasets, read_models
 
 SIZES = pd.Series(
     {"AES": 207, "CAF": 216, "CRE": 1556, "EMB": 84, "EMV": 196, "IEM": 1122, "RAV": 300, "SAV": 120, "SHE": 372}

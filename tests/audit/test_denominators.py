@@ -18,7 +18,7 @@ from serab_lib.audit.denominators import (
     simulate_chance,
 )
 from serab_lib.audit.weighted import weigh_sizes
-from serab_lib.paper import find_counts, read_accuracies
+from serab_lib.evaluation.paper import find_counts, read_accuracies
 
 TASKS = ["AES", "CAF", "CRE", "EMB", "EMV", "IEM", "RAV", "SAV", "SHE"]
 

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from serab_lib.audit.kept import read_kept, write_kept
-from serab_lib.results import Results
+from serab_lib.benchmark.results import Results
 
 AUDIT = Path(__file__).resolve().parents[2] / "results" / "audit"
 

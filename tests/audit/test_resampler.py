@@ -16,12 +16,12 @@ import pytest
 import soundfile
 from making import write_savee
 
-from serab_lib import benchmark
 from serab_lib.audio import decode
 from serab_lib.audit.kept import read_kept
-from serab_lib.corpus import find_corpus
-from serab_lib.results import Results
-from serab_lib.splits import PROTOCOLS
+from serab_lib.benchmark import grid as benchmark
+from serab_lib.benchmark.results import Results
+from serab_lib.corpora.corpus import find_corpus
+from serab_lib.corpora.splits import PROTOCOLS
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 NAMES = ["kaiser-best-2021", "kaiser-best-2022", "torchaudio", "soxr-hq"]

@@ -14,7 +14,7 @@ from serab_lib.audit.selection import (
     simulate_ranking,
     simulate_selection,
 )
-from serab_lib.results import COLUMNS
+from serab_lib.benchmark.results import COLUMNS
 
 
 def make_cells(released_test: tuple[float, float] = (0.7, 0.8), described_test: tuple[float, float] = (0.6, 0.65)):

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from serab_lib.book.build import build
 from serab_lib.cli import app
-from serab_lib.errors import SerabError
+from serab_lib.core import SerabError
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -31,7 +31,7 @@ profile: str = "demo"
 n_draws: int = 3
 
 # %%
-from serab_lib.show import record
+from serab_lib.book.show import record
 
 record(seen=f"{{profile}} with {{n_draws}} draws")
 

@@ -22,14 +22,16 @@ from making import make_byol_state
 from serving import Site
 from typer.testing import CliRunner
 
-from serab_lib import check, checkpoints, corpus
-from serab_lib.checkpoints import CHECKPOINTS, Checkpoint
 from serab_lib.cli import app
-from serab_lib.corpus import find_corpus, read_manifest
+from serab_lib.core import SerabError, UnknownNameError
+from serab_lib.corpora import check, corpus
+from serab_lib.corpora.corpus import find_corpus, read_manifest
 from serab_lib.download import Options, Policy, fetch, places, survey
 from serab_lib.download.corpora import CORPORA
-from serab_lib.download.sources import RemoteFile, Source, get_source, resolve_names
-from serab_lib.errors import SerabError, UnknownNameError
+from serab_lib.download.fetching import get_source, resolve_names
+from serab_lib.download.sources import RemoteFile, Source
+from serab_lib.extractors import checkpoints
+from serab_lib.extractors.checkpoints import CHECKPOINTS, Checkpoint
 
 DURATION_S = 0.2
 NAMES = [f"wav/{stem}.wav" for stem in ("03a01Fa", "03a01Nc", "08a01Na", "16b10Wb")]

@@ -9,12 +9,12 @@ import pytest
 import soundfile
 from archives import BUILDERS, build
 
-from serab_lib import check, corpus
 from serab_lib.audio import load_audio
-from serab_lib.corpus import find_corpus, read_manifest
+from serab_lib.corpora import check, corpus
+from serab_lib.corpora.corpus import find_corpus, read_manifest
+from serab_lib.corpora.tasks import TASKS, get_task
 from serab_lib.download import Options, fetch
 from serab_lib.download.corpora import CORPORA
-from serab_lib.tasks import TASKS, get_task
 
 # Of the long lists every n-th name is enough here: tests/test_corpus.py reads all of them.
 LONGEST = 400

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 from serving import Site
 
+from serab_lib.core import SerabError
 from serab_lib.download.retrieval import look_up, measure, retrieve, retrieve_all
 from serab_lib.download.sources import RemoteFile
 from serab_lib.download.transfer import Cancelled, Policy, TransferError
-from serab_lib.errors import SerabError
 
 CONTENT = random.Random(0).randbytes(300_000)
 SHA256 = f"sha256:{hashlib.sha256(CONTENT).hexdigest()}"

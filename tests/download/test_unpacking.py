@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from archives import Members, make_wav, write_tar, write_zip
 
+from serab_lib.core import SerabError
 from serab_lib.download.unpacking import ArchiveError, Limits, read_parts, unpack
-from serab_lib.errors import SerabError
 
 WAV = make_wav("x")
 

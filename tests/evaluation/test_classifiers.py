@@ -14,7 +14,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, ParameterGrid, PredefinedSplit
 from sklearn.svm import SVC
 
-from serab_lib.errors import SerabError, UnknownNameError
+from serab_lib.core import SerabError, UnknownNameError
 from serab_lib.evaluation import classifiers
 from serab_lib.evaluation.classifiers import CLASSIFIERS, GRIDS, fit_classifier
 

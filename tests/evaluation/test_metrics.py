@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from serab_lib.errors import SerabError
+from serab_lib.core import SerabError
 from serab_lib.evaluation.metrics import (
     accuracy,
     count_confusions,

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from sklearn.preprocessing import StandardScaler
 
-from serab_lib.errors import SerabError
+from serab_lib.core import SerabError
 from serab_lib.evaluation.classifiers import CLASSIFIERS
 from serab_lib.evaluation.protocol import evaluate, normalise_speakers, select
 

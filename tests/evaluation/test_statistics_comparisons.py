@@ -11,7 +11,8 @@ import pytest
 from statsmodels.stats.contingency_tables import mcnemar
 
 from serab_lib.audit.denominators import compare_readings, recover_sizes
-from serab_lib.errors import SerabError
+from serab_lib.benchmark.results import COLUMNS, Results
+from serab_lib.core import SerabError
 from serab_lib.evaluation.comparisons import (
     bound_mcnemar,
     compare_bold,
@@ -20,9 +21,8 @@ from serab_lib.evaluation.comparisons import (
     holm,
     paired_bootstrap,
 )
+from serab_lib.evaluation.paper import read_accuracies
 from serab_lib.evaluation.recalls import confuse, confuse_cells, measure_recalls, score_cells, tabulate_recalls
-from serab_lib.paper import read_accuracies
-from serab_lib.results import COLUMNS, Results
 
 
 def write_results(folder: Path, models: dict[str, float], *, n: int = 200) -> Results:

@@ -8,10 +8,10 @@ import pytest
 from scipy import stats
 from statsmodels.stats.proportion import proportion_confint
 
-from serab_lib.errors import SerabError
+from serab_lib.core import SerabError
 from serab_lib.evaluation.intervals import bootstrap, intervals_of_cell, intervals_of_table, wilson_interval
 from serab_lib.evaluation.metrics import unweighted_average_recall
-from serab_lib.paper import read_accuracies
+from serab_lib.evaluation.paper import read_accuracies
 
 SIZES = pd.Series({"CRE": 1556, "EMB": 84, "SHE": 372})
 

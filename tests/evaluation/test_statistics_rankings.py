@@ -10,8 +10,10 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from serab_lib.errors import SerabError
+from serab_lib.core import SerabError
+from serab_lib.corpora.tasks import PAPER_TASKS
 from serab_lib.evaluation.model_size import correlate_sizes, join_sizes
+from serab_lib.evaluation.paper import read_accuracies, read_models
 from serab_lib.evaluation.rankings import compare_bayesian, compare_ranks
 from serab_lib.evaluation.subsets import (
     bootstrap_subsets,
@@ -21,8 +23,6 @@ from serab_lib.evaluation.subsets import (
     summarise_sizes,
     weigh_tasks,
 )
-from serab_lib.paper import read_accuracies, read_models
-from serab_lib.tasks import PAPER_TASKS
 
 SIZES = pd.Series(dict(zip(PAPER_TASKS, (207, 216, 1556, 84, 196, 1122, 300, 120, 372), strict=True)))
 

@@ -10,12 +10,11 @@ import pytest
 import soundfile
 import torch
 
-from serab_lib.embeddings import extract
-from serab_lib.errors import SerabError
+from serab_lib.benchmark.embeddings import extract
+from serab_lib.core import SerabError, hash_files
 from serab_lib.extractors.hear_guest import HearGuest
 from serab_lib.extractors.registry import get_entry, load_extractor
 from serab_lib.extractors.trill import prepare_for_tensorflow
-from serab_lib.fingerprints import hash_files
 
 GUEST = """
 import torch

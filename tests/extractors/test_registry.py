@@ -10,12 +10,12 @@ import pytest
 import torch
 from making import make_byol_state, make_cvt_state, write_checkpoint
 
-from serab_lib.checkpoints import CHECKPOINTS, CheckpointError
-from serab_lib.errors import UnknownNameError
+from serab_lib.core import UnknownNameError
+from serab_lib.evaluation.paper import read_accuracies
 from serab_lib.extractors.base import Extractor
 from serab_lib.extractors.byol import draw_weights
+from serab_lib.extractors.checkpoints import CHECKPOINTS, CheckpointError
 from serab_lib.extractors.registry import EXTRACTORS, Entry, get_entry, identify, load_extractor
-from serab_lib.paper import read_accuracies
 
 ENTRIES = list(EXTRACTORS.values())
 # Too large, or of a form that cannot be made here at full size: the same is tested there on small networks.

@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch.nn import functional
 
-from serab_lib.checkpoints import CHECKPOINTS, CheckpointError
-from serab_lib.errors import SerabError
+from serab_lib.core import SerabError
+from serab_lib.extractors.checkpoints import CHECKPOINTS, CheckpointError
 from serab_lib.extractors.registry import EXTRACTORS, choose_layer, get_entry, load_extractor
 from serab_lib.extractors.ssl import Architecture, SslExtractor
 

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import torch
 
-from serab_lib.checkpoints import CheckpointError
-from serab_lib.errors import SerabError
+from serab_lib.core import SerabError
+from serab_lib.extractors.checkpoints import CheckpointError
 from serab_lib.extractors.registry import load_extractor
 from serab_lib.extractors.trill import Trill, prepare_for_tensorflow
 

@@ -8,8 +8,8 @@ import torch
 from making import make_vggish_state
 from torch.nn import functional
 
-from serab_lib.checkpoints import CHECKPOINTS, CheckpointError
 from serab_lib.extractors.audioset_mel import audioset_log_mel
+from serab_lib.extractors.checkpoints import CHECKPOINTS, CheckpointError
 from serab_lib.extractors.registry import load_extractor
 from serab_lib.extractors.vggish import VggishExtractor
 

@@ -15,11 +15,11 @@ import soundfile
 from faulting import KEY, assert_same_as_undisturbed, read_numbers, run
 from typer.testing import CliRunner
 
+from serab_lib.benchmark.embedding_cache import EmbeddingCache
+from serab_lib.benchmark.results import Results
 from serab_lib.cli import app
-from serab_lib.embedding_cache import EmbeddingCache
-from serab_lib.errors import SerabError
+from serab_lib.core import SerabError
 from serab_lib.extractors.registry import load_extractor
-from serab_lib.results import Results
 
 
 def find_shard(folder: Path) -> Path:

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from faulting import KEY, assert_same_as_undisturbed, fill, mounted, read_numbers, run
 
-from serab_lib.errors import SerabError
-from serab_lib.results import Results
+from serab_lib.benchmark.results import Results
+from serab_lib.core import SerabError
 
 
 def test_full_disk_under_results(folder: Path) -> None:

@@ -20,7 +20,7 @@ from faulting import (
 )
 from making import write_savee
 
-from serab_lib.results import Results
+from serab_lib.benchmark.results import Results
 
 pytestmark = pytest.mark.slow
 

@@ -16,14 +16,14 @@ from pathlib import Path
 import pytest
 from faulting import assert_same_as_undisturbed, extract_there_or_die, fit_there_or_die, read_numbers, run, settings
 
-from serab_lib import cluster_tasks
-from serab_lib.benchmark import run_grid
-from serab_lib.errors import SerabError
+from serab_lib.benchmark import cluster_tasks
+from serab_lib.benchmark.grid import run_grid
+from serab_lib.core import SerabError
 
 pytest.importorskip("distributed", reason="needs the extra [dask]")
 
-from serab_lib.cluster import Cluster
-from serab_lib.cluster_connection import open_cluster
+from serab_lib.benchmark.cluster import Cluster
+from serab_lib.benchmark.cluster_connection import open_cluster
 
 BOTH = ("logmel-stats", "opensmile")
 pytestmark = pytest.mark.slow

@@ -16,9 +16,9 @@ from faulting import (
     start_child,
 )
 
-from serab_lib import embeddings
+from serab_lib.benchmark import embeddings
+from serab_lib.benchmark.results import Results
 from serab_lib.evaluation import protocol
-from serab_lib.results import Results
 
 BOTH = ("logmel-stats", "opensmile")
 pytestmark = pytest.mark.slow

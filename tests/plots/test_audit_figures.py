@@ -21,14 +21,14 @@ from serab_lib.audit.denominators import compare_readings, list_readings, recove
 from serab_lib.audit.selection import measure_selection, simulate_selection
 from serab_lib.audit.speakers import compare_speakers
 from serab_lib.audit.weighted import weigh_sizes
+from serab_lib.benchmark.results import COLUMNS
+from serab_lib.book.plots import audit, fragility, measured, statistics
 from serab_lib.evaluation.comparisons import compare_bold
 from serab_lib.evaluation.intervals import intervals_of_table
 from serab_lib.evaluation.model_size import join_sizes
+from serab_lib.evaluation.paper import read_accuracies, read_models
 from serab_lib.evaluation.rankings import compare_ranks
 from serab_lib.evaluation.subsets import bootstrap_subsets, rank_subsets, summarise_sizes, weigh_tasks
-from serab_lib.paper import read_accuracies, read_models
-from serab_lib.plots import audit, fragility, measured, statistics
-from serab_lib.results import COLUMNS
 
 
 @functools.cache

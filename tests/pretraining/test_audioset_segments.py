@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from serab_lib.errors import SerabError
+from serab_lib.core import SerabError
 from serab_lib.pretraining.audioset import SPEECH_LABELS, read_segments, select_segments
 
 LISTING = """\

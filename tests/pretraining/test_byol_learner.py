@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from serab_lib.errors import SerabError
+from serab_lib.core import SerabError
 from serab_lib.pretraining.byol import Byol, build_encoder, measure_spread, moving_average, prediction_loss
 from serab_lib.pretraining.config import PretrainConfig
 

@@ -10,7 +10,7 @@ import soundfile
 import torch
 from making import write_noises, write_savee
 
-from serab_lib.errors import SerabError
+from serab_lib.core import SerabError
 from serab_lib.pretraining import clips as clips_module
 from serab_lib.pretraining.batches import CropBatches
 from serab_lib.pretraining.clips import CROP_SAMPLES, find_audio, find_training_part, prepare_clips

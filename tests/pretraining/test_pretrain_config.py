@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from serab_lib.errors import SerabError
+from serab_lib.core import SerabError
 from serab_lib.pretraining import PretrainConfig
 
 

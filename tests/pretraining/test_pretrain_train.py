@@ -15,7 +15,7 @@ from making import write_noises, write_savee
 from typer.testing import CliRunner
 
 from serab_lib.cli.app import app
-from serab_lib.errors import SerabError
+from serab_lib.core import SerabError
 from serab_lib.extractors.registry import load_extractor
 from serab_lib.pretraining import PretrainConfig, pretrain, read_log, read_probe
 from serab_lib.pretraining.byol import MEASURES

@@ -8,8 +8,8 @@ import torch
 pytest.importorskip("seaborn", reason="the extra `book` is not installed")
 
 from serab_lib.audio import log_mel
-from serab_lib.errors import SerabError
-from serab_lib.plots.pretraining import plot_augmentations, plot_gain, plot_probe, plot_training
+from serab_lib.book.plots.pretraining import plot_augmentations, plot_gain, plot_probe, plot_training
+from serab_lib.core import SerabError
 from serab_lib.pretraining.illustration import illustrate
 
 

@@ -5,8 +5,8 @@ import pytest
 import torch
 from making import make_byol_state, write_savee
 
-from serab_lib.corpus import find_corpus
-from serab_lib.errors import SerabError
+from serab_lib.core import SerabError
+from serab_lib.corpora.corpus import find_corpus
 from serab_lib.pretraining import PretrainConfig
 from serab_lib.pretraining.showcase import pretrain_small, read_kept, write_gains
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 import soundfile
 
-from serab_lib.check import check_corpus, summarise
-from serab_lib.corpus import find_corpus
-from serab_lib.manifests import read_content
-from serab_lib.splits import PARTS, PROTOCOLS, split, split_warnings
-from serab_lib.tasks import TASKS
+from serab_lib.corpora.check import check_corpus, summarise
+from serab_lib.corpora.corpus import find_corpus
+from serab_lib.corpora.manifests import read_content
+from serab_lib.corpora.splits import PARTS, PROTOCOLS, split, split_warnings
+from serab_lib.corpora.tasks import TASKS
 
 pytestmark = pytest.mark.realdata
 

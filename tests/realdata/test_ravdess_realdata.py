@@ -10,20 +10,20 @@ import pytest
 from sklearn.svm import SVC
 
 from serab_lib.audio import decode
-from serab_lib.benchmark import Settings, run_grid
-from serab_lib.corpus import load_task
-from serab_lib.embeddings import extract, measure_statistics
+from serab_lib.benchmark.embeddings import extract, measure_statistics
+from serab_lib.benchmark.grid import Settings, run_grid
+from serab_lib.benchmark.results import Results
+from serab_lib.benchmark.workplace import Workplace
+from serab_lib.core import hash_files
+from serab_lib.corpora.corpus import load_task
+from serab_lib.corpora.splits import split
+from serab_lib.corpora.tasks import get_task
 from serab_lib.evaluation.classifiers import fit_classifier
 from serab_lib.evaluation.metrics import accuracy
+from serab_lib.evaluation.paper import read_accuracies
 from serab_lib.evaluation.protocol import Problem
 from serab_lib.extractors.base import Statistics
 from serab_lib.extractors.registry import load_extractor
-from serab_lib.fingerprints import hash_files
-from serab_lib.paper import read_accuracies
-from serab_lib.results import Results
-from serab_lib.splits import split
-from serab_lib.tasks import get_task
-from serab_lib.workplace import Workplace
 
 pytestmark = pytest.mark.realdata
 TASK = get_task("RAV")

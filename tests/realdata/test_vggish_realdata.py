@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from serab_lib.checkpoints import find_checkpoint
+from serab_lib.extractors.checkpoints import find_checkpoint
 from serab_lib.extractors.registry import load_extractor
 
 pytestmark = pytest.mark.realdata

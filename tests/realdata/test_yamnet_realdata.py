@@ -12,17 +12,17 @@ import pytest
 import torch
 
 from serab_lib.audio import load_audio
-from serab_lib.checkpoints import require_checkpoint
-from serab_lib.corpus import load_task
-from serab_lib.embeddings import extract
+from serab_lib.benchmark.embeddings import extract
+from serab_lib.core import hash_files
+from serab_lib.corpora.corpus import load_task
+from serab_lib.corpora.splits import split
+from serab_lib.corpora.tasks import get_task
 from serab_lib.evaluation.classifiers import fit_classifier
 from serab_lib.evaluation.protocol import Problem
 from serab_lib.extractors.audioset_mel import mel_bank
+from serab_lib.extractors.checkpoints import require_checkpoint
 from serab_lib.extractors.registry import EXTRACTORS, load_extractor
 from serab_lib.extractors.yamnet import YamnetExtractor
-from serab_lib.fingerprints import hash_files
-from serab_lib.splits import split
-from serab_lib.tasks import get_task
 
 pytestmark = [
     pytest.mark.realdata,

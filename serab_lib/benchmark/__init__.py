@@ -1,0 +1,1 @@
+"""The benchmark: embeddings, the grid of cells, what a run leaves behind, many machines."""

@@ -1,0 +1,220 @@
+"""What everything stands on: errors that end in a remedy, files written whole, folders of caches, content hashes."""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import hashlib
+import json
+import logging
+import os
+import tempfile
+import time
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import platformdirs
+
+
+class SerabError(Exception):
+    """The work failed for a reason the user can see and mend; the message is one line."""
+
+
+class UnknownNameError(SerabError):
+    """A task, an extractor or an option that does not exist."""
+
+
+def unknown_name(kind: str, name: str, known: Iterable[str], *, listing: str) -> UnknownNameError:
+    """Describe an unknown name together with the nearest known ones.
+
+    Parameters
+    ----------
+    kind : str
+        What was looked for, in the singular ("task", "extractor").
+    name : str
+        What the user wrote.
+    known : iterable of str
+        The names that exist.
+    listing : str
+        The command that lists them all.
+
+    Returns
+    -------
+    UnknownNameError
+        Ready to be raised.
+    """
+    folded = {candidate.casefold(): candidate for candidate in known}
+    near = difflib.get_close_matches(name.casefold(), folded, n=3, cutoff=0.5)
+    hint = f"did you mean {' or '.join(folded[match] for match in near)}? " if near else ""
+    return UnknownNameError(f"there is no {kind} {name!r}: {hint}`{listing}` lists them all")
+
+
+def printable(text: str | Path) -> str:
+    """Write a path so that it prints on one line, even where a name in it is not valid UTF-8."""
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in str(text))
+
+
+def cache_folder(cache: str | Path | None = None) -> Path:
+    """Folder of caches: the argument, SERAB_CACHE, or the user's cache folder."""
+    chosen = cache or os.environ.get("SERAB_CACHE")
+    return Path(chosen) if chosen else Path(platformdirs.user_cache_dir("serab")) / "cache"
+
+
+@contextlib.contextmanager
+def replaced(path: Path) -> Iterator[Path]:
+    """Write a file beside its place and move it there only when it is whole.
+
+    Parameters
+    ----------
+    path : Path
+        Where the file shall be; its folder is made if need be.
+
+    Yields
+    ------
+    Path
+        A temporary file in the same folder, to be written.
+
+    Raises
+    ------
+    SerabError
+        If the folder cannot be made or written, or the disk is full. What was at `path` stays.
+    """
+    temporary: Path | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # Made with the permissions of any new file, which those of `tempfile` are not.
+        temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+        temporary.touch()
+        yield temporary
+        os.replace(temporary, path)
+    except OSError as error:
+        raise SerabError(
+            f"{path} cannot be written ({error.strerror or error}): free some space or choose another folder; "
+            "what was finished before is kept"
+        ) from error
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+
+
+def remove_leftovers(folder: Path, *, older_than_s: float = 86_400.0) -> None:
+    """Delete the temporary files of `replaced` that a killed run left in a folder.
+
+    Parameters
+    ----------
+    folder : Path
+    older_than_s : float
+        Seconds since the last change; younger files may belong to a run that is still writing.
+    """
+    newest = time.time() - older_than_s
+    for file in folder.glob(".*"):
+        suffix = file.suffix.removeprefix(".")
+        if len(suffix) == 32 and set(suffix) <= set("0123456789abcdef"):
+            with contextlib.suppress(OSError):
+                if file.stat().st_mtime <= newest:
+                    file.unlink()
+
+
+def require_writable(folder: Path, option: str) -> None:
+    """Refuse a folder that results could not be written to, before any work is done.
+
+    Raises
+    ------
+    SerabError
+        Naming the option that chose the folder.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise SerabError(
+            f"{folder} cannot be written to ({error.strerror or error}): choose another folder with {option}"
+        ) from error
+
+
+logger = logging.getLogger(__name__)
+
+# What this process has hashed already, for folders of caches that cannot be written.
+_hashed: dict[str, str] = {}
+
+
+def hash_file(path: str | Path) -> str:
+    """SHA-256 of a file, hexadecimal."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def hash_files(paths: Sequence[str | Path], *, cache: Path, hasher: Callable[[str], str] = hash_file) -> list[str]:
+    """Hash files by content.
+
+    Parameters
+    ----------
+    paths : sequence of str or Path
+    cache : Path
+        Folder of caches; hashes are remembered in `fingerprints/` there, by path, size and time of change,
+        where it can be written.
+    hasher : callable
+        What hashes one file.
+
+    Returns
+    -------
+    list of str
+        One per file, hexadecimal.
+
+    Raises
+    ------
+    SerabError
+        If a file cannot be read.
+    """
+    paths = [os.path.abspath(path) for path in paths]
+    if not paths:
+        return []
+    folder = os.path.commonpath([os.path.dirname(path) for path in paths])
+    memory_path = cache / "fingerprints" / f"{digest([folder])[:16]}.json"
+    memory = _read_memory(memory_path)
+    try:
+        keys = [_key(path, hasher) for path in paths]
+        unknown = [i for i, key in enumerate(keys) if key not in memory and key not in _hashed]
+        with ThreadPoolExecutor() as pool:
+            hashes = pool.map(hasher, [paths[i] for i in unknown])
+            _hashed.update({keys[i]: value for i, value in zip(unknown, hashes, strict=True)})
+    except OSError as error:
+        raise SerabError(f"{error.filename} cannot be read ({error.strerror}): check its permissions") from error
+    if fresh := {key: _hashed[key] for key in keys if key not in memory}:
+        memory |= fresh
+        try:
+            with replaced(memory_path) as temporary:
+                temporary.write_text(json.dumps(memory))
+        except SerabError as error:
+            logger.debug("hashes are not remembered: %s", error)
+    return [memory[key] for key in keys]
+
+
+def digest(texts: Iterable[str]) -> str:
+    """SHA-256 of some texts in their order, hexadecimal."""
+    result = hashlib.sha256()
+    for text in texts:
+        result.update(f"{len(text)}:{text}".encode(errors="surrogateescape"))
+    return result.hexdigest()
+
+
+def _key(path: str, hasher: Callable[[str], str]) -> str:
+    status = os.stat(path)
+    what = "" if hasher is hash_file else f"|{hasher.__name__}"
+    return f"{path}|{status.st_size}|{status.st_mtime_ns}{what}"
+
+
+def _read_memory(path: Path) -> dict[str, str]:
+    try:
+        memory = json.loads(path.read_text())
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    except (OSError, ValueError):
+        logger.warning("%s is damaged and is made anew", path)
+        return {}
+    if not isinstance(memory, dict):
+        return {}
+    return {key: value for key, value in memory.items() if isinstance(value, str) and len(value) in (0, 32, 64)}

@@ -1,0 +1,207 @@
+"""Splits into train, validation and test: the released shuffle, by the release's groups or by true speakers.
+
+`released` does what the authors' code does, slips included, to match the paper's numbers; `described` does
+what the paper's text says: no speaker in two parts, all classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import pandas as pd
+
+from serab_lib.core import SerabError, unknown_name
+from serab_lib.corpora.tasks import Task
+
+PROTOCOLS = ("released", "described")
+PARTS = ("train", "validation", "test")
+
+
+def shuffle_groups(groups: Iterable[str]) -> list[str]:
+    """Order the distinct groups as the release does.
+
+    Parameters
+    ----------
+    groups : iterable of str
+        The group of each utterance.
+
+    Returns
+    -------
+    list of str
+        The distinct groups, sorted as strings, then shuffled with numpy's legacy generator seeded with 0.
+
+    Notes
+    -----
+    The algorithm is that of TensorFlow Datasets' CREMA-D and SAVEE, which the release copies for the others.
+    Its generator is frozen for good, so the order is the same with every version of numpy.
+
+    Examples
+    --------
+    >>> shuffle_groups(["DC", "JE", "JK", "KL", "DC"])
+    ['JK', 'KL', 'JE', 'DC']
+    """
+    distinct = sorted(set(groups))
+    np.random.RandomState(0).shuffle(distinct)
+    return distinct
+
+
+def assign_parts(groups: Sequence[str], shares: Sequence[float]) -> dict[str, str]:
+    """Cut a list of groups into the three parts.
+
+    Parameters
+    ----------
+    groups : sequence of str
+        Distinct groups in the order of `shuffle_groups`.
+    shares : sequence of float
+        Shares of train, validation and test.
+
+    Returns
+    -------
+    dict
+        Group to part.
+
+    Notes
+    -----
+    The cuts are ``int(n * sum)`` with the shares summed one after the other as floats, as released: 0.7 + 0.1
+    is a little less than 0.8, which moves the cut where n is a multiple of 10. The last part takes the rest.
+
+    Examples
+    --------
+    >>> assign_parts(["JK", "KL", "JE", "DC"], (0.6, 0.2, 0.2))
+    {'JK': 'train', 'KL': 'train', 'JE': 'validation', 'DC': 'test'}
+    """
+    parts: dict[str, str] = {}
+    start, total = 0, 0.0
+    for part, share in zip(PARTS, shares, strict=True):
+        total += share
+        stop = len(groups) if part == PARTS[-1] else int(total * len(groups))
+        parts.update(dict.fromkeys(groups[start:stop], part))
+        start = stop
+    return parts
+
+
+def split(utterances: pd.DataFrame, task: Task, protocol: str) -> pd.DataFrame:
+    """Split a task's utterances into train, validation and test.
+
+    Parameters
+    ----------
+    utterances : pandas.DataFrame
+        As from `serab_lib.corpora.corpus.load_task`; needs ``speaker``, ``emotion`` and ``released_group``.
+    task : Task
+        Its record.
+    protocol : str
+        ``released`` groups by the release's key and leaves out the classes that it leaves out; ``described``
+        groups by the true speaker and keeps all classes.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A copy, in the same order and numbered anew, with the columns ``group`` and ``part`` added.
+
+    Raises
+    ------
+    UnknownNameError
+        If there is no such protocol.
+    SerabError
+        If a part would be empty, if there are fewer than two classes, or if train lacks a class.
+
+    Notes
+    -----
+    Paper: 60/20/20, CREMA-D 70/10/20, partitions speaker-independent. The release groups ShEMO by utterance
+    number and IEMOCAP by dialogue prefix, which are not speakers, and leaves CaFE's neutral class out.
+    """
+    if protocol not in PROTOCOLS:
+        raise unknown_name("protocol", protocol, PROTOCOLS, listing="serab run --help")
+    released = protocol == "released"
+    kept = ~utterances["emotion"].isin(task.released_without if released else ())
+    parts = utterances[kept].reset_index(drop=True)
+    parts["group"] = parts["released_group" if released else "speaker"]
+    order = shuffle_groups(parts["group"])
+    assignment = assign_parts(order, task.shares)
+    _require_three_parts(task, protocol, order, assignment)
+    parts["part"] = parts["group"].map(assignment)
+    _require_classes(task, protocol, parts)
+    return parts
+
+
+def find_training(utterances: pd.DataFrame, task: Task) -> np.ndarray:
+    """Mark the utterances on which log-mel statistics are measured: train in the described split."""
+    parts = split(utterances, task, "described")
+    return utterances["stem"].isin(parts.loc[parts["part"] == "train", "stem"]).to_numpy()
+
+
+def split_warnings(parts: pd.DataFrame) -> list[str]:
+    """Name what is wrong with a split without making it impossible.
+
+    Parameters
+    ----------
+    parts : pandas.DataFrame
+        As from `split`.
+
+    Returns
+    -------
+    list of str
+        One line for each class that validation or test lack.
+    """
+    warnings = []
+    for part, consequence in (
+        ("validation", "the hyperparameters are chosen without it"),
+        ("test", "its recall cannot be measured"),
+    ):
+        there = set(parts.loc[parts["part"] == part, "emotion"])
+        for emotion in sorted(set(parts["emotion"]) - there):
+            warnings.append(f"class {emotion} has no utterance in {part}: {consequence}")
+    return warnings
+
+
+def measure_speaker_overlap(parts: pd.DataFrame, part: str = "test") -> float:
+    """Measure the share of a part's utterances whose speaker is also in train.
+
+    Parameters
+    ----------
+    parts : pandas.DataFrame
+        As from `split`.
+    part : str
+        ``test`` or ``validation``.
+
+    Returns
+    -------
+    float
+        0 for a speaker-independent split, 1 where every utterance's speaker was trained on.
+    """
+    trained = set(parts.loc[parts["part"] == "train", "speaker"])
+    return float(parts.loc[parts["part"] == part, "speaker"].isin(trained).mean())
+
+
+def _require_three_parts(task: Task, protocol: str, order: list[str], assignment: dict[str, str]) -> None:
+    empty = [part for part in PARTS if part not in assignment.values()]
+    if empty:
+        what = "speakers" if task.released_group == "speaker" or protocol == "described" else "groups"
+        enough = next(n for n in range(len(order) + 1, 100) if _fills_all_parts(n, task.shares))
+        shares = "/".join(f"{100 * share:.0f}" for share in task.shares)
+        raise SerabError(
+            f"{task.code}, protocol {protocol}: {' and '.join(empty)} would be empty, cutting {shares} with "
+            f"{len(order)} {what if len(order) != 1 else what[:-1]} ({', '.join(sorted(order)[:6])}): "
+            f"add the files of others, {enough} {what} would do"
+        )
+
+
+def _fills_all_parts(n_groups: int, shares: Sequence[float]) -> bool:
+    return len(set(assign_parts([str(number) for number in range(n_groups)], shares).values())) == len(PARTS)
+
+
+def _require_classes(task: Task, protocol: str, parts: pd.DataFrame) -> None:
+    where = f"{task.code}, protocol {protocol}"
+    classes = sorted(set(parts["emotion"]))
+    if len(classes) < 2:
+        raise SerabError(f"{where}: {classes[0]} is the only class, expected two or more: complete the corpus")
+    trained = set(parts.loc[parts["part"] == "train", "emotion"])
+    for emotion in classes:
+        if emotion not in trained:
+            others = parts.loc[parts["emotion"] == emotion, "part"]
+            spread = " and ".join(f"{count} in {part}" for part, count in others.value_counts().items())
+            raise SerabError(
+                f"{where}: class {emotion} has no utterance in train ({spread}), so nothing can learn it: "
+                f"complete the corpus (`serab check {task.name}`) or leave that class's files out"
+            )

@@ -1,0 +1,1 @@
+"""The demo's nine corpora, spoken by eSpeak NG."""
