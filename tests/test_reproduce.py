@@ -16,17 +16,16 @@ from serving import Site, serve
 from typer.testing import CliRunner
 
 from serab_lib.benchmark.results import Results
-from serab_lib.cli import app, estimates, planning
+from serab_lib.cli import app, planning
 from serab_lib.cli.planning import Plan, Settings, make_plan
 from serab_lib.cli.reproduction import build_book, reproduce
 from serab_lib.core import SerabError
 from serab_lib.corpora import check, corpus
 from serab_lib.corpora.corpus import read_manifest
 from serab_lib.corpora.splits import PROTOCOLS
-from serab_lib.corpora.tasks import get_task
 from serab_lib.download.corpora import CORPORA
 from serab_lib.download.sources import RemoteFile
-from serab_lib.extractors.registry import EXTRACTORS, get_entry
+from serab_lib.extractors.registry import EXTRACTORS
 
 
 def touch(folder: Path, names: list[str]) -> None:
@@ -91,32 +90,17 @@ def test_a_plan_without_network_and_with_the_licence(settings: Settings) -> None
 def test_the_stages_add_up(settings: Settings) -> None:
     fetching, embedding, fitting, book = make_plan(settings).stages
     assert fetching.n_bytes > 600e6 + 870e6 + 1_100e6
-    assert all(stage.basis and stage.seconds > 0 for stage in (fetching, embedding, fitting, book))
+    assert fitting.what == "72 cells of five classifiers" and book.n_bytes > 0
     more = make_plan(replace(settings, accept_licence=True, with_book=False)).stages
     assert len(more) == 3
-    assert more[1].seconds > embedding.seconds and more[1].n_bytes > embedding.n_bytes
-    assert more[2].seconds > fitting.seconds
-    assert "GPU" in make_plan(replace(settings, device="cuda")).stages[1].basis
-
-
-def test_estimates_agree_with_what_was_measured() -> None:
-    """Within a factor of two of RAVDESS on two cores: 95 s for openSMILE's classifiers, 35 s for BYOL-S 512's."""
-    cores = estimates.os.cpu_count() or 1
-    for name, measured_s in (("opensmile", 95), ("byol-s-512", 35)):
-        estimated_s = estimates.estimate_classifiers_s(get_entry(name), get_task("RAV"), PROTOCOLS) * cores / 2
-        assert measured_s / 2 < estimated_s < measured_s * 2
-    # ShEMO is split in two ways, RAVDESS in one.
-    entry = get_entry("byol-s-512")
-    once = estimates.estimate_classifiers_s(entry, get_task("SHE"), ("described",))
-    assert estimates.estimate_classifiers_s(entry, get_task("SHE"), PROTOCOLS) > 1.9 * once
-    assert estimates.estimate_extraction_s(entry, get_task("IEM")) > 0
+    assert more[1].n_bytes > embedding.n_bytes
 
 
 def test_the_command_prints_and_dumps_the_plan(settings: Settings) -> None:
     where = ["--data", str(settings.data), "--weights", str(settings.weights), "--out", str(settings.out)]
     result = CliRunner().invoke(app, ["reproduce", "--plan", *where])
     assert result.exit_code == 0
-    for text in ("ravdess", "can be fetched", "byol-s-cvt-2048", "cells can be computed", "left out", "about"):
+    for text in ("ravdess", "can be fetched", "byol-s-cvt-2048", "cells can be computed", "left out"):
         assert text in result.stdout
     rows = json.loads(CliRunner().invoke(app, ["reproduce", "--plan", "--json", *where]).stdout)
     assert rows["cells"] == 234 and rows["feasible_cells"] <= 234

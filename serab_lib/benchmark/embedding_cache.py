@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import logging
 import uuid
 from collections.abc import Sequence
@@ -33,8 +32,8 @@ class EmbeddingCache:
 
     Notes
     -----
-    A shard carries the SHA-256 of what is in it. One that is damaged is left aside and what it held is made
-    again; a folder that cannot be written, or a full disk, costs time and no result.
+    A shard is a zip, which carries checksums of what is in it. One that is damaged is left aside and what it held is
+    made again; a folder that cannot be written, or a full disk, costs time and no result.
     """
 
     def __init__(self, cache: Path, extractor: Extractor) -> None:
@@ -56,15 +55,11 @@ class EmbeddingCache:
         try:
             with np.load(shard, allow_pickle=False) as content:
                 names, vectors = content["hashes"], content["embeddings"]
-                # Shards of before the check was written have the CRC of the zip alone.
-                is_whole = "check" not in content or str(content["check"]) == _check(names, vectors)
         except OSError as error:
             # Nothing is known of the content: another run may have removed it, or the disk may be away.
             logger.warning("%s cannot be read (%s) and is left aside", shard, error.strerror or error)
             return nothing
         except Exception:  # a damaged archive raises nearly anything, from the zip's headers to the array's
-            is_whole = False
-        if not is_whole:
             logger.warning("%s is damaged and is made again", shard)
             with contextlib.suppress(OSError):
                 shard.unlink()
@@ -84,15 +79,7 @@ class EmbeddingCache:
                 replaced(self.folder / f"{uuid.uuid4().hex}.npz") as temporary,
                 temporary.open("wb") as file,
             ):
-                np.savez(file, hashes=names, embeddings=matrix, check=np.array(_check(names, matrix)))
+                np.savez(file, hashes=names, embeddings=matrix)
             remove_leftovers(self.folder)
         except SerabError as error:
             self.problem = f"embeddings are not kept for the next run: {error}"
-
-
-def _check(names: np.ndarray, vectors: np.ndarray) -> str:
-    parts = (str(names.dtype), str(vectors.dtype), str(vectors.shape))
-    result = hashlib.sha256(" ".join(parts).encode())
-    for array in (names, vectors):
-        result.update(np.ascontiguousarray(array).tobytes())
-    return result.hexdigest()

@@ -1,4 +1,4 @@
-"""The whole job, planned: what of the paper's grid is there, what can be had, and what it costs."""
+"""The whole job, planned: what of the paper's grid is there, what can be had, and the disk that it takes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from serab_lib.benchmark.results import CELL_KEY, Results
-from serab_lib.cli import estimates
+from serab_lib.corpora.file_lists import list_utterances
 from serab_lib.corpora.splits import PROTOCOLS
 from serab_lib.corpora.tasks import PAPER_TASKS, get_task
 from serab_lib.download import Offer, survey, write_size
@@ -46,13 +46,11 @@ class Item:
 
 @dataclass(frozen=True, kw_only=True)
 class Stage:
-    """A part of the job: what it does, the disk and the time it needs, and where that number comes from."""
+    """A part of the job: what it does, and the disk that it takes."""
 
     name: str
     what: str
     n_bytes: int
-    seconds: float
-    basis: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -197,25 +195,16 @@ def _plan_stages(
 ) -> Iterator[Stage]:
     download = sum(offer.source.download_size or 0 for offer in offers)
     unpacked = sum(offer.source.unpacked_size or 0 for offer in offers)
-    seconds = estimates.estimate_download_s(download)
     what = f"{len(offers)} downloads, {write_size(download) if download else 'nothing'}"
     # Archives go once they are unpacked; the largest moment is taken as the sum of both.
-    yield Stage(name="fetch", what=what, n_bytes=download + unpacked, seconds=seconds, basis=estimates.DOWNLOAD_BASIS)
-    pairs = [(entry, get_task(code)) for entry in entries for code in codes]
-    basis = estimates.BASIS + (estimates.GPU_BASIS if settings.device != "cpu" else "")
+    yield Stage(name="fetch", what=what, n_bytes=download + unpacked)
+    n_utterances = sum(len(list_utterances(code)) for code in codes)
     yield Stage(
         name="embeddings",
         what=f"{len(entries)} extractors on {len(codes)} corpora",
-        n_bytes=sum(estimates.estimate_cache_bytes(*pair) for pair in pairs),
-        seconds=sum(estimates.estimate_extraction_s(*pair, n_jobs=settings.n_jobs) for pair in pairs),
-        basis=basis,
+        n_bytes=4 * n_utterances * sum(entry.embedding_size for entry in entries),
     )
-    yield Stage(
-        name="classifiers",
-        what=f"{len(pairs) * len(PROTOCOLS)} cells of five classifiers",
-        n_bytes=0,
-        seconds=sum(estimates.estimate_classifiers_s(*pair, PROTOCOLS, n_jobs=settings.n_jobs) for pair in pairs),
-        basis=estimates.BASIS,
-    )
+    n_cells = len(entries) * len(codes) * len(PROTOCOLS)
+    yield Stage(name="classifiers", what=f"{n_cells} cells of five classifiers", n_bytes=0)
     if settings.with_book:
-        yield Stage(name="book", what="the site", n_bytes=50_000_000, seconds=300, basis="a few minutes on 2 CPU cores")
+        yield Stage(name="book", what="the site", n_bytes=50_000_000)

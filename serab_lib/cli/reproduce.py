@@ -106,10 +106,7 @@ def _to_rows(plan: Any) -> dict[str, Any]:
                 "stage": stage.name,
                 "what": stage.what,
                 "disk": write_size(stage.n_bytes) if stage.n_bytes else "–",
-                "time": _write_time(stage.seconds),
-                "basis": stage.basis,
                 "bytes": stage.n_bytes,
-                "seconds": round(stage.seconds),
             }
             for stage in plan.stages
         ],
@@ -124,20 +121,9 @@ def _print_plan(rows: dict[str, Any]) -> None:
         output.print()
     there = f", {rows['present_cells']} have a result already" if rows["present_cells"] else ""
     output.print(f"{rows['feasible_cells']} of {rows['cells']} cells can be computed{there}\n")
-    print_rows(rows["stages"], ("stage", "what", "disk", "time"), False)
-    for stage in rows["stages"]:
-        output.print(f"  {stage['stage']}: {escape(stage['basis'])}", soft_wrap=True)
+    print_rows(rows["stages"], ("stage", "what", "disk"), False)
     if rows["left_out"]:
         output.print("\n[bold]left out[/]")
         for line in rows["left_out"]:
             output.print(f"  {escape(line)}", soft_wrap=True)
     output.print()
-
-
-def _write_time(seconds: float) -> str:
-    """Write a duration as roughly as it is known."""
-    if seconds < 60:
-        return "under a minute"
-    if seconds < 5400:
-        return f"about {round(seconds / 60)} min"
-    return f"about {seconds / 3600:.0f} h"

@@ -197,7 +197,7 @@ def _is_same_recording(first: Path, second: Path) -> bool:
     try:
         durations = [soundfile.info(os.fsencode(path)).duration for path in (first, second)]
     except (soundfile.LibsndfileError, RuntimeError):
-        return False
+        return True  # what cannot be read is no other recording
     return abs(durations[0] - durations[1]) <= LOSSY_TOLERANCE_S
 
 

@@ -52,7 +52,8 @@ def fetch_corpus(source: Source, options: Options) -> Fetched:
         clear(folder)
     verified = "by its published checksum" if sure else "by its list of files: names, decoding, durations"
     if report.n_originals is not None:
-        verified = f"by content: {report.n_originals:,} of {report.n_utterances:,} recordings as released"
+        counted = f"by content: {report.n_originals:,} of {report.n_utterances:,} recordings as released"
+        verified = f"{verified} and {counted}" if sure else counted
     return Fetched(
         name=source.name, path=target, state="fetched", verified=verified, problems=report.problems, notes=notes
     )

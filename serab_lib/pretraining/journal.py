@@ -1,4 +1,4 @@
-"""The log of a run: one row a step in log.csv, one row a measurement in probe.csv, and TensorBoard where it is."""
+"""The log of a run: one row a step in log.csv, one row a measurement in probe.csv."""
 
 from __future__ import annotations
 
@@ -81,13 +81,11 @@ class Journal:
     def __init__(self, out: Path, *, writes: bool, step: int = 0) -> None:
         self.out, self.writes = out, writes
         self.pending: list[tuple[int, int, float, torch.Tensor]] = []
-        self.board = None
         if writes:
             for name, columns in (("log.csv", COLUMNS), ("probe.csv", PROBE_COLUMNS)):
                 kept = _read_whole_rows(out / name, columns, step)
                 with replaced(out / name) as temporary:
                     kept.to_csv(temporary, index=False)
-            self.board = _open_board(out / "tensorboard", step)
         self.restart_clock()
 
     def restart_clock(self, wait_s: float = 0.0) -> None:
@@ -148,15 +146,6 @@ class Journal:
             return
         with (self.out / name).open("a", newline="") as file:
             csv.writer(file).writerow(row.values())
-        if self.board:
-            for key, value in row.items():
-                if isinstance(value, float):
-                    self.board.add_scalar(f"{Path(name).stem}/{key}", value, row["step"])
-
-    def close(self) -> None:
-        """Finish TensorBoard's file."""
-        if self.board:
-            self.board.close()
 
 
 def _read_whole_rows(path: Path, columns: tuple[str, ...], step: int) -> pd.DataFrame:
@@ -167,11 +156,3 @@ def _read_whole_rows(path: Path, columns: tuple[str, ...], step: int) -> pd.Data
         rows = [row for row in csv.reader(file) if len(row) == len(columns)][1:]
     kept = [row for row in rows if row[0].isdecimal() and int(row[0]) <= step]
     return pd.DataFrame(kept, columns=list(columns), dtype=str)
-
-
-def _open_board(folder: Path, step: int) -> Any:
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError:
-        return None
-    return SummaryWriter(str(folder), purge_step=step + 1 if step else None)

@@ -60,7 +60,7 @@ def pretrain(
         Folders, audio files or lists of them; see `serab_lib.pretraining.clips.find_audio`.
     out : str or Path
         Folder of the run: `encoder.pth` and `encoder_best.pth`, to be used as `path:FILE`; `last.ckpt` and
-        `best.ckpt`, to go on from; `config.json`, `log.csv`, `probe.csv` and TensorBoard's files.
+        `best.ckpt`, to go on from; `config.json`, `log.csv` and `probe.csv`.
     config : PretrainConfig, optional
         The paper's settings if None.
     resume : bool
@@ -145,7 +145,7 @@ class _Trainer:
         journal = Journal(self.out, writes=fabric.is_global_zero, step=position.step)
         if not position.step:
             self._measure(journal, epoch=0)
-        with contextlib.closing(journal), _deterministic_kernels():
+        with _deterministic_kernels():
             for step, crops in batches.iterate(position.step, n_steps, fabric.device):
                 epoch = step // batches.n_steps_per_epoch + 1
                 generator = make_generator(config.seed, Purpose.AUGMENTATION, step)

@@ -24,8 +24,9 @@ from typer.testing import CliRunner
 
 from serab_lib.cli import app
 from serab_lib.core import SerabError, UnknownNameError
-from serab_lib.corpora import check, corpus
-from serab_lib.corpora.corpus import find_corpus, read_manifest
+from serab_lib.corpora import check, corpus, files, manifests
+from serab_lib.corpora.corpus import find_corpus
+from serab_lib.corpora.manifests import ContentList, read_manifest
 from serab_lib.download import Options, Policy, fetch, places, survey
 from serab_lib.download.corpora import CORPORA
 from serab_lib.download.fetching import get_source, resolve_names
@@ -49,8 +50,12 @@ def _small_emodb(monkeypatch: pytest.MonkeyPatch) -> None:
             return table
         return table[table["file"].isin(NAMES)].assign(duration_s=str(DURATION_S))
 
+    stems = {Path(name).stem: hashlib.sha256(content).hexdigest() for name, content in RECORDINGS.items()}
+    content = ContentList(sha256=stems, samples={})
     for module in (corpus, check):
         monkeypatch.setattr(module, "read_manifest", read)
+    for module in (check, files, manifests):
+        monkeypatch.setattr(module, "read_content", {"emodb": content}.get)
 
 
 @pytest.fixture
@@ -90,7 +95,7 @@ def test_a_corpus_is_fetched(
     publish(*ways, checksum=checksum)
     shown, told = [], []
     made = fetch("emodb", replace(options, announce=shown.append, progress=lambda *n: told.append(n)))
-    assert made.state == "fetched" and made.problems == ()
+    assert ("checksum" in made.verified) == checksum and "content: 4 of 4 recordings as released" in made.verified
     assert ("checksum" in made.verified) == checksum
     assert find_corpus("emodb", options.data).complete
     assert [source.name for source in shown] == ["emodb"]
@@ -148,7 +153,8 @@ def test_a_wrong_checksum_is_not_unpacked(site: Site, publish: Publish, options:
     [
         ({NAMES[0]: None}, "missing"),
         ({NAMES[0]: b"RIFF"}, "undecodable"),
-        ({NAMES[0]: make_wav("x", duration_s=DURATION_S + 0.06)}, "duration"),
+        ({NAMES[0]: make_wav("x", duration_s=DURATION_S + 0.06)}, "other content"),
+        ({NAMES[0]: make_wav("x", duration_s=DURATION_S)}, "re-encoded"),
         ({NAMES[0]: b""}, "empty"),
     ],
 )
@@ -225,7 +231,7 @@ def test_a_corpus_of_single_files_goes_on_after_a_failure(
 def test_the_users_archive_needs_no_network(tmp_path: Path, options: Options) -> None:
     for path in (write_zip(tmp_path / "a.zip", RECORDINGS), write_tar(tmp_path / "a.tgz", RECORDINGS)):
         made = fetch("emodb", replace(options, archives=(path,)))
-        assert made.state == "fetched" and "list of files" in made.verified
+        assert made.state == "fetched" and "by content: 4 of 4" in made.verified
         assert path.exists(), "the user's archive stays"
         shutil.rmtree(options.data)
 
