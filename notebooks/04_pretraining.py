@@ -123,8 +123,8 @@ if workspace.synthetic:
 # against the same encoder with the random weights it began with, on RAVDESS's test speakers, which no run has heard.
 # Random weights are no bad start: what a convolution of chance keeps of a spectrogram, a classifier can use. A gain whose
 # interval holds 0 cannot be told from chance. The length and the batch were chosen by validation accuracy on another
-# seed; `results/pretraining/tried.csv` has what was tried. These runs took minutes, the paper's took hours on far more
-# speech.
+# seed and on 16 kHz copies of the recordings; `results/pretraining/tried.csv` has what was tried. These runs took
+# minutes, the paper's took hours on far more speech.
 
 # %% tags=["hide-input", "real"]
 if not workspace.synthetic:
