@@ -44,7 +44,8 @@
 #   {cite}`niizumi2021byol`. Mean plus maximum over time make one vector of an utterance.
 #
 # BYOL-S
-# : The paper's own. The same recipe on AudioSet's speech alone. {doc}`04_pretraining` is about it.
+# : The paper's own. By the paper, the same recipe on AudioSet's speech alone; {ref}`byol-a-window` says what else differs,
+#   and {doc}`04_pretraining` is about it.
 #
 # BYOL-S/CvT
 # : The same again with a convolutional transformer {cite}`wu2021cvt` in place of the convolutional network.

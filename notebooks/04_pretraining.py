@@ -29,7 +29,8 @@
 #
 # Two views are made of one crop of 0.95 s. The online network has to predict what the target network makes of the
 # other view. The target is not trained: it follows the online network slowly {cite}`grill2020bootstrap`. BYOL-A brings this
-# to log-mel spectrograms {cite}`niizumi2021byol`; BYOL-S is BYOL-A trained on speech alone.
+# to log-mel spectrograms {cite}`niizumi2021byol`; BYOL-S is trained on speech alone, by a recipe that differs a little in
+# other things, too ({ref}`byol-a-window`).
 
 # %% tags=["setup"]
 # On Colab, this installs the library; where it is installed, it does nothing.
@@ -195,5 +196,5 @@ if not workspace.synthetic:
 # serab run --tasks all --models path:my-encoder/encoder.pth
 # ```
 #
-# `--crop-start released` cuts every clip at its start, as the release does by a reversed sign ({doc}`07_audit`);
+# `--crop-start released` cuts every clip at its start, as the first public version of BYOL-A does ({doc}`07_audit`);
 # `--no-mixup`, `--no-crop` and `--momentum` are further ablations that the paper leaves open.

@@ -173,15 +173,16 @@ def find_crops(sources: Sources) -> Iterator[Finding]:
         name="training-crops",
         title="Pre-training crops are always cut at the start",
         says=f"The method takes a random crop of {CROP_S} s of each clip.",
-        does="The release's patch of BYOL-A takes the spare length of a clip with the wrong sign, so that a clip "
-        "longer than the crop is cut at its start.",
+        does="The first public version of BYOL-A (nttcslab/byol-a 446c89d, April 2021), with which the SERAB "
+        "checkpoints of May to July 2021 were trained, takes the spare length of a clip with the wrong sign, so that a "
+        "clip longer than the crop is cut at its start. NTT corrected it in November 2021 (a0f4d84).",
         evidence=f"Of 1,000 crops of a clip of {CLIP_S:.0f} s, {len(starts[False]):,} begin at different places with "
         f"the right sign and {len(starts[True])} with the reversed one.",
         consequence=f"Pre-training hears the first {100 * share:.1f} % of such a clip, and the same piece in every "
         "epoch. It concerns the BYOL-S models, not how they are evaluated; what it cost cannot be told from the "
         "checkpoints.",
         confidence="very likely",
-        where="tables 2 and 3, rows BYOL-S; the release's pre-training",
+        where="tables 2 and 3, rows BYOL-S; their pre-training",
         values={"share_heard": share, "n_starts": len(starts[True]), "n_starts_intended": len(starts[False])},
     )
 

@@ -66,7 +66,7 @@ def place_crop(n_samples: int, n_crop: int, rng: np.random.Generator, *, reverse
         Length of the clip and of the crop.
     rng : numpy.random.Generator
     reversed_sign : bool
-        Take the spare length with the wrong sign, as the release's patch of BYOL-A does.
+        Take the spare length with the wrong sign, as the first public version of BYOL-A does.
 
     Returns
     -------

@@ -45,8 +45,8 @@ class PretrainConfig:
     seed : int
         Of the weights, the order of the clips, the crops, the augmentations and dropout.
     crop_start : {"random", "released"}
-        Where a crop of a longer clip begins: anywhere, or always at its start, as a wrong sign in the released
-        code has it.
+        Where a crop of a longer clip begins: anywhere, or always at its start, as a wrong sign in the first
+        public version of BYOL-A has it.
     crops_per_clip : int
         Crops of each clip in an epoch.
     mixup_ratio : float
