@@ -153,7 +153,9 @@ def check(*command: str) -> None:
             assert (ROOT / file).is_file()
         case "export", assignment:
             name = assignment.partition("=")[0]
-            assert any(f'"{name}"' in path.read_text() for path in (ROOT / "serab_lib").glob("*.py"))
+            assert any(f'"{name}"' in path.read_text() for path in (ROOT / "serab_lib").rglob("*.py"))
+        case "lint-imports", *_:
+            assert "import-linter" in {Requirement(each).name for each in EXTRAS["lint"]}
         case tool, *_:
             assert tool in {Requirement(each).name for extra in EXTRAS.values() for each in extra}
 

@@ -13,7 +13,7 @@ from serab_lib.core import SerabError, hash_files
 from serab_lib.corpora.corpus import load_task
 from serab_lib.extractors.base import Extractor, Statistics, default_statistics, length_sorted_batches
 from serab_lib.extractors.logmel_stats import LogMelStats
-from serab_lib.extractors.registry import load_extractor
+from serab_lib.extractors.registry import EXTRACTORS, identify, load_extractor
 
 
 @pytest.fixture
@@ -93,6 +93,7 @@ class Interrupting(LogMelStats):
     """Stops after some utterances, as Ctrl-C would."""
 
     name, title, n_left = "logmel-stats", "Log-mel statistics", 150
+    fingerprint = identify(EXTRACTORS["logmel-stats"], "none")
 
     def prepare(self, waveform: torch.Tensor) -> torch.Tensor:
         Interrupting.n_left -= 1

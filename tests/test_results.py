@@ -9,7 +9,15 @@ from serab_lib.benchmark.results import Results
 from serab_lib.core import SerabError
 from serab_lib.evaluation.protocol import CellResult
 
-SIZES = {"n_train": 3, "n_validation": 2, "n_test": 2, "search": True, "complete": True, "synthetic": False}
+SIZES = {
+    "n_train": 3,
+    "n_validation": 2,
+    "n_test": 2,
+    "search": True,
+    "complete": True,
+    "n_originals": None,
+    "synthetic": False,
+}
 
 
 def cell(accuracy: float) -> CellResult:

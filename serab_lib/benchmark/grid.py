@@ -134,7 +134,7 @@ def run_grid(
     SerabError
         If a name is unknown or results cannot be written.
     """
-    chosen_tasks = [get_task(task) for task in dict.fromkeys(tasks)]
+    chosen_tasks = list({task.code: task for task in map(get_task, tasks)}.values())
     entries = [get_entry(model) for model in dict.fromkeys(models)]
     require_writable(Path(settings.out), "--out")
     grid = _Grid(settings, progress)

@@ -111,7 +111,7 @@ def test_the_random_encoder_is_one_for_all() -> None:
     """Whatever was drawn before, and on every version of torch that is tested."""
     torch.manual_seed(1)
     state = draw_weights(512, EXTRACTORS["byol-random-512"].options["seed"])
-    assert state["features.0.weight"].flatten()[:3].tolist() == pytest.approx([0.2548, 0.2767, -0.0782], abs=1e-4)
+    assert state["features.0.weight"].flatten()[:3].tolist() == pytest.approx([0.2548, 0.2767, -0.0781], abs=1e-4)
     assert state["fc.3.weight"].flatten()[-3:].tolist() == pytest.approx([-0.0225, -0.0081, -0.0052], abs=1e-4)
     assert torch.randn(1) == torch.randn(1, generator=torch.Generator().manual_seed(1))
 
