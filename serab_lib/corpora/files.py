@@ -13,7 +13,7 @@ from pathlib import Path
 import soundfile
 
 from serab_lib.core import SerabError, cache_folder, hash_files, printable
-from serab_lib.corpora.manifests import hash_samples, read_content
+from serab_lib.corpora.manifests import ContentList, hash_samples, read_content
 from serab_lib.corpora.tasks import Task
 
 # In the order of preference where one recording is there in several formats: the lossless ones first.
@@ -163,9 +163,14 @@ def read_names(
 def choose_files(task: Task, root: Path, named: dict[str, list[str]]) -> tuple[dict[str, str], list[LeftOut]]:
     """Settle on one file for each stem: the released recording where its content is known, none in doubt."""
     chosen, left_out = {}, []
+    content = read_content(task.name)
+    rivals = [root / file for files in named.values() if len(files) > 1 for file in files] if content else []
+    hashes = dict(zip(rivals, hash_files(rivals, cache=cache_folder()), strict=True))
     for stem, files in named.items():
         ranked = sorted(files, key=lambda file: (AUDIO_SUFFIXES.index(suffix_of(file)), file))
-        released = next((file for file in ranked if _is_released(task, stem, root / file)), None)
+        released = None
+        if content and len(files) > 1:
+            released = next((file for file in ranked if _is_released(content, stem, root / file, hashes)), None)
         first = released or ranked[0]
         alike = {file: _is_same_recording(root / first, root / file) for file in ranked if file != first}
         if released is None and not all(alike.values()):
@@ -179,12 +184,8 @@ def choose_files(task: Task, root: Path, named: dict[str, list[str]]) -> tuple[d
     return chosen, left_out
 
 
-def _is_released(task: Task, stem: str, path: Path) -> bool:
-    content = read_content(task.name)
-    if content is None or stem not in content.sha256:
-        return False
-    (sha256,) = hash_files([path], cache=cache_folder())
-    return content.is_original(stem, sha256, "") or content.is_original(stem, sha256, hash_samples(path))
+def _is_released(content: ContentList, stem: str, path: Path, hashes: dict[Path, str]) -> bool:
+    return content.is_original(stem, hashes[path], "") or content.is_original(stem, "", hash_samples(path))
 
 
 def _is_same_recording(first: Path, second: Path) -> bool:
