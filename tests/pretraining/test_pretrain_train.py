@@ -231,7 +231,7 @@ def test_a_loss_that_is_not_finite_stops_the_run(audio: Path, cache: Path, tmp_p
 def test_rows_after_the_checkpoint_are_removed_from_the_log(tmp_path: Path) -> None:
     row = ",".join(["1"] * (len(COLUMNS) - 1))
     (tmp_path / "log.csv").write_text(f"{','.join(COLUMNS)}\n3,{row}\n4,{row}\n5,{row}\n6,1")
-    Journal(tmp_path, writes=True, step=4).close()
+    Journal(tmp_path, writes=True, step=4)
     assert read_log(tmp_path)["step"].tolist() == [3, 4]
 
 
