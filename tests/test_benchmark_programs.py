@@ -7,6 +7,7 @@ import re
 import runpy
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -15,6 +16,7 @@ import pytest
 from making import enter_world, write_world
 from typer.testing import CliRunner
 
+from serab_lib.benchmark.grid import Settings
 from serab_lib.cli import app
 
 BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
@@ -97,9 +99,13 @@ def test_every_program_has_a_small_form() -> None:
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
-def test_a_small_form_runs(program: str, run, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_small_form_runs(
+    program: str, run, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    if program == "resampler":
+        monkeypatch.setattr("serab_lib.benchmark.grid.Settings", partial(Settings, search=False, n_jobs=1))
     if program == "label_order":
-        cell = "--tasks RAV --models byol-s-512 --protocol released --no-search"
+        cell = "--tasks RAV --models byol-s-512 --protocol released --no-search --jobs 1"
         assert CliRunner().invoke(app, ["run", *cell.split()]).exit_code == 0
     options, words, table = PROGRAMS[program]
     run(f"{program} {options}")
