@@ -35,9 +35,8 @@ if importlib.util.find_spec("serab_lib") is None:
 profile: str = "demo"
 
 # %% tags=["hide-input"]
-from serab_lib.book import comparison
+from serab_lib.book import tables
 from serab_lib.book.show import record, show_downloads, show_markdown, show_table
-from serab_lib.book.tables import accuracy_grid, render
 from serab_lib.book.workspace import open_workspace
 
 workspace = open_workspace(profile)
@@ -53,7 +52,7 @@ workspace.show_origin()
 # %% tags=["hide-input", "real"]
 if not workspace.synthetic:
     show_table(
-        comparison.mark_best(comparison.recompute_paper_grid()),
+        tables.mark_best(tables.recompute_paper_grid()),
         name="tbl-paper",
         caption="The paper's table 3, means recomputed. Accuracy on test in percent; the best of each column in bold.",
         sortable=True,
@@ -69,7 +68,7 @@ if not workspace.synthetic:
 cells = workspace.read_cells()
 for protocol in ("described", "released"):
     show_table(
-        comparison.mark_best(accuracy_grid(cells, protocol)),
+        tables.mark_best(tables.accuracy_grid(cells, protocol)),
         name=f"tbl-measured-{protocol}",
         caption=f"Accuracy on test in percent, protocol `{protocol}`. {workspace.origin}",
         sortable=True,
@@ -81,7 +80,7 @@ for protocol in ("described", "released"):
 # by what the files hold.
 
 # %% tags=["hide-input"]
-measured = comparison.list_measured(cells)
+measured = tables.list_measured(cells)
 show_table(
     measured,
     name="tbl-cells",
@@ -90,14 +89,14 @@ show_table(
     index=False,
 )
 record(n_cells=len(measured))
-copies = comparison.list_copies(workspace.results.read_provenance())
+copies = tables.list_copies(workspace.results.read_provenance())
 if copies and not workspace.synthetic:
     show_markdown("What was measured was not always what was released:\n\n" + "\n".join(copies), name="copies")
 
 # %% tags=["hide-input"]
-grid = accuracy_grid(cells, "described")
+grid = tables.accuracy_grid(cells, "described")
 show_downloads(
-    {"serab-described.csv": render(grid, "csv"), "serab-described.tex": render(grid, "latex")},
+    {"serab-described.csv": tables.render(grid, "csv"), "serab-described.tex": tables.render(grid, "latex")},
     label=f"The measured grid, protocol described ({workspace.origin})",
 )
 
@@ -114,7 +113,7 @@ show_downloads(
 
 # %% tags=["hide-input", "real"]
 if not workspace.synthetic:
-    beside = comparison.compare_with_paper(cells, "released")
+    beside = tables.compare_with_paper(cells, "released")
     show_table(
         beside,
         name="tbl-beside",
@@ -140,9 +139,9 @@ if not workspace.synthetic:
 
 # %% tags=["hide-input", "real"]
 if not workspace.synthetic:
-    paper = comparison.recompute_paper_grid()
+    paper = tables.recompute_paper_grid()
     show_downloads(
-        {"serab-paper.csv": render(paper, "csv"), "serab-paper.tex": render(paper, "latex")},
+        {"serab-paper.csv": tables.render(paper, "csv"), "serab-paper.tex": tables.render(paper, "latex")},
         label="The paper's grid",
     )
 

@@ -32,10 +32,9 @@ profile: str = "demo"
 
 # %% tags=["hide-input"]
 from serab_lib import load_extractor
-from serab_lib.book import comparison
+from serab_lib.book import tables
 from serab_lib.benchmark.extraction import extract_corpus
 from serab_lib.book.show import record, show_table
-from serab_lib.book.tables import accuracy_grid
 from serab_lib.book.workspace import open_workspace
 
 workspace = open_workspace(profile)
@@ -112,11 +111,11 @@ cells = workspace.run("path:mine.toml", ["hear:loudness", "logmel-stats", "opens
 
 # %% tags=["hide-input"]
 show_table(
-    comparison.mark_best(accuracy_grid(cells, "described")),
+    tables.mark_best(tables.accuracy_grid(cells, "described")),
     name="tbl-mine",
     caption="A corpus and an extractor of one's own in the grid; accuracy on test in percent. SYNTHETIC corpus.",
 )
-listed = comparison.list_measured(cells)
+listed = tables.list_measured(cells)
 show_table(listed.drop(columns="protocol"), name="tbl-mine-cells", caption="The same cells in full.", index=False)
 record(best=listed["model"].iloc[0], n_test=int(listed["n test"].iloc[0]))
 

@@ -18,12 +18,13 @@ from faulting import read_numbers, run, settings
 from making import make_byol_state, make_cvt_state, write_savee
 from typer.testing import CliRunner
 
+import serab_lib
 from serab_lib.benchmark.cluster_tasks import Expectation
 from serab_lib.benchmark.grid import run_grid
 from serab_lib.benchmark.results import Results
 from serab_lib.benchmark.slurm import Jobs, Profile, read_profile
 from serab_lib.cli import app
-from serab_lib.core import SerabError, UnknownNameError
+from serab_lib.core import SerabError, UnknownNameError, digest
 from serab_lib.corpora.corpus import find_corpus
 from serab_lib.corpora.tasks import PAPER_TASKS, TASKS
 
@@ -212,6 +213,10 @@ def test_a_worker_says_what_it_lacks(tmp_path: Path) -> None:
     assert "file system" in Expectation((("--data", str(tmp_path / "nowhere")),)).find_problem()
     assert "has numpy" in Expectation((), versions=(("numpy", "0.1"),)).find_problem()
     assert "another state of serab_lib" in Expectation((), code="other").find_problem()
+    library = Path(serab_lib.__file__).parent
+    files = {path.relative_to(library).as_posix(): path.read_text() for path in library.rglob("*.py")}
+    assert {"core.py", "extractors/byol.py", "evaluation/svm.py"} <= set(files)
+    assert Expectation(()).code == digest(files[name] for name in sorted(files))
 
 
 def test_a_worker_that_does_not_see_the_data_is_one_line(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

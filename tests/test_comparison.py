@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from serab_lib.benchmark.results import COLUMNS
-from serab_lib.book.comparison import (
+from serab_lib.book.tables import (
     compare_with_paper,
     count_test_utterances,
     list_measured,
@@ -69,3 +69,8 @@ def test_best_of_each_column_is_bold_and_ties_share_it():
 def test_measured_cells_are_listed_in_percent():
     row = list_measured(make_cells()).iloc[0]
     assert row["model"] == "BYOL-S, 512" and row["accuracy"] == 77.0 and row["n test"] == 300
+
+
+@pytest.mark.parametrize(("n_originals", "said"), [(1440, "all"), (1439, "1,439 of 1,440"), (None, "–")])
+def test_measured_cells_say_how_many_recordings_are_originals(n_originals, said):
+    assert list_measured(make_cells(n_originals=n_originals))["as released"].tolist() == [said]

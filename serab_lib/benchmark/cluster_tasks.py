@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+import serab_lib
 from serab_lib.benchmark.provenance import list_versions
 from serab_lib.benchmark.workplace import Extraction, Order, extract_order
 from serab_lib.core import SerabError, digest, hash_files
@@ -112,6 +113,6 @@ def _list_versions() -> tuple[tuple[str, str], ...]:
 
 @functools.cache
 def _digest_code() -> str:
-    folder = Path(__file__).parent
+    folder = Path(serab_lib.__file__).parent
     files = sorted(folder.rglob("*.py"), key=lambda file: file.relative_to(folder).as_posix())
     return digest(file.read_text() for file in files)

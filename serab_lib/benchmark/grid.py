@@ -90,7 +90,6 @@ class _Cell:
     key: _Key
     parts: pd.DataFrame
     inputs: str
-    n_originals: int | None
 
 
 @dataclass(frozen=True)
@@ -199,7 +198,8 @@ class _Grid:
             except SerabError as error:  # the statistics need a split that there is not
                 self.summary.fail(str(error))
                 continue
-            cells = list(self._cells(corpus, hashes, originals, entry.name, vectors, protocols))
+            utterances = corpus.utterances.assign(content=hashes, is_original=originals)
+            cells = list(self._cells(task, utterances, entry.name, vectors, protocols))
             cells = [cell for cell in cells if self._is_open(cell, finished, damaged)]
             if cells:
                 order = Order(
@@ -228,16 +228,9 @@ class _Grid:
         return True
 
     def _cells(
-        self,
-        corpus: Corpus,
-        hashes: Sequence[str],
-        originals: Sequence[bool] | None,
-        model: str,
-        vectors: Sequence[str],
-        protocols: Sequence[str],
+        self, task: Task, utterances: pd.DataFrame, model: str, vectors: Sequence[str], protocols: Sequence[str]
     ) -> Iterator[_Cell]:
         """Yield cells with the digest of all that they are made of; `vectors` says how the embeddings are."""
-        task, utterances = corpus.task, corpus.utterances.assign(content=hashes, is_original=originals)
         for protocol in protocols:
             try:
                 parts = split(utterances, task, protocol)
@@ -248,8 +241,7 @@ class _Grid:
                 self.summary.warn(f"{task.code}, {protocol}: {warning}")
             columns = parts[["stem", "content", "emotion", "group", "part"]].to_numpy().ravel()
             inputs = digest([str(ENGINE_VERSION), str(self.settings.search), *vectors, *task.classes, *columns])
-            n_originals = None if originals is None else int(parts["is_original"].sum())
-            yield _Cell((task.code, model, protocol), parts, inputs, n_originals)
+            yield _Cell((task.code, model, protocol), parts, inputs)
 
     def _divide(self, order: Order, made: Extraction) -> list[Fit]:
         """Protocols that split a task alike share their fits and differ in what they select."""
@@ -281,11 +273,12 @@ class _Grid:
 
         cell, corpus = planned.cell, fit.order.corpus
         counts = fit.parts["part"].value_counts()
+        n_originals = None if fit.parts["is_original"].isna().all() else int(fit.parts["is_original"].sum())
         sizes = {f"n_{part}": int(counts[part]) for part in ("train", "validation", "test")}
         sizes |= {
             "search": self.settings.search,
             "complete": corpus.complete and not planned.origin["unusable_files"],
-            "n_originals": cell.n_originals,
+            "n_originals": n_originals,
             "synthetic": corpus.synthetic,
         }
         origin = {
@@ -293,7 +286,7 @@ class _Grid:
             "data": digest(fit.order.hashes),
             "n_utterances": len(corpus.utterances),
             "n_expected": corpus.n_expected,
-            "n_originals": cell.n_originals,
+            "n_originals": n_originals,
             "missing": list(corpus.missing),
             "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
             "seeds": {"split": 0, "classifiers": 42},

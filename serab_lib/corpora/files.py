@@ -74,9 +74,9 @@ def list_files(task: Task, root: Path) -> tuple[list[str], list[str], list[LeftO
         hint = f"put {task.title} there, at any depth ({task.source})"
         if suffixes & {".zip", ".gz", ".tar", ".tgz", ".7z", ".rar"}:
             hint = "unpack the archive that lies there"
-        what = f"no {' '.join(AUDIO_SUFFIXES)} file in the folder" if suffixes else "nothing in the folder"
-        if unused := [name for name in sorted(os.listdir(root)) if _is_ignored(name, task.ignored_folders)]:
-            what = f"nothing but {', '.join(map(printable, unused))}, which the task does not use, in the folder"
+        unused = [printable(name) for name in sorted(os.listdir(root)) if _is_ignored(name, task.ignored_folders)]
+        but = f" but {', '.join(unused)}, which the task does not use," if unused else ""
+        what = f"no {' '.join(AUDIO_SUFFIXES)} file{but} in the folder" if suffixes else f"nothing{but} in the folder"
         raise SerabError(f"{what} {printable(root)}: {hint}")
     return audio, texts, broken
 

@@ -1,4 +1,4 @@
-"""What can be fetched is described by: the records of a source and of its files."""
+"""The records of what can be fetched: a source, and its files."""
 
 from __future__ import annotations
 
