@@ -20,7 +20,7 @@ DEMO := $(SERAB_CACHE)/demo
 PORT ?= 8000
 PROFILE ?= published
 
-.PHONY: help setup demo test test-faults lint book notebooks reproduce bench serve clean
+.PHONY: help setup demo test test-nightly test-faults lint book notebooks reproduce bench serve clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | column -t -s "$$(printf '\t')"
@@ -56,6 +56,9 @@ ALONE := tests/faults tests/test_cluster.py
 test: setup  ## Run the tests; those on real data where SERAB_DATA and SERAB_WEIGHTS are set
 	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile $(ALONE:%=--ignore=%)
 	$(BIN)/python -m pytest $(ALONE)
+
+test-nightly: setup  ## Run what is worth running, but not at each push
+	$(BIN)/python -m pytest -m nightly
 
 test-faults: setup  ## Kill runs, fill disks, damage files; print how many faults were survived
 	$(BIN)/python -m pytest tests/faults tests/test_cli.py::test_control_c_keeps_what_is_finished

@@ -13,7 +13,7 @@ from measuring import make_parser, run
 from serab_lib import load_extractor, split
 from serab_lib.audit.kept import write_kept
 from serab_lib.audit.label_order import measure_label_order
-from serab_lib.benchmark.extraction import extract_corpus
+from serab_lib.benchmark.embeddings import extract_corpus
 from serab_lib.benchmark.results import Results
 from serab_lib.core import SerabError
 from serab_lib.corpora.corpus import find_corpus

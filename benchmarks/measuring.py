@@ -17,9 +17,9 @@ from serab_lib.benchmark.embeddings import extract
 from serab_lib.core import SerabError, hash_files
 from serab_lib.corpora.corpus import load_task
 from serab_lib.extractors.base import Extractor
-from serab_lib.extractors.checkpoints import find_checkpoint, require_checkpoint
 from serab_lib.extractors.registry import Entry
 from serab_lib.extractors.ssl import Architecture
+from serab_lib.extractors.weights import find_checkpoint, require_checkpoint
 
 # Enough for several batches, so that each worker has begun.
 N_WARM = 16

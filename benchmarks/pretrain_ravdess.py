@@ -27,7 +27,7 @@ from serab_lib.corpora.splits import PROTOCOLS
 from serab_lib.corpora.tasks import get_task
 from serab_lib.evaluation.protocol import Problem, evaluate_many, score
 from serab_lib.extractors.registry import load_extractor
-from serab_lib.extractors.state_dicts import read_state_dict
+from serab_lib.extractors.weights import read_state_dict
 from serab_lib.pretraining import PretrainConfig, pretrain
 from serab_lib.pretraining.batches import Purpose
 from serab_lib.pretraining.byol import Byol

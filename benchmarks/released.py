@@ -14,7 +14,7 @@ import torchaudio
 from scipy.signal.windows import kaiser
 
 from serab_lib.extractors.audio_ntt import AudioNTTEncoder
-from serab_lib.extractors.state_dicts import load_into, read_state_dict
+from serab_lib.extractors.weights import load_into, read_state_dict
 
 try:
     import resampy

@@ -14,7 +14,7 @@ from measuring import make_parser, run
 from serab_lib import load_extractor
 from serab_lib.audit.kept import write_kept
 from serab_lib.audit.leak import measure_leak
-from serab_lib.benchmark.extraction import extract_corpus
+from serab_lib.benchmark.embeddings import extract_corpus
 from serab_lib.benchmark.results import Results
 from serab_lib.corpora.corpus import find_corpus
 

@@ -45,10 +45,10 @@ protocol: str = "described"
 from serab_lib import evaluate, load_extractor, split
 from serab_lib.book import plots
 from serab_lib.audio import load_audio, log_mel
-from serab_lib.benchmark.extraction import extract_corpus
+from serab_lib.benchmark.embeddings import extract_corpus
 from serab_lib.evaluation.metrics import count_confusions
 from serab_lib.evaluation.protocol import normalise_speakers
-from serab_lib.book.maps import draw_map
+from serab_lib.book.plots.pipeline import draw_map
 from serab_lib.book.show import record, show_audio, show_figure, show_table
 from serab_lib.corpora.splits import PARTS
 from serab_lib.book.workspace import open_workspace

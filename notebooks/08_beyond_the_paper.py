@@ -33,7 +33,7 @@ profile: str = "demo"
 # %% tags=["hide-input"]
 from serab_lib import load_extractor
 from serab_lib.book import tables
-from serab_lib.benchmark.extraction import extract_corpus
+from serab_lib.benchmark.embeddings import extract_corpus
 from serab_lib.book.show import record, show_table
 from serab_lib.book.workspace import open_workspace
 

@@ -11,7 +11,7 @@ import numpy as np
 import soundfile
 import torch
 
-from serab_lib.extractors.checkpoints import CHECKPOINTS
+from serab_lib.extractors.weights import CHECKPOINTS
 
 if TYPE_CHECKING:
     import pytest

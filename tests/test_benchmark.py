@@ -15,8 +15,7 @@ import soundfile
 import torch
 from making import make_byol_state, write_savee
 
-from serab_lib.benchmark import grid as benchmark
-from serab_lib.benchmark import results, workplace
+from serab_lib.benchmark import grid, results
 from serab_lib.benchmark.grid import Settings, run_grid
 from serab_lib.benchmark.results import COLUMNS, Results
 from serab_lib.core import SerabError, UnknownNameError
@@ -57,7 +56,7 @@ def test_a_cell_is_written_with_everything(data: Path) -> None:
 
 def test_a_finished_cell_is_not_computed_again(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run_grid(["SAV"], ["logmel-stats"], settings(data))
-    monkeypatch.setattr(workplace, "load_extractor", None)
+    monkeypatch.setattr(grid, "load_extractor", None)
     summary = run_grid(["SAV"], ["logmel-stats"], settings(data))
     assert (len(summary.computed), len(summary.present)) == (0, 1)
 
@@ -197,7 +196,7 @@ def test_looking_for_finished_cells_loads_nothing_heavy() -> None:
     assert done.stdout.strip() == "[]"
 
 
-class Nowhere(workplace.Workplace):
+class Nowhere(grid.Workplace):
     """Takes orders and does nothing with them."""
 
     def work(self, orders, divide, progress):
@@ -224,7 +223,7 @@ class Bench:
             found = corpus.find_corpus(*arguments, **options)
             return dataclasses.replace(found, utterances=found.utterances.assign(**columns))
 
-        self.monkeypatch.setattr(benchmark, "find_corpus", find)
+        self.monkeypatch.setattr(grid, "find_corpus", find)
 
 
 def change_audio(bench: Bench) -> None:
@@ -250,13 +249,13 @@ def change_statistics(bench: Bench) -> None:
 
 def change_fingerprint(bench: Bench) -> None:
     entry = dataclasses.replace(get_entry(f"path:{bench.checkpoint}"), version=2)
-    bench.monkeypatch.setattr(benchmark, "get_entry", lambda name: entry)
+    bench.monkeypatch.setattr(grid, "get_entry", lambda name: entry)
 
 
 def change_window(bench: Bench) -> None:
     entry = get_entry(f"path:{bench.checkpoint}")
     entry = dataclasses.replace(entry, options={**entry.options, "window_samples": 1024})
-    bench.monkeypatch.setattr(benchmark, "get_entry", lambda name: entry)
+    bench.monkeypatch.setattr(grid, "get_entry", lambda name: entry)
 
 
 def change_search(bench: Bench) -> None:
@@ -268,7 +267,7 @@ def change_class_order(bench: Bench) -> None:
 
 
 def change_engine_version(bench: Bench) -> None:
-    bench.monkeypatch.setattr(benchmark, "ENGINE_VERSION", benchmark.ENGINE_VERSION + 1)
+    bench.monkeypatch.setattr(grid, "ENGINE_VERSION", grid.ENGINE_VERSION + 1)
 
 
 def change_a_name_of_a_folder(bench: Bench) -> None:
@@ -332,7 +331,7 @@ def test_released_hears_byol_a_through_another_window(
     assert {pair for name, pair in windows.items() if not name.startswith("byol-a")} == {(400, 400)}
     entry = dataclasses.replace(EXTRACTORS["byol-a-512"], name="guest")
     entry = dataclasses.replace(entry, options={**entry.options, "checkpoint": str(byol_checkpoint)})
-    monkeypatch.setattr(benchmark, "get_entry", lambda name: entry)
+    monkeypatch.setattr(grid, "get_entry", lambda name: entry)
     protocols = ("released", "described")
     assert len(run_grid(["SAV"], ["guest"], settings(data, protocols=protocols)).computed) == 2
     origins = Results(data.parent / "out").read_provenance()

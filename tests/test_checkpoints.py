@@ -8,9 +8,9 @@ import pytest
 import torch
 from making import make_byol_state
 
-from serab_lib.extractors import checkpoints
-from serab_lib.extractors.checkpoints import CheckpointError, require_checkpoint, verify
+from serab_lib.extractors import weights
 from serab_lib.extractors.registry import load_extractor
+from serab_lib.extractors.weights import CheckpointError, require_checkpoint, verify
 
 
 def test_missing_weights_say_which_file_to_put_where(tmp_path: Path) -> None:
@@ -28,7 +28,7 @@ def test_missing_folder_is_named(tmp_path: Path) -> None:
 
 
 def test_a_file_under_a_released_name_must_have_its_hash(tmp_path: Path) -> None:
-    path = tmp_path / checkpoints.CHECKPOINTS["byol-s-512"][0].file
+    path = tmp_path / weights.CHECKPOINTS["byol-s-512"][0].file
     torch.save(make_byol_state(), path)
     with pytest.raises(CheckpointError, match="not the released file"):
         load_extractor("byol-s-512", weights=tmp_path)
@@ -39,7 +39,7 @@ def test_git_blob_hash_is_what_git_prints(tmp_path: Path) -> None:
     path.write_bytes(b"weights")
     printed = subprocess.run(["git", "hash-object", path], capture_output=True, text=True, check=True)
     fields = {"file": "file.pth", "url": "", "licence": "", "licence_url": ""}
-    verify(path, checkpoints.Checkpoint(git_blob=printed.stdout.strip(), **fields))
-    verify(path, checkpoints.Checkpoint(sha256=hashlib.sha256(b"weights").hexdigest(), **fields))
+    verify(path, weights.Checkpoint(git_blob=printed.stdout.strip(), **fields))
+    verify(path, weights.Checkpoint(sha256=hashlib.sha256(b"weights").hexdigest(), **fields))
     with pytest.raises(CheckpointError):
-        verify(path, checkpoints.Checkpoint(git_blob="0" * 40, **fields))
+        verify(path, weights.Checkpoint(git_blob="0" * 40, **fields))

@@ -84,8 +84,7 @@ def test_a_cluster_gives_the_numbers_of_one_machine(folder: Path) -> None:
     assert origin["machine"]
 
 
-@pytest.mark.slow
-@pytest.mark.skipif(not os.environ.get("SERAB_TEST_CLUSTER"), reason="takes many minutes: set SERAB_TEST_CLUSTER=1")
+@pytest.mark.nightly
 def test_nine_tasks_and_four_extractors_with_a_worker_killed(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """--jobs 1, --jobs 2 and a cluster that loses a worker write the same cells.csv, times aside."""
     pytest.importorskip("espeakng_loader", reason="needs the extra [demo]")

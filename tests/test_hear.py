@@ -11,8 +11,8 @@ from making import make_byol_state
 
 from serab_lib.core import SerabError
 from serab_lib.extractors import hear
-from serab_lib.extractors.checkpoints import CHECKPOINTS
 from serab_lib.extractors.registry import load_extractor
+from serab_lib.extractors.weights import CHECKPOINTS
 
 
 def make_audio(n_sounds: int = 3, n_samples: int = 12_345) -> torch.Tensor:

@@ -9,9 +9,8 @@ import pytest
 import soundfile
 
 from serab_lib.book.tables import list_copies
-from serab_lib.corpora.check import check_corpus
-from serab_lib.corpora.file_lists import list_utterances
-from serab_lib.corpora.sample_rates import count_sample_rates, describe_copies
+from serab_lib.corpora.check import check_corpus, count_sample_rates, describe_copies
+from serab_lib.corpora.manifests import list_utterances
 from serab_lib.corpora.tasks import TASKS
 
 

@@ -8,8 +8,7 @@ import torch
 from making import make_byol_state
 
 from serab_lib.extractors.byol import ByolExtractor
-from serab_lib.extractors.checkpoints import CheckpointError
-from serab_lib.extractors.state_dicts import read_state_dict
+from serab_lib.extractors.weights import CheckpointError, read_state_dict
 
 
 class Malicious:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 import pandas as pd
 
-from serab_lib.corpora.file_lists import list_utterances
+from serab_lib.corpora.manifests import list_utterances
 from serab_lib.corpora.tasks import Task, get_task
 from serab_lib.evaluation.metrics import summarise_tasks
 from serab_lib.extractors.registry import EXTRACTORS

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from serab_lib.corpora.file_lists import list_utterances
+from serab_lib.corpora.manifests import list_utterances
 from serab_lib.corpora.splits import PROTOCOLS, split
 from serab_lib.corpora.tasks import PAPER_TASKS, Task, get_task
 

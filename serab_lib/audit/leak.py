@@ -84,7 +84,7 @@ def compare_protocols(
         One row per utterance.
     utterances : pandas.DataFrame
         `stem`, `speaker`, `emotion`, `released_group`, in the same order: of a corpus on disk
-        (`serab_lib.corpora.corpus.load_task`) or of a list (`serab_lib.corpora.file_lists.list_utterances`).
+        (`serab_lib.corpora.corpus.load_task`) or of a list (`serab_lib.corpora.manifests.list_utterances`).
     task : Task
         Its record.
     classifiers : sequence of str

@@ -12,7 +12,7 @@ from serab_lib.audit.finding import Finding, count, join
 from serab_lib.audit.sources import Sources
 from serab_lib.audit.windows import compare_windows
 from serab_lib.evaluation.comparisons import ALPHA, exact_mcnemar
-from serab_lib.extractors.checkpoints import CHECKPOINTS
+from serab_lib.extractors.weights import CHECKPOINTS
 
 _SERAB = "https://github.com/Neclow/SERAB/blob/8023cb75dc6f32a6f211bfbc83efe9491c41d8b7"
 _NTT = "https://github.com/nttcslab/byol-a/blob/446c89d55204de11bce16df21d57d8fec5f73dd2"

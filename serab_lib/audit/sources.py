@@ -19,7 +19,7 @@ from serab_lib.audit.speakers import compare_speakers, describe_normalisation
 from serab_lib.audit.windows import read_windows
 from serab_lib.benchmark.results import Results
 from serab_lib.corpora.corpus import find_corpus, find_data
-from serab_lib.corpora.file_lists import list_utterances
+from serab_lib.corpora.manifests import list_utterances
 from serab_lib.corpora.tasks import PAPER_TASKS, Task, get_task
 from serab_lib.evaluation.paper import read_accuracies, read_datasets, read_models
 from serab_lib.evaluation.protocol import select
@@ -114,7 +114,7 @@ class Sources:
     ----------
     tasks : tuple of Task
     utterances : mapping
-        Task code to utterances, as from `serab_lib.corpora.file_lists.list_utterances`.
+        Task code to utterances, as from `serab_lib.corpora.manifests.list_utterances`.
     accuracies, datasets, models : pandas.DataFrame
         The paper's tables 3, 1 and 2.
     readings : pandas.DataFrame

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 import pandas as pd
 
 from serab_lib.audit.genders import name_gender
-from serab_lib.corpora.file_lists import list_utterances
+from serab_lib.corpora.manifests import list_utterances
 from serab_lib.corpora.splits import PARTS, PROTOCOLS, split
 from serab_lib.corpora.tasks import PAPER_TASKS, Task, get_task
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from serab_lib.benchmark import cluster_tasks
-from serab_lib.benchmark.workplace import Divide, Fit, Order, Workplace
+from serab_lib.benchmark.grid import Divide, Fit, Order, Workplace
 from serab_lib.core import SerabError
 
 if TYPE_CHECKING:

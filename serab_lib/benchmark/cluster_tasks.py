@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 
 import serab_lib
-from serab_lib.benchmark.provenance import list_versions
-from serab_lib.benchmark.workplace import Extraction, Order, extract_order
+from serab_lib.benchmark.grid import Extraction, Order, extract_order
+from serab_lib.benchmark.results import list_versions
 from serab_lib.core import SerabError, digest, hash_files
 
 if TYPE_CHECKING:

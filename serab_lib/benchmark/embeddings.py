@@ -1,16 +1,19 @@
-"""From audio files to one matrix of embeddings: in parallel, in batches, cached by content."""
+"""From audio files to one matrix of embeddings: in parallel, in batches, cached by content; log-mel statistics."""
 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 import logging
 import multiprocessing
 import os
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import soundfile
@@ -18,11 +21,82 @@ import torch
 from joblib.externals.loky import BrokenProcessPool, ProcessPoolExecutor
 
 from serab_lib.audio import AudioError, load_audio
-from serab_lib.benchmark.embedding_cache import EmbeddingCache
-from serab_lib.core import SerabError, hash_files
-from serab_lib.extractors.base import Extractor, Statistics, length_sorted_batches
+from serab_lib.core import SerabError, cache_folder, digest, hash_files, remove_leftovers, replaced
+from serab_lib.corpora.corpus import Corpus
+from serab_lib.corpora.splits import find_training
+from serab_lib.extractors.base import Extractor, Statistics, StatisticsExtractor, length_sorted_batches
 
 logger = logging.getLogger(__name__)
+
+
+class EmbeddingCache:
+    """Embeddings on disk, by content of the audio, under one extractor with one set of statistics.
+
+    Parameters
+    ----------
+    cache : Path
+        Folder of caches.
+    extractor : Extractor
+
+    Attributes
+    ----------
+    problem : str or None
+        Why embeddings could not be written; the first reason is kept, and nothing more is written.
+
+    Notes
+    -----
+    A shard is a zip, which carries checksums of what is in it. One that is damaged is left aside and what it held is
+    made again; a folder that cannot be written, or a full disk, costs time and no result.
+    """
+
+    def __init__(self, cache: Path, extractor: Extractor) -> None:
+        self.cache = cache
+        self.folder = cache / "embeddings" / f"{extractor.name}-{digest(extractor.identify())[:16]}"
+        self.embedding_size = extractor.embedding_size
+        self.problem: str | None = None
+
+    def read(self, hashes: Sequence[str]) -> dict[str, np.ndarray]:
+        """Read what is there of the given contents: hash to vector."""
+        wanted, found = set(hashes), {}
+        for shard in sorted(self.folder.glob("*.npz")):
+            names, vectors = self._read_shard(shard)
+            found |= {name: vectors[i] for i, name in enumerate(names) if name in wanted}
+        return found
+
+    def _read_shard(self, shard: Path) -> tuple[np.ndarray, np.ndarray]:
+        nothing = np.empty(0, dtype=str), np.empty((0, self.embedding_size), dtype=np.float32)
+        try:
+            with np.load(shard, allow_pickle=False) as content:
+                names, vectors = content["hashes"], content["embeddings"]
+        except OSError as error:
+            # Nothing is known of the content: another run may have removed it, or the disk may be away.
+            logger.warning("%s cannot be read (%s) and is left aside", shard, error.strerror or error)
+            return nothing
+        except Exception:  # a damaged archive raises nearly anything, from the zip's headers to the array's
+            logger.warning("%s is damaged and is made again", shard)
+            with contextlib.suppress(OSError):
+                shard.unlink()
+            return nothing
+        if vectors.shape != (len(names), self.embedding_size) or not np.isfinite(vectors).all():
+            logger.warning("%s does not hold this extractor's embeddings and is left aside", shard)
+            return nothing
+        return names.astype(str), vectors
+
+    def write(self, vectors: dict[str, np.ndarray]) -> None:
+        """Add some embeddings, where the folder can be written."""
+        if not vectors or self.problem:
+            return
+        names, matrix = np.array(list(vectors), dtype="S64"), np.stack(list(vectors.values()))
+        try:
+            with (
+                replaced(self.folder / f"{uuid.uuid4().hex}.npz") as temporary,
+                temporary.open("wb") as file,
+            ):
+                np.savez(file, hashes=names, embeddings=matrix)
+            remove_leftovers(self.folder)
+        except SerabError as error:
+            self.problem = f"embeddings are not kept for the next run: {error}"
+
 
 Progress = Callable[[str, int, int], None]
 # Embeddings kept in memory before they are written to the cache: what an interruption can lose.
@@ -294,3 +368,70 @@ def _process_pool(n_workers: int) -> ProcessPoolExecutor:
 
 def _use_one_thread() -> None:
     torch.set_num_threads(1)
+
+
+def set_statistics(
+    extractor: Extractor, corpus: Corpus, *, n_jobs: int = 1, progress: Progress | None = None
+) -> dict[str, Any]:
+    """Give an extractor the log-mel statistics of a corpus: the published ones, or measured on train.
+
+    Parameters
+    ----------
+    extractor : Extractor
+        Changed in place, if it is one that normalises its input.
+    corpus : Corpus
+    n_jobs : int
+    progress : callable, optional
+
+    Returns
+    -------
+    dict
+        For the provenance: the statistics and where they come from; empty for other extractors.
+
+    Notes
+    -----
+    One pair per task and window, whatever the protocol, so that both share their embeddings. The release has constants
+    for the paper's nine tasks, which hold for its window of 400 samples; for other corpora, and other windows, they are
+    measured on the training speakers of the described split.
+    """
+    if not isinstance(extractor, StatisticsExtractor):
+        return {}
+    if published := corpus.find_statistics(extractor.window_samples):
+        extractor.with_statistics(Statistics(*published))
+        source = "published"
+    else:
+        train = list(corpus.utterances["path"][find_training(corpus.utterances, corpus.task)])
+        extractor.with_statistics(measure_statistics(train, extractor, n_jobs=n_jobs, progress=progress))
+        source = "measured on the training speakers of the described split"
+    return {"log_mel_statistics": dataclasses.asdict(extractor.statistics) | {"source": source}}
+
+
+def extract_corpus(
+    corpus: Corpus, extractor: Extractor, *, n_jobs: int | None = None, progress: Progress | None = None
+) -> np.ndarray:
+    """Extract one vector per utterance of a corpus.
+
+    Parameters
+    ----------
+    corpus : Corpus
+    extractor : Extractor
+    n_jobs : int, optional
+        Workers; one per core if None.
+    progress : callable, optional
+
+    Returns
+    -------
+    np.ndarray [shape=(n_utterances, embedding_size)]
+        float32, in the order of `corpus.utterances`. Cached by content in the user's cache folder.
+
+    Raises
+    ------
+    SerabError
+        If a file cannot be used.
+    """
+    paths, cache = list(corpus.utterances["path"]), cache_folder()
+    set_statistics(extractor, corpus, n_jobs=n_jobs or 1, progress=progress)
+    made = extract(paths, hash_files(paths, cache=cache), extractor, cache=cache, n_jobs=n_jobs, progress=progress)
+    for reason in made.unusable.values():
+        raise SerabError(reason)
+    return made.matrix

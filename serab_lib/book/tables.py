@@ -7,8 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from serab_lib.corpora.file_lists import list_utterances
-from serab_lib.corpora.sample_rates import describe_copies
+from serab_lib.corpora.check import describe_copies
+from serab_lib.corpora.manifests import list_utterances
 from serab_lib.corpora.splits import split
 from serab_lib.corpora.tasks import PAPER_TASKS, TASKS, get_task
 from serab_lib.evaluation.intervals import wilson_interval

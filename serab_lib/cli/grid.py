@@ -89,7 +89,7 @@ def _open_workplace(dask: str | None, settings: Any) -> Iterator[Any]:
     from serab_lib.benchmark.cluster_connection import open_cluster
     from serab_lib.core import cache_folder
     from serab_lib.corpora.corpus import find_data
-    from serab_lib.extractors.checkpoints import weights_folder
+    from serab_lib.extractors.weights import weights_folder
 
     folders = {
         "--data": find_data(settings.data),

@@ -49,8 +49,8 @@ def tasks(data: Data = None, as_json: AsJson = False) -> None:
 @command
 def models(weights: Weights = None, as_json: AsJson = False) -> None:
     """List the extractors: parameters, embedding size, and whether their weights are at hand."""
-    from serab_lib.extractors.checkpoints import CHECKPOINTS
     from serab_lib.extractors.registry import EXTRACTORS
+    from serab_lib.extractors.weights import CHECKPOINTS
 
     rows = []
     for entry in EXTRACTORS.values():

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from serab_lib.benchmark.results import CELL_KEY, Results
-from serab_lib.corpora.file_lists import list_utterances
+from serab_lib.corpora.manifests import list_utterances
 from serab_lib.corpora.splits import PROTOCOLS
 from serab_lib.corpora.tasks import PAPER_TASKS, get_task
 from serab_lib.download import Offer, survey, write_size

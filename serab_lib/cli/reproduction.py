@@ -15,7 +15,7 @@ from serab_lib.corpora.corpus import find_data
 from serab_lib.corpora.splits import PROTOCOLS
 from serab_lib.corpora.tasks import get_task
 from serab_lib.download import Options, fetch
-from serab_lib.extractors.checkpoints import weights_folder
+from serab_lib.extractors.weights import weights_folder
 
 if TYPE_CHECKING:
     from serab_lib.benchmark.embeddings import Progress
@@ -106,10 +106,10 @@ def _require_device(device: str) -> None:
 
 
 def _run_grid(tasks: list[str], models: list[str], settings: Settings, progress: Progress) -> Summary:
-    from serab_lib.benchmark import grid as benchmark
+    from serab_lib.benchmark import grid
 
     options = {"n_jobs": settings.n_jobs} if settings.n_jobs else {}
-    grid = benchmark.Settings(
+    grid_settings = grid.Settings(
         out=settings.out,
         data=settings.data,
         weights=settings.weights,
@@ -118,7 +118,7 @@ def _run_grid(tasks: list[str], models: list[str], settings: Settings, progress:
         device=settings.device,
         **options,
     )
-    return benchmark.run_grid(tasks, models, grid, progress=progress)
+    return grid.run_grid(tasks, models, grid_settings, progress=progress)
 
 
 def build_book(settings: Settings, *, progress: Progress | None = None) -> Path:

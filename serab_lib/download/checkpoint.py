@@ -11,8 +11,13 @@ from serab_lib.download.common import Fetched, Options, retrieve_archive, write_
 from serab_lib.download.places import clear, require_space, staged
 from serab_lib.download.sources import Source
 from serab_lib.download.unpacking import ArchiveError, unpack
-from serab_lib.extractors.checkpoints import CheckpointError, find_checkpoint, require_checkpoint, weights_folder
-from serab_lib.extractors.state_dicts import read_state_dict
+from serab_lib.extractors.weights import (
+    CheckpointError,
+    find_checkpoint,
+    read_state_dict,
+    require_checkpoint,
+    weights_folder,
+)
 
 
 def fetch_checkpoint(source: Source, options: Options) -> Fetched:

@@ -13,7 +13,7 @@ from serab_lib.download.places import write_size
 from serab_lib.download.retrieval import retrieve
 from serab_lib.download.sources import CHECKPOINT, RemoteFile, Source
 from serab_lib.download.transfer import Policy, TransferError
-from serab_lib.extractors.checkpoints import weights_folder
+from serab_lib.extractors.weights import weights_folder
 
 # Told what is being done, how much of it is done, and how much there is.
 Progress = Callable[[str, int, int], object]

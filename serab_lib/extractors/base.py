@@ -188,3 +188,26 @@ def pad_batch(prepared: Sequence[torch.Tensor], device: torch.device) -> torch.T
     for row, tensor in zip(padded, prepared, strict=True):
         row[..., : tensor.shape[-1]] = tensor
     return padded.to(device)
+
+
+_SAMPLES_PER_STEP = 160
+
+
+class WaveformExtractor(Extractor):
+    """An extractor whose `prepare` returns waveforms, shape (n_samples,).
+
+    Batches are counted in steps of 160 samples, about the frames of a log-mel spectrogram, so that
+    `batch_frames` means the same in all families.
+    """
+
+    batch_frames: ClassVar[dict[str, int]] = {"cpu": 1500, "cuda": 20_000}
+
+    def embed(self, waveforms: Sequence[torch.Tensor]) -> torch.Tensor:
+        """Make the embeddings of waveforms of any lengths, shape (len(waveforms), embedding_size)."""
+        prepared = [self.prepare(waveform) for waveform in waveforms]
+        steps = [len(waveform) // _SAMPLES_PER_STEP for waveform in prepared]
+        embeddings = torch.empty(len(prepared), self.embedding_size)
+        with torch.inference_mode():
+            for batch in length_sorted_batches(steps, self.batch_frames[self.device.type]):
+                embeddings[batch] = self.encode([prepared[i] for i in batch])
+        return embeddings

@@ -10,8 +10,7 @@ import torch
 from serab_lib.audio import log_mel
 from serab_lib.extractors.audio_ntt import MIN_FRAMES, AudioNTTEncoder, FrozenAudioNTT
 from serab_lib.extractors.base import StatisticsExtractor, pad_batch
-from serab_lib.extractors.checkpoints import CheckpointError
-from serab_lib.extractors.state_dicts import load_into, read_state_dict
+from serab_lib.extractors.weights import CheckpointError, load_into, read_state_dict
 
 
 class ByolExtractor(StatisticsExtractor):

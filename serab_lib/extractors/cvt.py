@@ -10,10 +10,9 @@ import torch
 
 from serab_lib.audio import log_mel
 from serab_lib.extractors.base import StatisticsExtractor, pad_batch
-from serab_lib.extractors.checkpoints import CheckpointError
 from serab_lib.extractors.cvt_frozen import FrozenCvt
 from serab_lib.extractors.cvt_network import CvtEncoder
-from serab_lib.extractors.state_dicts import load_into, read_state_dict
+from serab_lib.extractors.weights import CheckpointError, load_into, read_state_dict
 
 
 class CvtExtractor(StatisticsExtractor):

@@ -13,8 +13,8 @@ from torch.nn import functional
 
 from serab_lib.core import SerabError
 from serab_lib.extractors.base import Extractor
-from serab_lib.extractors.checkpoints import CHECKPOINTS
 from serab_lib.extractors.registry import load_extractor
+from serab_lib.extractors.weights import CHECKPOINTS
 
 FRAME_S = 1.0
 HOP_S = 0.05

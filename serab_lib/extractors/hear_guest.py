@@ -17,8 +17,8 @@ import numpy as np
 import torch
 
 from serab_lib.core import SerabError
+from serab_lib.extractors.base import WaveformExtractor
 from serab_lib.extractors.trill import prepare_for_tensorflow
-from serab_lib.extractors.waveforms import WaveformExtractor
 
 
 class HearGuest(WaveformExtractor):

@@ -14,8 +14,8 @@ from torch.nn.utils import parametrize
 from torch.nn.utils.rnn import pad_sequence
 
 from serab_lib.core import SerabError
-from serab_lib.extractors.state_dicts import load_into, read_state_dict
-from serab_lib.extractors.waveforms import WaveformExtractor
+from serab_lib.extractors.base import WaveformExtractor
+from serab_lib.extractors.weights import load_into, read_state_dict
 
 _POSITIONS = "encoder.transformer.pos_conv_embed.conv."
 # Weight normalisation's tensors are named otherwise by older releases of torch, which made the files.

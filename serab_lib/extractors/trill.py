@@ -13,8 +13,8 @@ import torch
 from torch.nn import functional
 
 from serab_lib.core import SerabError
-from serab_lib.extractors.checkpoints import CheckpointError
-from serab_lib.extractors.waveforms import WaveformExtractor
+from serab_lib.extractors.base import WaveformExtractor
+from serab_lib.extractors.weights import CheckpointError
 
 _OUTPUT = "layer19"
 # Room for one of the model's windows of 0.96 s with a margin; a shorter utterance may give no frame at all.

@@ -17,7 +17,7 @@ from serab_lib.extractors.audioset_mel import (
     n_samples_of,
 )
 from serab_lib.extractors.base import Extractor
-from serab_lib.extractors.state_dicts import load_into, read_state_dict
+from serab_lib.extractors.weights import load_into, read_state_dict
 
 EMBEDDING_SIZE = 128
 _LOG_OFFSET = 0.01

@@ -18,7 +18,7 @@ from serab_lib.extractors.audioset_mel import (
     pad_end,
 )
 from serab_lib.extractors.base import Extractor
-from serab_lib.extractors.state_dicts import load_into
+from serab_lib.extractors.weights import load_into
 from serab_lib.extractors.yamnet_weights import read_yamnet
 
 EMBEDDING_SIZE = 1024

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from serab_lib.extractors.checkpoints import CheckpointError
+from serab_lib.extractors.weights import CheckpointError
 
 if TYPE_CHECKING:
     import h5py

@@ -68,7 +68,7 @@ def pretrain_small(
 
 def measure_encoder(checkpoint: str | Path, config: PretrainConfig, corpus: Corpus) -> float:
     """Probe a checkpoint as a run would."""
-    from serab_lib.extractors.state_dicts import load_into, read_state_dict
+    from serab_lib.extractors.weights import load_into, read_state_dict
     from serab_lib.pretraining.byol import build_encoder
     from serab_lib.pretraining.probe import Probe
 

@@ -8,7 +8,7 @@ import pytest
 from serab_lib.audit.genders import name_gender
 from serab_lib.audit.speakers import compare_speakers, describe_normalisation, find_narrow_tests
 from serab_lib.core import SerabError
-from serab_lib.corpora.file_lists import list_utterances
+from serab_lib.corpora.manifests import list_utterances
 from serab_lib.corpora.splits import measure_speaker_overlap, split
 from serab_lib.corpora.tasks import PAPER_TASKS, TASKS
 

@@ -18,7 +18,7 @@ from making import write_savee
 
 from serab_lib.audio import decode
 from serab_lib.audit.kept import read_kept
-from serab_lib.benchmark import grid as benchmark
+from serab_lib.benchmark import grid
 from serab_lib.benchmark.results import Results
 from serab_lib.corpora.corpus import find_corpus
 from serab_lib.corpora.splits import PROTOCOLS
@@ -52,7 +52,7 @@ def run(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
     }
     monkeypatch.setenv("SERAB_CACHE", str(folder / "cache"))
     # Without a search, and in this process, for speed.
-    monkeypatch.setattr(benchmark, "Settings", functools.partial(benchmark.Settings, search=False, n_jobs=1))
+    monkeypatch.setattr(grid, "Settings", functools.partial(grid.Settings, search=False, n_jobs=1))
     monkeypatch.setattr(sys, "argv", ["resampler", *(f"--{key}={value}" for key, value in options.items())])
     runpy.run_path(str(BENCHMARKS / "resampler.py"), run_name="__main__")
 

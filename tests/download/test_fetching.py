@@ -31,8 +31,8 @@ from serab_lib.download import Options, Policy, fetch, places, survey
 from serab_lib.download.corpora import CORPORA
 from serab_lib.download.fetching import get_source, resolve_names
 from serab_lib.download.sources import RemoteFile, Source
-from serab_lib.extractors import checkpoints
-from serab_lib.extractors.checkpoints import CHECKPOINTS, Checkpoint
+from serab_lib.extractors import weights
+from serab_lib.extractors.weights import CHECKPOINTS, Checkpoint
 
 DURATION_S = 0.2
 NAMES = [f"wav/{stem}.wav" for stem in ("03a01Fa", "03a01Nc", "08a01Na", "16b10Wb")]
@@ -331,7 +331,7 @@ def test_a_checkpoint_lands_under_its_released_name(model: bytes, options: Optio
     made = fetch("byol-s-512", options)
     assert made.path == Path(options.weights) / "released.pth" and made.path.read_bytes() == model
     assert os.listdir(options.weights) == ["released.pth"]
-    assert checkpoints.require_checkpoint("byol-s-512", options.weights) == made.path
+    assert weights.require_checkpoint("byol-s-512", options.weights) == made.path
     assert fetch("byol-s-512", options).state == "present"
 
 

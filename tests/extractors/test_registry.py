@@ -14,8 +14,8 @@ from serab_lib.core import UnknownNameError
 from serab_lib.evaluation.paper import read_accuracies
 from serab_lib.extractors.base import Extractor
 from serab_lib.extractors.byol import draw_weights
-from serab_lib.extractors.checkpoints import CHECKPOINTS, CheckpointError
 from serab_lib.extractors.registry import EXTRACTORS, Entry, get_entry, identify, load_extractor
+from serab_lib.extractors.weights import CHECKPOINTS, CheckpointError
 
 ENTRIES = list(EXTRACTORS.values())
 # Too large, or of a form that cannot be made here at full size: the same is tested there on small networks.

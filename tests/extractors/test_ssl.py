@@ -10,9 +10,9 @@ import torch
 from torch.nn import functional
 
 from serab_lib.core import SerabError
-from serab_lib.extractors.checkpoints import CHECKPOINTS, CheckpointError
 from serab_lib.extractors.registry import EXTRACTORS, choose_layer, get_entry, load_extractor
 from serab_lib.extractors.ssl import Architecture, SslExtractor
+from serab_lib.extractors.weights import CHECKPOINTS, CheckpointError
 
 ENTRIES = [entry for entry in EXTRACTORS.values() if entry.family == "ssl:SslExtractor"]
 BUNDLES = [entry.options["bundle"] for entry in ENTRIES]

@@ -12,9 +12,9 @@ import pytest
 import torch
 
 from serab_lib.core import SerabError
-from serab_lib.extractors.checkpoints import CheckpointError
 from serab_lib.extractors.registry import load_extractor
 from serab_lib.extractors.trill import Trill, prepare_for_tensorflow
+from serab_lib.extractors.weights import CheckpointError
 
 WINDOW, HOP, WIDTH = 400, 160, 6
 

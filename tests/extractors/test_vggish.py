@@ -9,9 +9,9 @@ from making import make_vggish_state
 from torch.nn import functional
 
 from serab_lib.extractors.audioset_mel import audioset_log_mel
-from serab_lib.extractors.checkpoints import CHECKPOINTS, CheckpointError
 from serab_lib.extractors.registry import load_extractor
 from serab_lib.extractors.vggish import VggishExtractor
+from serab_lib.extractors.weights import CHECKPOINTS, CheckpointError
 
 State = dict[str, torch.Tensor]
 

@@ -12,8 +12,8 @@ import torch
 from making import write_yamnet_h5
 from torch.nn import functional
 
-from serab_lib.extractors.checkpoints import CHECKPOINTS, Checkpoint, CheckpointError, verify
 from serab_lib.extractors.registry import load_extractor
+from serab_lib.extractors.weights import CHECKPOINTS, Checkpoint, CheckpointError, verify
 from serab_lib.extractors.yamnet import YamnetExtractor
 from serab_lib.extractors.yamnet_weights import read_yamnet
 

@@ -15,7 +15,7 @@ import soundfile
 from faulting import KEY, assert_same_as_undisturbed, read_numbers, run
 from typer.testing import CliRunner
 
-from serab_lib.benchmark.embedding_cache import EmbeddingCache
+from serab_lib.benchmark.embeddings import EmbeddingCache
 from serab_lib.benchmark.results import Results
 from serab_lib.cli import app
 from serab_lib.core import SerabError

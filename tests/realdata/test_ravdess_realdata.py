@@ -11,9 +11,8 @@ from sklearn.svm import SVC
 
 from serab_lib.audio import decode
 from serab_lib.benchmark.embeddings import extract, measure_statistics
-from serab_lib.benchmark.grid import Settings, run_grid
+from serab_lib.benchmark.grid import Settings, Workplace, run_grid
 from serab_lib.benchmark.results import Results
-from serab_lib.benchmark.workplace import Workplace
 from serab_lib.core import hash_files
 from serab_lib.corpora.corpus import load_task
 from serab_lib.corpora.splits import split

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from serab_lib.extractors.checkpoints import find_checkpoint
 from serab_lib.extractors.registry import load_extractor
+from serab_lib.extractors.weights import find_checkpoint
 
 pytestmark = pytest.mark.realdata
 

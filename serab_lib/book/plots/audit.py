@@ -8,8 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from serab_lib.audit.denominators import LARGEST_TELLING_SIZE, list_fitting_sizes
-from serab_lib.book.plots.legends import put_legend_above
-from serab_lib.book.plots.style import PALETTE, PAPER_COLOUR, PROTOCOL_COLOURS, new_figure
+from serab_lib.book.plots.style import PALETTE, PAPER_COLOUR, PROTOCOL_COLOURS, new_figure, put_legend_above
 
 _MARKERS = {"released": "o", "described": "s", "all files": "D"}
 _READING_COLOURS = {**PROTOCOL_COLOURS, "all files": PALETTE[2]}

@@ -8,8 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from serab_lib.book.plots.legends import put_legend_above
-from serab_lib.book.plots.style import PALETTE, new_figure
+from serab_lib.book.plots.style import PALETTE, new_figure, put_legend_above
 
 _MARKERS = "oDs^vPX*"
 

@@ -8,8 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from serab_lib.book.plots.legends import put_legend_above
-from serab_lib.book.plots.style import PALETTE, PAPER_COLOUR, new_figure, style
+from serab_lib.book.plots.style import PALETTE, PAPER_COLOUR, new_figure, put_legend_above, style
 from serab_lib.evaluation.optional import require
 from serab_lib.evaluation.rankings import RankComparison
 

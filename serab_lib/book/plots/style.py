@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import matplotlib as mpl
 import seaborn as sns
 from matplotlib import pyplot as plt
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -85,3 +86,24 @@ def hide_frame(axes: Axes) -> None:
     axes.set_yticks([])
     for spine in axes.spines.values():
         spine.set_visible(False)
+
+
+def put_legend_above(
+    figure: Figure, handles: Sequence[Artist] | None = None, *, axes: Axes | None = None, n_columns: int = 3
+) -> None:
+    """Put a legend above all axes of a figure.
+
+    Parameters
+    ----------
+    figure : Figure
+        With constrained layout, which makes room.
+    handles : sequence of Artist, optional
+        What to explain; everything in `axes` that has a label by default.
+    axes : Axes, optional
+    n_columns : int
+    """
+    if handles is None:
+        handles = (axes or figure.axes[0]).get_legend_handles_labels()[0]
+    figure.legend(
+        handles=handles, loc="outside upper left", ncols=n_columns, fontsize=9.5, handletextpad=0.4, frameon=False
+    )
