@@ -7,6 +7,7 @@ The work that the candidates share is done once, in the module of each classifie
 
 from __future__ import annotations
 
+import dataclasses
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -50,7 +51,20 @@ DEFAULTS: Mapping[str, Mapping[str, Any]] = {
 }
 """What is fitted without a search, by classifier."""
 
-Candidates = Sequence[Mapping[str, Any]]
+Settings = Sequence[Mapping[str, Any]]
+Parts = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+"""`X_train, y_train, X_validation, y_validation, X_test`"""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One setting of a classifier's grid, and how it did on the validation part once that was tried."""
+
+    number: int
+    """Its place in the grid: among equals the lowest is selected."""
+    params: Mapping[str, Any]
+    validation_accuracy: float = float("nan")
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -135,34 +149,84 @@ def fit_classifier(
     >>> result.validation_accuracy, result.predictions[:2].tolist()
     (1.0, ['anger', 'sadness'])
     """
+    parts = _check_parts(X_train, y_train, X_validation, y_validation, X_test)
+    groups = divide_search(name, search=search, grid=grid)
+    tried = [candidate for group in groups for candidate in try_candidates(name, group, parts, seed=seed)]
+    return fit_best(name, tried, parts, seed=seed)
+
+
+def divide_search(
+    name: str, *, search: bool = True, grid: Mapping[str, Sequence[Any]] | None = None
+) -> list[list[Candidate]]:
+    """List the candidates of a classifier in groups that share work: each can be tried on a machine of its own.
+
+    A forest's candidates share work where they differ in depth alone; all of another classifier's are one group.
+    """
     if name not in _PREDICTORS:
         raise unknown_name("classifier", name, CLASSIFIERS, listing="serab run --help")
+    settings = ParameterGrid(grid or GRIDS[name]) if search else [DEFAULTS[name]]
+    groups: dict[str, list[Candidate]] = {}
+    for number, params in enumerate(settings):
+        others = {key: value for key, value in params.items() if key != "max_depth"} if name == "RF" else {}
+        groups.setdefault(str(others), []).append(Candidate(number, params))
+    return list(groups.values())
+
+
+def try_candidates(name: str, candidates: Sequence[Candidate], parts: Parts, *, seed: int = 42) -> list[Candidate]:
+    """Fit candidates of one group of `divide_search`, or some of them, on train and score them on validation."""
     start = time.perf_counter()
-    X_train, X_validation, X_test = (np.asarray(X, dtype=np.float64) for X in (X_train, X_validation, X_test))
-    y_train, y_validation = np.asarray(y_train), np.asarray(y_validation)
-    _check_parts(X_train, y_train, X_validation, y_validation, X_test)
-    candidates: Candidates = list(ParameterGrid(grid or GRIDS[name])) if search else [DEFAULTS[name]]
-    # One thread wherever it runs: the order of a sum can decide between two classes that are as likely.
-    with warnings.catch_warnings(), threadpool_limits(1):
-        warnings.filterwarnings("ignore", module=r"sklearn\.")
-        guesses = _PREDICTORS[name](X_train, y_train, X_validation, candidates, seed=seed)
-        n_right = [int(np.sum(guess == y_validation)) for guess in guesses]
-        best = int(np.argmax(n_right))
-        X_joined, y_joined = np.concatenate([X_train, X_validation]), np.concatenate([y_train, y_validation])
-        (predictions,) = _PREDICTORS[name](X_joined, y_joined, X_test, [candidates[best]], seed=seed)
+    X_train, y_train, X_validation, y_validation, _ = parts
+    settings = [candidate.params for candidate in candidates]
+    guesses = _predict(name, X_train, y_train, X_validation, settings, seed=seed)
+    seconds = (time.perf_counter() - start) / len(candidates)
+    return [
+        dataclasses.replace(
+            candidate, validation_accuracy=int(np.sum(guess == y_validation)) / len(y_validation), seconds=seconds
+        )
+        for candidate, guess in zip(candidates, guesses, strict=True)
+    ]
+
+
+def fit_best(name: str, tried: Sequence[Candidate], parts: Parts, *, seed: int = 42) -> ClassifierResult:
+    """Refit the best of all candidates, in whatever order they were tried, on train and validation; predict test."""
+    start = time.perf_counter()
+    X_train, y_train, X_validation, y_validation, X_test = parts
+    best = min(tried, key=lambda candidate: (-candidate.validation_accuracy, candidate.number))
+    X_joined, y_joined = np.concatenate([X_train, X_validation]), np.concatenate([y_train, y_validation])
+    (predictions,) = _predict(name, X_joined, y_joined, X_test, [best.params], seed=seed)
     return ClassifierResult(
         classifier=name,
-        best_params=dict(candidates[best]),
-        validation_accuracy=n_right[best] / len(y_validation),
+        best_params=dict(best.params),
+        validation_accuracy=best.validation_accuracy,
         predictions=predictions,
-        seconds=time.perf_counter() - start,
+        seconds=sum(candidate.seconds for candidate in tried) + time.perf_counter() - start,
     )
+
+
+def _predict(
+    name: str,
+    X_fit: np.ndarray,
+    y_fit: np.ndarray,
+    X_eval: np.ndarray,
+    settings: Settings,
+    *,
+    seed: int,
+) -> list[np.ndarray]:
+    """Fit each setting and predict, on one thread wherever it runs.
+
+    The order of a sum can decide between two classes that are as likely, and threads change that order.
+    """
+    with warnings.catch_warnings(), threadpool_limits(1):
+        warnings.filterwarnings("ignore", module=r"sklearn\.")
+        return _PREDICTORS[name](X_fit, y_fit, X_eval, settings, seed=seed)
 
 
 def _check_parts(
     X_train: np.ndarray, y_train: np.ndarray, X_validation: np.ndarray, y_validation: np.ndarray, X_test: np.ndarray
-) -> None:
-    """Refuse what no classifier can be fitted to, with one line that says why."""
+) -> Parts:
+    """Arrays of float64, and of labels; refuse what no classifier can be fitted to, with one line that says why."""
+    X_train, X_validation, X_test = (np.asarray(X, dtype=np.float64) for X in (X_train, X_validation, X_test))
+    y_train, y_validation = np.asarray(y_train), np.asarray(y_validation)
     parts = {"train": X_train, "validation": X_validation, "test": X_test}
     for part, X in parts.items():
         if X.ndim != 2 or len(X) == 0 or X.shape[1] == 0:
@@ -193,41 +257,37 @@ def _check_parts(
             f"the train part has {n_classes} class, a classifier needs two or more: check which files of the corpus"
             " are missing"
         )
+    return X_train, y_train, X_validation, y_validation, X_test
 
 
 def _predict_lda(
-    X_fit: np.ndarray, y_fit: np.ndarray, X_eval: np.ndarray, candidates: Candidates, *, seed: int
+    X_fit: np.ndarray, y_fit: np.ndarray, X_eval: np.ndarray, settings: Settings, *, seed: int
 ) -> list[np.ndarray]:
     """LDA has one candidate."""
-    return [LinearDiscriminant().fit(X_fit, y_fit).predict(X_eval) for _ in candidates]
+    return [LinearDiscriminant().fit(X_fit, y_fit).predict(X_eval) for _ in settings]
 
 
 def _predict_qda(
-    X_fit: np.ndarray, y_fit: np.ndarray, X_eval: np.ndarray, candidates: Candidates, *, seed: int
+    X_fit: np.ndarray, y_fit: np.ndarray, X_eval: np.ndarray, settings: Settings, *, seed: int
 ) -> list[np.ndarray]:
     """QDA's candidates share the directions of each class."""
-    reg_params = [candidate["reg_param"] for candidate in candidates]
+    reg_params = [params["reg_param"] for params in settings]
     scores = compute_log_posteriors(iterate_spreads(X_fit, y_fit), X_eval, reg_params)
     return list(np.unique(y_fit)[scores.argmax(axis=2)])
 
 
 def _predict_rf(
-    X_fit: np.ndarray, y_fit: np.ndarray, X_eval: np.ndarray, candidates: Candidates, *, seed: int
+    X_fit: np.ndarray, y_fit: np.ndarray, X_eval: np.ndarray, settings: Settings, *, seed: int
 ) -> list[np.ndarray]:
-    """A forest that stays below its depth limit is the forest of every higher limit, too."""
-    predictions: dict[int, np.ndarray] = {}
-    unlimited: dict[tuple[Any, ...], tuple[int, np.ndarray]] = {}
-    for number in sorted(range(len(candidates)), key=lambda n: -(candidates[n]["max_depth"] or np.inf)):
-        candidate = candidates[number]
-        others = candidate["min_samples_split"], candidate["class_weight"]
-        depth, reusable = unlimited.get(others, (np.inf, None))
-        if candidate["max_depth"] is not None and reusable is not None and candidate["max_depth"] > depth:
-            predictions[number] = reusable
-            continue
-        forest = RandomForestClassifier(**candidate, random_state=seed).fit(X_fit, y_fit)
-        predictions[number] = forest.predict(X_eval)
-        unlimited[others] = max(tree.get_depth() for tree in forest.estimators_), predictions[number]
-    return [predictions[number] for number in range(len(candidates))]
+    """Settings that differ in depth alone: a forest below its depth limit is that of every higher limit, too."""
+    depth, predictions = np.inf, {}
+    for number in sorted(range(len(settings)), key=lambda number: -(settings[number]["max_depth"] or np.inf)):
+        params = settings[number]
+        if not predictions or params["max_depth"] <= depth:
+            forest = RandomForestClassifier(**params, random_state=seed).fit(X_fit, y_fit)
+            depth, latest = max(tree.get_depth() for tree in forest.estimators_), forest.predict(X_eval)
+        predictions[number] = latest
+    return [predictions[number] for number in range(len(settings))]
 
 
 _PREDICTORS: Mapping[str, Callable[..., list[np.ndarray]]] = {

@@ -16,7 +16,7 @@ from sklearn.svm import SVC
 
 from serab_lib.core import SerabError, UnknownNameError
 from serab_lib.evaluation import classifiers
-from serab_lib.evaluation.classifiers import CLASSIFIERS, GRIDS, fit_classifier
+from serab_lib.evaluation.classifiers import CLASSIFIERS, GRIDS, divide_search, fit_best, fit_classifier, try_candidates
 
 # Written out once more, so that a slip in the library's grids shows.
 C = np.logspace(5, -5, 11)
@@ -125,6 +125,10 @@ def test_random_forest_searches_as_scikit_learn_does(monkeypatch: pytest.MonkeyP
     np.testing.assert_array_equal(actual.predictions, predictions)
     assert len(grown) < 30
     assert {5, 25} <= {arguments["max_depth"] for arguments in grown}
+    alone = [try_candidates("RF", [candidate], parts)[0] for group in divide_search("RF") for candidate in group]
+    apart = fit_best("RF", alone[::-1], parts)
+    assert apart.best_params == actual.best_params
+    np.testing.assert_array_equal(apart.predictions, actual.predictions)
 
 
 def test_ties_go_to_the_first_candidate() -> None:
