@@ -145,24 +145,7 @@ def resample(waveform: torch.Tensor, rate: int, target_rate: int = SAMPLE_RATE_H
 
 
 def load_audio(path: str | Path, *, sample_rate: int = SAMPLE_RATE_HZ) -> torch.Tensor:
-    """Decode a file, mix it down and resample it.
-
-    Parameters
-    ----------
-    path : str or Path
-    sample_rate : int
-        Wanted sample rate in Hz.
-
-    Returns
-    -------
-    torch.Tensor [shape=(n_samples,)]
-        float32.
-
-    Raises
-    ------
-    AudioError
-        As `decode`.
-    """
+    """Decode a file, mix it down and resample it: float32, shape (n_samples,)."""
     waveform, rate = decode(path)
     return resample(waveform, rate, sample_rate)
 

@@ -27,24 +27,7 @@ class UnknownNameError(SerabError):
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str], *, listing: str) -> UnknownNameError:
-    """Describe an unknown name together with the nearest known ones.
-
-    Parameters
-    ----------
-    kind : str
-        What was looked for, in the singular ("task", "extractor").
-    name : str
-        What the user wrote.
-    known : iterable of str
-        The names that exist.
-    listing : str
-        The command that lists them all.
-
-    Returns
-    -------
-    UnknownNameError
-        Ready to be raised.
-    """
+    """An error that names the nearest known names, and the command that lists them all."""
     folded = {candidate.casefold(): candidate for candidate in known}
     near = difflib.get_close_matches(name.casefold(), folded, n=3, cutoff=0.5)
     hint = f"did you mean {' or '.join(folded[match] for match in near)}? " if near else ""
@@ -64,23 +47,7 @@ def cache_folder(cache: str | Path | None = None) -> Path:
 
 @contextlib.contextmanager
 def replaced(path: Path) -> Iterator[Path]:
-    """Write a file beside its place and move it there only when it is whole.
-
-    Parameters
-    ----------
-    path : Path
-        Where the file shall be; its folder is made if need be.
-
-    Yields
-    ------
-    Path
-        A temporary file in the same folder, to be written.
-
-    Raises
-    ------
-    SerabError
-        If the folder cannot be made or written, or the disk is full. What was at `path` stays.
-    """
+    """Write a file beside its place and move it there only when it is whole; what was there stays otherwise."""
     temporary: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -100,14 +67,7 @@ def replaced(path: Path) -> Iterator[Path]:
 
 
 def remove_leftovers(folder: Path, *, older_than_s: float = 86_400.0) -> None:
-    """Delete the temporary files of `replaced` that a killed run left in a folder.
-
-    Parameters
-    ----------
-    folder : Path
-    older_than_s : float
-        Seconds since the last change; younger files may belong to a run that is still writing.
-    """
+    """Delete the temporary files of `replaced` that a killed run left; younger ones may still be written."""
     newest = time.time() - older_than_s
     for file in folder.glob(".*"):
         suffix = file.suffix.removeprefix(".")
@@ -118,13 +78,7 @@ def remove_leftovers(folder: Path, *, older_than_s: float = 86_400.0) -> None:
 
 
 def require_writable(folder: Path, option: str) -> None:
-    """Refuse a folder that results could not be written to, before any work is done.
-
-    Raises
-    ------
-    SerabError
-        Naming the option that chose the folder.
-    """
+    """Refuse a folder that results could not be written to, before any work is done."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
@@ -148,27 +102,7 @@ def hash_file(path: str | Path) -> str:
 
 
 def hash_files(paths: Sequence[str | Path], *, cache: Path, hasher: Callable[[str], str] = hash_file) -> list[str]:
-    """Hash files by content.
-
-    Parameters
-    ----------
-    paths : sequence of str or Path
-    cache : Path
-        Folder of caches; hashes are remembered in `fingerprints/` there, by path, size and time of change,
-        where it can be written.
-    hasher : callable
-        What hashes one file.
-
-    Returns
-    -------
-    list of str
-        One per file, hexadecimal.
-
-    Raises
-    ------
-    SerabError
-        If a file cannot be read.
-    """
+    """SHA-256 of files by content, remembered in a folder of caches by path, size and time of change."""
     paths = [os.path.abspath(path) for path in paths]
     if not paths:
         return []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,24 @@ torch.set_num_threads(1)
 # A shell starts what it puts in the background deaf to Ctrl-C, and so would be the programs that tests interrupt.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# What continuous integration cannot have; any other skip there hides something and fails.
+EXPECTED_SKIPS = re.compile(
+    "SERAB_DATA|SERAB_WEIGHTS|SERAB_REFERENCE|TensorFlow is not installed|may not be listed by file names"
+    "|this file system takes UTF-8 names only|all tests skipped by [+]SKIP option|unconditional skip"
+)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Where SERAB_STRICT_SKIPS is set, let a skip that nobody expects fail the run."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is None or not os.environ.get("SERAB_STRICT_SKIPS"):
+        return
+    for report in reporter.stats.get("skipped", []):
+        if not EXPECTED_SKIPS.search(str(report.longrepr)):
+            reporter.write_line(f"unexpected skip: {report.nodeid or report.longrepr}", red=True)
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 @pytest.fixture(scope="session")
