@@ -27,7 +27,7 @@ import soundfile
 from measuring import choose_recordings, find_weights, make_parser, run, time_extraction
 
 from serab_lib.core import SerabError
-from serab_lib.corpora.tasks import get_task
+from serab_lib.corpora.task import get_task
 from serab_lib.extractors.base import Statistics, StatisticsExtractor
 from serab_lib.extractors.registry import get_entry, load_extractor
 

@@ -24,7 +24,7 @@ from serab_lib import load_task, split
 from serab_lib.benchmark.embeddings import extract, measure_statistics
 from serab_lib.core import hash_files, replaced
 from serab_lib.corpora.splits import PROTOCOLS
-from serab_lib.corpora.tasks import get_task
+from serab_lib.corpora.task import get_task
 from serab_lib.evaluation.protocol import Problem, evaluate_many, score
 from serab_lib.extractors.registry import load_extractor
 from serab_lib.extractors.weights import read_state_dict

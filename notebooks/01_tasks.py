@@ -36,7 +36,7 @@ from serab_lib.book import descriptions
 from serab_lib.book import plots
 from serab_lib.corpora.manifests import list_utterances
 from serab_lib.book.show import record, show_audio, show_banner, show_figure, show_table
-from serab_lib.corpora.tasks import TASKS
+from serab_lib.corpora.task import TASKS
 from serab_lib.book.workspace import open_workspace
 
 workspace = open_workspace(profile)

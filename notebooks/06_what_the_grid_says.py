@@ -40,7 +40,7 @@ from serab_lib.audit.sources import Sources
 from serab_lib.evaluation import comparisons, intervals, model_size, rankings, recalls, subsets
 from serab_lib.evaluation.paper import read_models
 from serab_lib.book.show import record, show_figure, show_table
-from serab_lib.corpora.tasks import PAPER_TASKS
+from serab_lib.corpora.task import PAPER_TASKS
 from serab_lib.book.workspace import open_workspace
 
 workspace = open_workspace(profile)

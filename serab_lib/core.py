@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import difflib
 import hashlib
 import json
@@ -10,10 +11,14 @@ import logging
 import os
 import tempfile
 import time
+import tomllib
+import types
+import typing
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import platformdirs
 
@@ -37,6 +42,65 @@ def unknown_name(kind: str, name: str, known: Iterable[str], *, listing: str) ->
 def printable(text: str | Path) -> str:
     """Write a path so that it prints on one line, even where a name in it is not valid UTF-8."""
     return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in str(text))
+
+
+def read_toml(path: Path, kind: Any) -> Any:
+    """Read a TOML file as a record.
+
+    Parameters
+    ----------
+    path : Path
+    kind : type
+        A dataclass, whose fields are the file's keys, or a mapping such as ``dict[str, Model]``. Fields may be str,
+        bool, int, float, tuples, mappings by str, dataclasses, and one of these or None.
+
+    Returns
+    -------
+    object
+        Of that kind.
+
+    Raises
+    ------
+    SerabError
+        If the file cannot be read, or a key is missing, unknown or of the wrong kind; the line names file and key.
+    """
+    try:
+        return _convert(tomllib.loads(path.read_text(encoding="utf-8")), kind, "")
+    except (OSError, ValueError, SerabError) as error:
+        reason = str(getattr(error, "strerror", None) or error).replace("\n", " ")
+        raise SerabError(f"{printable(path)} cannot be used: {reason}") from error
+
+
+def _convert(value: Any, kind: Any, key: str) -> Any:
+    """Make a TOML value, found under a key, what a record's field is declared to be."""
+    origin, parts = typing.get_origin(kind), typing.get_args(kind)
+    if origin is types.UnionType:
+        return _convert(value, parts[0], key)
+    if dataclasses.is_dataclass(kind) and isinstance(value, dict):
+        return _make_record(value, kind, key)
+    if origin in (dict, Mapping) and isinstance(value, dict):
+        return {name: _convert(part, parts[1], f"{key}.{name}") for name, part in value.items()}
+    if origin is tuple and isinstance(value, list):
+        kinds = parts[:1] * len(value) if parts[-1] is ... else parts
+        if len(kinds) == len(value):
+            return tuple(_convert(part, kind, key) for part, kind in zip(value, kinds, strict=True))
+    if type(value) is kind or (kind is float and type(value) is int):
+        return value
+    expected = {str: "text", bool: "true or false", int: "a whole number", float: "a number", tuple: "a list"}
+    what = expected.get(origin or kind, "a table") + (f" of {len(parts)}" if parts and parts[-1] is not ... else "")
+    raise SerabError(f"key {key.lstrip('.')} is {value!r}, expected {what}")
+
+
+def _make_record(table: dict[str, Any], kind: Any, key: str) -> Any:
+    """Make a dataclass of a TOML table."""
+    kinds = typing.get_type_hints(kind)
+    place = f" in {key.lstrip('.')}" if key else ""
+    if unknown := sorted(set(table) - set(kinds)):
+        raise SerabError(f"unknown key {', '.join(unknown)}{place}; known are {', '.join(sorted(kinds))}")
+    needed = [each.name for each in dataclasses.fields(kind) if each.default is each.default_factory]
+    if missing := [name for name in needed if name not in table]:
+        raise SerabError(f"key {', '.join(missing)} is missing{place}")
+    return kind(**{name: _convert(value, kinds[name], f"{key}.{name}") for name, value in table.items()})
 
 
 def cache_folder(cache: str | Path | None = None) -> Path:

@@ -20,7 +20,7 @@ from serab_lib.benchmark.grid import Settings, run_grid
 from serab_lib.benchmark.results import COLUMNS, Results
 from serab_lib.core import SerabError, UnknownNameError
 from serab_lib.corpora import corpus
-from serab_lib.corpora.tasks import get_task
+from serab_lib.corpora.task import get_task
 from serab_lib.extractors.registry import EXTRACTORS, get_entry
 
 

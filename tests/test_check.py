@@ -16,7 +16,7 @@ import soundfile
 from serab_lib.core import SerabError
 from serab_lib.corpora.check import Problem, check_corpus
 from serab_lib.corpora.corpus import MARKER
-from serab_lib.corpora.tasks import TASKS, Task
+from serab_lib.corpora.task import TASKS, Task
 
 RATE_HZ = 16_000
 # A corpus without a list of names, so that a handful of files is all of it.

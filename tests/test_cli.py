@@ -16,7 +16,7 @@ from making import write_savee
 from typer.testing import CliRunner
 
 from serab_lib.cli import app
-from serab_lib.corpora.tasks import TASKS
+from serab_lib.corpora.task import TASKS
 from serab_lib.extractors.registry import EXTRACTORS
 
 

@@ -26,7 +26,7 @@ from serab_lib.benchmark.slurm import Jobs, Profile, read_profile
 from serab_lib.cli import app
 from serab_lib.core import SerabError, UnknownNameError, digest
 from serab_lib.corpora.corpus import find_corpus
-from serab_lib.corpora.tasks import PAPER_TASKS, TASKS
+from serab_lib.corpora.task import PAPER_TASKS, TASKS
 
 pytest.importorskip("distributed", reason="needs the extra [dask]")
 

@@ -10,7 +10,7 @@ import pytest
 from serab_lib.benchmark.results import CELL_KEY, Results
 from serab_lib.corpora.manifests import list_utterances
 from serab_lib.corpora.splits import split
-from serab_lib.corpora.tasks import get_task
+from serab_lib.corpora.task import get_task
 from serab_lib.evaluation.metrics import accuracy, unweighted_average_recall
 
 RESULTS = Results(Path(__file__).resolve().parents[1] / "results")

@@ -13,7 +13,7 @@ import pytest
 from serab_lib.core import SerabError, UnknownNameError, printable
 from serab_lib.corpora.corpus import MARKER, Corpus, find_corpus, find_data, load_task, read_manifest
 from serab_lib.corpora.files import CONFLICT, COPY, EXCLUDED, OTHER, STRANGE, UNEXPECTED, UNLABELLED
-from serab_lib.corpora.tasks import TASKS, Task
+from serab_lib.corpora.task import TASKS, Task
 
 LISTED = [code for code, task in TASKS.items() if not task.counts]
 

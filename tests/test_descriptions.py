@@ -5,7 +5,7 @@ import pytest
 from serab_lib.book import descriptions
 from serab_lib.core import SerabError
 from serab_lib.corpora.manifests import list_utterances
-from serab_lib.corpora.tasks import PAPER_TASKS, TASKS
+from serab_lib.corpora.task import PAPER_TASKS, TASKS
 from serab_lib.evaluation.paper import read_datasets
 from serab_lib.extractors.registry import EXTRACTORS
 

@@ -20,7 +20,7 @@ from serab_lib.corpora import check, corpus, manifests
 from serab_lib.corpora.check import check_corpus, summarise
 from serab_lib.corpora.corpus import find_corpus
 from serab_lib.corpora.manifests import hash_samples, read_content
-from serab_lib.corpora.tasks import TASKS
+from serab_lib.corpora.task import TASKS
 
 RATE_HZ = 48_000
 STEMS = [f"{speaker}_{emotion}01" for speaker in ("DC", "JE", "JK", "KL") for emotion in ("a", "n", "sa")]

@@ -11,7 +11,7 @@ import soundfile
 from serab_lib.book.tables import list_copies
 from serab_lib.corpora.check import check_corpus, count_sample_rates, describe_copies
 from serab_lib.corpora.manifests import list_utterances
-from serab_lib.corpora.tasks import TASKS
+from serab_lib.corpora.task import TASKS
 
 
 def test_files_are_counted_by_their_headers(tmp_path: Path) -> None:

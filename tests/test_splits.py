@@ -18,7 +18,7 @@ from serab_lib.corpora.splits import (
     split,
     split_warnings,
 )
-from serab_lib.corpora.tasks import TASKS, Task
+from serab_lib.corpora.task import TASKS, Task
 
 # Number of groups, then utterances in train, validation and test.
 SIZES = {

@@ -33,7 +33,7 @@ from serab_lib.corpora.synthetic.speech import (
     generate,
     speak_lines,
 )
-from serab_lib.corpora.tasks import PAPER_TASKS, get_task
+from serab_lib.corpora.task import PAPER_TASKS, get_task
 
 pytest.importorskip("espeakng_loader", reason="needs the extra [demo]")
 

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from serab_lib.book.tables import accuracy_grid, paper_grid, render
-from serab_lib.corpora.tasks import PAPER_TASKS
+from serab_lib.corpora.task import PAPER_TASKS
 from serab_lib.evaluation.paper import read_accuracies, read_datasets, read_models
 
 SIZES = {"AES": 100, "RAV": 300}

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from serab_lib.corpora.manifests import list_utterances
-from serab_lib.corpora.tasks import Task, get_task
+from serab_lib.corpora.task import Task, get_task
 from serab_lib.evaluation.metrics import summarise_tasks
 from serab_lib.extractors.registry import EXTRACTORS
 

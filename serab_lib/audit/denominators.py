@@ -13,7 +13,7 @@ import pandas as pd
 
 from serab_lib.corpora.manifests import list_utterances
 from serab_lib.corpora.splits import PROTOCOLS, split
-from serab_lib.corpora.tasks import PAPER_TASKS, Task, get_task
+from serab_lib.corpora.task import PAPER_TASKS, Task, get_task
 
 N_DRAWS = 10_000
 # From 1,000 utterances on, every value with one decimal is some k/n.

@@ -6,7 +6,7 @@ import functools
 from pathlib import PurePosixPath
 
 from serab_lib.corpora.corpus import read_manifest
-from serab_lib.corpora.tasks import Task, get_task
+from serab_lib.corpora.task import Task, get_task
 
 # How a speaker's name tells the gender: (position in the name, mark of women, mark of men), or the two sets.
 _MARKS: dict[str, tuple[int, str, str]] = {

@@ -13,7 +13,7 @@ from serab_lib.audit.selection import measure_selection
 from serab_lib.benchmark.results import CELL_KEY
 from serab_lib.core import SerabError
 from serab_lib.corpora.splits import PROTOCOLS, split
-from serab_lib.corpora.tasks import Task
+from serab_lib.corpora.task import Task
 from serab_lib.evaluation.classifiers import fit_classifier
 from serab_lib.evaluation.metrics import accuracy, unweighted_average_recall
 from serab_lib.evaluation.protocol import normalise_speakers

@@ -15,7 +15,7 @@ from serab_lib.audit.leak import Voices
 from serab_lib.audit.selection import SelectionModel, measure_selection, simulate_selection
 from serab_lib.audit.sources import Sources, place_crop
 from serab_lib.corpora.splits import split
-from serab_lib.corpora.tasks import Task
+from serab_lib.corpora.task import Task
 
 CROP_S = 0.95
 CLIP_S = 10.0  # of AudioSet

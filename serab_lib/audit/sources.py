@@ -20,7 +20,7 @@ from serab_lib.audit.windows import read_windows
 from serab_lib.benchmark.results import Results
 from serab_lib.corpora.corpus import find_corpus, find_data
 from serab_lib.corpora.manifests import list_utterances
-from serab_lib.corpora.tasks import PAPER_TASKS, Task, get_task
+from serab_lib.corpora.task import PAPER_TASKS, Task, get_task
 from serab_lib.evaluation.paper import read_accuracies, read_datasets, read_models
 from serab_lib.evaluation.protocol import select
 from serab_lib.extractors.registry import EXTRACTORS

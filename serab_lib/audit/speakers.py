@@ -9,7 +9,7 @@ import pandas as pd
 from serab_lib.audit.genders import name_gender
 from serab_lib.corpora.manifests import list_utterances
 from serab_lib.corpora.splits import PARTS, PROTOCOLS, split
-from serab_lib.corpora.tasks import PAPER_TASKS, Task, get_task
+from serab_lib.corpora.task import PAPER_TASKS, Task, get_task
 
 
 def split_all(

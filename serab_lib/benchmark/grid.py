@@ -21,7 +21,7 @@ from serab_lib.corpora.check import count_sample_rates, describe_copies
 from serab_lib.corpora.corpus import Corpus, find_corpus
 from serab_lib.corpora.manifests import mark_originals, read_content
 from serab_lib.corpora.splits import find_training, split, split_warnings
-from serab_lib.corpora.tasks import Task, get_task
+from serab_lib.corpora.task import Task, get_task
 from serab_lib.extractors.registry import Entry, get_entry, hash_weights, identify, load_extractor
 from serab_lib.extractors.weights import weights_folder
 

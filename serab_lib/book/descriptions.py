@@ -6,7 +6,7 @@ import pandas as pd
 
 from serab_lib.corpora.manifests import list_utterances
 from serab_lib.corpora.splits import PARTS, PROTOCOLS, measure_speaker_overlap, split
-from serab_lib.corpora.tasks import TASKS, get_task
+from serab_lib.corpora.task import TASKS, get_task
 from serab_lib.evaluation.paper import read_datasets, read_models
 from serab_lib.extractors.registry import EXTRACTORS, Entry
 from serab_lib.extractors.weights import CHECKPOINTS

@@ -10,7 +10,7 @@ import pandas as pd
 from serab_lib.corpora.check import describe_copies
 from serab_lib.corpora.manifests import list_utterances
 from serab_lib.corpora.splits import split
-from serab_lib.corpora.tasks import PAPER_TASKS, TASKS, get_task
+from serab_lib.corpora.task import PAPER_TASKS, TASKS, get_task
 from serab_lib.evaluation.intervals import wilson_interval
 from serab_lib.evaluation.metrics import summarise_tasks
 from serab_lib.evaluation.paper import read_accuracies

@@ -12,7 +12,7 @@ import pandas as pd
 from serab_lib.benchmark.results import Results
 from serab_lib.core import SerabError, cache_folder, unknown_name
 from serab_lib.corpora.corpus import Corpus, find_corpus, find_data
-from serab_lib.corpora.tasks import PAPER_TASKS, Task, get_task
+from serab_lib.corpora.task import PAPER_TASKS, Task, get_task
 
 PROFILES = {
     "demo": "everything computed now, on nine small corpora spoken by eSpeak NG",

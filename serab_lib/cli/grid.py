@@ -44,7 +44,7 @@ def run(
     """Compute cells of the grid: extract embeddings, fit the five classifiers, write the accuracies."""
     from serab_lib.benchmark.grid import Settings, run_grid
     from serab_lib.corpora.splits import PROTOCOLS
-    from serab_lib.corpora.tasks import PAPER_TASKS
+    from serab_lib.corpora.task import PAPER_TASKS
     from serab_lib.extractors.registry import EXTRACTORS, choose_layer
 
     chosen_tasks = list(PAPER_TASKS) if tasks == "all" else split_names(tasks, "--tasks")

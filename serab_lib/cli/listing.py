@@ -18,7 +18,7 @@ from serab_lib.core import SerabError
 def tasks(data: Data = None, as_json: AsJson = False) -> None:
     """List the tasks: their language, access, licence and what is on disk."""
     from serab_lib.corpora.corpus import find_corpus
-    from serab_lib.corpora.tasks import TASKS
+    from serab_lib.corpora.task import TASKS
 
     rows = []
     for task in TASKS.values():
@@ -82,7 +82,7 @@ def check(
     """Decode every file of a corpus and name what is missing, broken, there twice or not what was released."""
     from serab_lib.corpora.check import check_corpus
     from serab_lib.corpora.corpus import find_data
-    from serab_lib.corpora.tasks import TASKS, get_task
+    from serab_lib.corpora.task import TASKS, get_task
 
     folder = find_data(data)
     chosen = [get_task(name) for name in names or []]

@@ -19,7 +19,7 @@ from serab_lib.core import SerabError, printable
 from serab_lib.corpora import files
 from serab_lib.corpora.corpus import Corpus, find_corpus, read_marker
 from serab_lib.corpora.manifests import list_utterances, read_content, read_manifest
-from serab_lib.corpora.tasks import Task
+from serab_lib.corpora.task import Task
 
 
 def count_sample_rates(paths: Sequence[str]) -> dict[str, int]:

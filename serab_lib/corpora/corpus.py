@@ -28,9 +28,9 @@ from serab_lib.corpora.files import (
     require_folder,
     suffix_of,
 )
+from serab_lib.corpora.iemocap import read_labels
 from serab_lib.corpora.manifests import read_manifest
-from serab_lib.corpora.task import RELEASED_WINDOW_SAMPLES
-from serab_lib.corpora.tasks import Task, get_task
+from serab_lib.corpora.task import RELEASED_WINDOW_SAMPLES, Task, get_task
 
 MARKER = "SYNTHETIC.json"
 
@@ -154,7 +154,7 @@ def find_corpus(task: str | Task, data: str | Path | None = None, *, strict: boo
     root = find_data(data) / task.name
     require_folder(task, root)
     audio, texts, broken = list_files(task, root)
-    labels = task.labels(texts) if task.labels else None
+    labels = read_labels(texts) if task.labels else None
     named, unused = read_names(task, audio, labels)
     chosen, spare = choose_files(task, root, named)
     left_out = sorted(broken + unused + spare, key=lambda each: each.file)

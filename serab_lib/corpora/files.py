@@ -14,7 +14,7 @@ import soundfile
 
 from serab_lib.core import SerabError, cache_folder, hash_files, printable
 from serab_lib.corpora.manifests import ContentList, hash_samples, read_content
-from serab_lib.corpora.tasks import Task
+from serab_lib.corpora.task import Task
 
 # In the order of preference where one recording is there in several formats: the lossless ones first.
 AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")

@@ -17,7 +17,7 @@ import pandas as pd
 import soundfile
 
 from serab_lib.core import SerabError, hash_files
-from serab_lib.corpora.tasks import TASKS, Task, get_task
+from serab_lib.corpora.task import TASKS, Task, get_task
 
 _N_FRAMES_PER_BLOCK = 65_536
 

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from serab_lib.core import SerabError, unknown_name
-from serab_lib.corpora.tasks import Task
+from serab_lib.corpora.task import Task
 
 PROTOCOLS = ("released", "described")
 PARTS = ("train", "validation", "test")

@@ -1,16 +1,19 @@
-"""What a task is: a corpus as the benchmark uses it, with what the names of its files say."""
+"""What a task is: a corpus as the benchmark uses it, with what the names of its files say.
+
+All that is known of a corpus stands in ``serab_lib/data/tasks/NAME.toml``. To add one, add a file there, or write one
+of your own anywhere and name it ``path:FILE``.
+"""
 
 from __future__ import annotations
 
-import dataclasses
 import re
-import tomllib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from importlib import resources
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from serab_lib.core import SerabError
+from serab_lib.core import SerabError, read_toml, unknown_name
 
 # The mel window of the release's configuration, for which its log-mel statistics hold.
 RELEASED_WINDOW_SAMPLES = 400
@@ -26,7 +29,7 @@ class ParsedName(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """A corpus as the benchmark uses it.
+    """A corpus as the benchmark uses it: its fields are the keys of its TOML file.
 
     Parameters
     ----------
@@ -44,6 +47,8 @@ class Task:
     emotions : mapping
         Code in the name to class. Their order numbers the classes, as in the release's loaders: an SVM's tied votes
         go to the lower number. (IEM4's loader numbers them in the order of a set, which changes from run to run.)
+    examples : mapping
+        File stem to the speaker and, where the name tells it, the class.
     speaker_format : str
         How the speaker's name is made of the pattern's groups.
     released_group : str
@@ -60,18 +65,16 @@ class Task:
         Folders (``fnmatch`` patterns) that hold nothing of the task.
     folder_prefix : bool
         True where some copies keep the first field of the name in the folder: ``DC/a01`` is ``DC_a01``.
-    labels : callable, optional
-        Reads stem to emotion code out of the corpus's text files, where the names do not say.
-    counts : str, optional
+    labels : str
+        Format of the text files that hold the emotions, where the names do not: ``emoevaluation``.
+    counts : str
         File of utterance counts among the manifests, where the list of names may not be shipped.
     shares : tuple of float
         Shares of train, validation and test.
     log_mel_statistics : tuple of float, optional
         Mean and standard deviation of the log-mel spectrograms that the release has written down.
     in_paper : bool
-        False for what is not one of the paper's nine.
-    examples : mapping
-        File stem to the speaker and emotion it stands for; the emotion is None where `labels` has it.
+        True for the paper's nine.
     notes : tuple of str
         What else is odd about the corpus.
 
@@ -87,17 +90,17 @@ class Task:
 
     code: str
     name: str
-    title: str
-    language: str
-    language_code: str
-    access: str
-    licence: str
-    source: str
-    obtain: str
-    citation: str
     pattern: str
     emotions: Mapping[str, str]
-    examples: Mapping[str, tuple[str, str | None]]
+    title: str = ""
+    language: str = "not stated"
+    language_code: str = "und"
+    access: str = "restricted"
+    licence: str = "not stated"
+    source: str = "not stated"
+    obtain: str = "A corpus of your own."
+    citation: str = "not stated"
+    examples: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     speaker_format: str = "{speaker}"
     released_group: str = "speaker"
     released_without: tuple[str, ...] = ()
@@ -106,36 +109,41 @@ class Task:
     oddities: Mapping[str, str] = field(default_factory=dict)
     ignored_folders: tuple[str, ...] = ()
     folder_prefix: bool = False
-    labels: Callable[[Iterable[str | Path]], dict[str, str]] | None = None
-    counts: str | None = None
+    labels: str = ""
+    counts: str = ""
     shares: tuple[float, float, float] = (0.6, 0.2, 0.2)
     log_mel_statistics: tuple[float, float] | None = None
-    in_paper: bool = True
+    in_paper: bool = False
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse a record whose parts contradict each other."""
+        if not self.title:
+            object.__setattr__(self, "title", self.name)
         # Both end up in the names of folders and files.
         if not all(re.fullmatch(r"\w[\w-]*", text) for text in (self.code, self.name)):
-            raise SerabError(f"task {self.code!r}, {self.name!r}: use letters, digits, - and _ only")
+            raise SerabError(f"code {self.code!r}, name {self.name!r}: use letters, digits, - and _ only")
         if len(self.classes) < 2:
-            raise SerabError(f"task {self.code}: {len(self.classes)} class, expected at least two")
+            raise SerabError(f"emotions: {len(self.classes)} class, expected at least two")
         try:
             groups = set(re.compile(self.pattern).groupindex)
         except re.error as error:
-            raise SerabError(f"task {self.code}: its pattern is no regular expression ({error})") from error
-        wanted = set(re.findall(r"{(\w+)}", self.speaker_format))
-        wanted |= {self.released_group} - {"speaker"}
+            raise SerabError(f"pattern: no regular expression ({error})") from error
+        wanted = {*re.findall(r"{(\w+)}", self.speaker_format), *({self.released_group} - {"speaker"})}
         wanted |= set() if self.labels else {"emotion"}
-        if wanted - groups:
-            raise SerabError(
-                f"task {self.code}: its pattern has no group {', '.join(sorted(wanted - groups))}: "
-                "name it there as (?P<name>...)"
-            )
+        if lacking := ", ".join(sorted(wanted - groups)):
+            raise SerabError(f"pattern: it has no group {lacking}: name it there as (?P<name>...)")
         if self.access not in ("open", "restricted"):
-            raise SerabError(f"task {self.code}: access {self.access!r}, expected open or restricted")
-        if len(self.shares) != 3 or min(self.shares) <= 0 or abs(sum(self.shares) - 1) > 1e-9:
-            raise SerabError(f"task {self.code}: shares {self.shares}, expected three that sum to 1")
+            raise SerabError(f"access: {self.access!r}, expected open or restricted")
+        if self.labels not in ("", "emoevaluation"):
+            raise SerabError(f"labels: {self.labels!r}, expected emoevaluation, or no such key")
+        if min(self.shares) <= 0 or abs(sum(self.shares) - 1) > 1e-9:
+            raise SerabError(f"shares: {self.shares}, expected three that sum to 1")
+        for stem, expected in self.examples.items():
+            found = self.parse(stem)
+            read = found and (found.speaker, *([] if self.labels else [self.emotions[found.emotion]]))
+            if read != expected:
+                raise SerabError(f"examples: the pattern reads {stem!r} as {read}, expected {expected}")
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -147,7 +155,6 @@ class Task:
 
         Examples
         --------
-        >>> from serab_lib.corpora.tasks import get_task
         >>> get_task("shemo").parse("F03S02")
         ParsedName(speaker='F03', emotion='S', released_group='02')
         """
@@ -156,26 +163,10 @@ class Task:
             return None
         groups = match.groupdict()
         emotion = groups.get("emotion")
-        if self.labels is None and emotion not in self.emotions:
+        if not self.labels and emotion not in self.emotions:
             return None
-        speaker = self.speaker_format.format(**groups)
-        return ParsedName(
-            speaker, emotion, speaker if self.released_group == "speaker" else groups[self.released_group]
-        )
-
-
-# What a record of one's own may leave out.
-_OWN_DEFAULTS: dict[str, Any] = {
-    "language": "not stated",
-    "language_code": "und",
-    "access": "restricted",
-    "licence": "not stated",
-    "source": "not stated",
-    "obtain": "A corpus of your own.",
-    "citation": "not stated",
-    "examples": {},
-    "in_paper": False,
-}
+        groups["speaker"] = speaker = self.speaker_format.format(**groups)
+        return ParsedName(speaker, emotion, groups[self.released_group])
 
 
 def read_task(path: str | Path) -> Task:
@@ -195,7 +186,7 @@ def read_task(path: str | Path) -> Task:
     Raises
     ------
     SerabError
-        If the file cannot be read, or has a key too few or too many.
+        If the file cannot be read, or a key is missing, unknown or of the wrong kind.
 
     Examples
     --------
@@ -206,18 +197,50 @@ def read_task(path: str | Path) -> Task:
         pattern = '(?P<speaker>\w+)-(?P<emotion>\w+)-\d+'
         emotions = {ang = "anger", sad = "sadness"}
     """
-    try:
-        found = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        reason = str(error).replace("\n", " ")
-        raise SerabError(f"cannot read the task file {path}: {reason}") from error
-    fields = {entry.name for entry in dataclasses.fields(Task)} - {"labels", "counts"}
-    if unknown := sorted(set(found) - fields):
-        raise SerabError(f"{path}: unknown key {', '.join(unknown)}; known are {', '.join(sorted(fields))}")
-    if lacking := [key for key in ("code", "name", "pattern", "emotions") if key not in found]:
-        raise SerabError(f"{path}: key {', '.join(lacking)} is missing")
-    lists = {key: tuple(value) for key, value in found.items() if isinstance(value, list)}
-    try:
-        return Task(**{**_OWN_DEFAULTS, "title": found["name"], **found, **lists})
-    except (TypeError, ValueError, AttributeError) as error:
-        raise SerabError(f"{path}: a value is not of the kind that its key needs ({error})") from error
+    return read_toml(Path(path), Task)
+
+
+def read_tasks(folder: Path) -> dict[str, Task]:
+    """Read all tasks of a folder, by code: the paper's first, each kind in the order of their names."""
+    tasks = sorted(map(read_task, folder.glob("*.toml")), key=lambda task: (not task.in_paper, task.name))
+    return {task.code: task for task in tasks}
+
+
+TASKS: dict[str, Task] = read_tasks(Path(str(resources.files("serab_lib"))) / "data" / "tasks")
+PAPER_TASKS: tuple[str, ...] = tuple(task.code for task in TASKS.values() if task.in_paper)
+
+
+def get_task(name: str | Task) -> Task:
+    """Find a task by its code or its name, in upper or lower case.
+
+    Parameters
+    ----------
+    name : str or Task
+        ``RAV`` or ``ravdess``, or ``path:FILE`` for a corpus of one's own that a TOML file describes; a `Task`
+        is handed back as it is.
+
+    Returns
+    -------
+    Task
+        The record.
+
+    Raises
+    ------
+    UnknownNameError
+        If there is none; the message has the nearest names.
+
+    Examples
+    --------
+    >>> get_task("ravdess").title
+    'RAVDESS'
+    """
+    if isinstance(name, Task):
+        return name
+    if name.strip().startswith("path:"):
+        return read_task(name.strip().removeprefix("path:"))
+    known = {text.casefold(): task for task in TASKS.values() for text in (task.code, task.name)}
+    if task := known.get(name.strip().casefold()):
+        return task
+    raise unknown_name(
+        "task", name, [text for task in TASKS.values() for text in (task.code, task.name)], listing="serab tasks"
+    )

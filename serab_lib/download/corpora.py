@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from importlib import resources
 
-from serab_lib.corpora.tasks import TASKS, Task
+from serab_lib.corpora.task import TASKS, Task
 from serab_lib.download.sources import BY_HAND, CORPUS, OPEN, RESTRICTED, RemoteFile, Source
 
 MB = 1_000_000

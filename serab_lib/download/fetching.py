@@ -6,7 +6,7 @@ import importlib.util
 from collections.abc import Iterable
 
 from serab_lib.core import SerabError, unknown_name
-from serab_lib.corpora.tasks import TASKS
+from serab_lib.corpora.task import TASKS
 from serab_lib.download.checkpoint import fetch_checkpoint
 from serab_lib.download.common import Fetched, Options
 from serab_lib.download.corpora import CORPORA

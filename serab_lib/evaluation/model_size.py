@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from serab_lib.corpora.tasks import TASKS
+from serab_lib.corpora.task import TASKS
 
 N_DRAWS = 5_000
 

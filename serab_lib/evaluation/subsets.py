@@ -35,7 +35,7 @@ def rank_subsets(accuracies: pd.DataFrame) -> pd.DataFrame:
     Examples
     --------
     >>> from serab_lib.evaluation.paper import read_accuracies
-    >>> from serab_lib.corpora.tasks import PAPER_TASKS
+    >>> from serab_lib.corpora.task import PAPER_TASKS
     >>> len(rank_subsets(read_accuracies()[list(PAPER_TASKS)]))
     511
     """

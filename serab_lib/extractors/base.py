@@ -9,7 +9,7 @@ from typing import ClassVar
 
 import torch
 
-from serab_lib.corpora.tasks import TASKS
+from serab_lib.corpora.task import TASKS
 
 
 @dataclass(frozen=True)

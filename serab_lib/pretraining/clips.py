@@ -20,7 +20,7 @@ from serab_lib.core import SerabError, cache_folder, digest, printable, replaced
 from serab_lib.corpora.corpus import load_task
 from serab_lib.corpora.files import AUDIO_SUFFIXES
 from serab_lib.corpora.splits import split
-from serab_lib.corpora.tasks import get_task
+from serab_lib.corpora.task import get_task
 
 logger = logging.getLogger(__name__)
 

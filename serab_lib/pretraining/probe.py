@@ -13,7 +13,7 @@ from serab_lib.audio import AudioError, load_audio, log_mel
 from serab_lib.core import SerabError
 from serab_lib.corpora.corpus import load_task
 from serab_lib.corpora.splits import split
-from serab_lib.corpora.tasks import get_task
+from serab_lib.corpora.task import get_task
 from serab_lib.evaluation.classifiers import fit_classifier
 from serab_lib.evaluation.protocol import normalise_speakers
 from serab_lib.extractors.base import Statistics, length_sorted_batches

@@ -21,7 +21,7 @@ from serab_lib.audit.corpora import (
     wrap_full_scale,
 )
 from serab_lib.audit.sources import hash_corpora
-from serab_lib.corpora.tasks import TASKS
+from serab_lib.corpora.task import TASKS
 
 
 def test_cremad_has_three_pairs_with_contradicting_labels() -> None:

@@ -10,7 +10,7 @@ from serab_lib.audit.speakers import compare_speakers, describe_normalisation, f
 from serab_lib.core import SerabError
 from serab_lib.corpora.manifests import list_utterances
 from serab_lib.corpora.splits import measure_speaker_overlap, split
-from serab_lib.corpora.tasks import PAPER_TASKS, TASKS
+from serab_lib.corpora.task import PAPER_TASKS, TASKS
 
 
 @pytest.fixture(scope="module")

@@ -24,7 +24,7 @@ from serab_lib.audit.findings import (
 from serab_lib.audit.kept import read_kept
 from serab_lib.audit.sources import Procedure, Sources, place_crop
 from serab_lib.benchmark.results import Results
-from serab_lib.corpora.tasks import get_task
+from serab_lib.corpora.task import get_task
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -9,7 +9,7 @@ import pytest
 from serab_lib.audit.leak import Voices, compare_protocols, measure_leak, simulate_leak
 from serab_lib.core import SerabError
 from serab_lib.corpora.manifests import list_utterances
-from serab_lib.corpora.tasks import TASKS
+from serab_lib.corpora.task import TASKS
 
 QUICK = Voices(n_dimensions=32)
 

@@ -11,7 +11,7 @@ import pytest
 from scipy import stats
 
 from serab_lib.core import SerabError
-from serab_lib.corpora.tasks import PAPER_TASKS
+from serab_lib.corpora.task import PAPER_TASKS
 from serab_lib.evaluation.model_size import correlate_sizes, join_sizes
 from serab_lib.evaluation.paper import read_accuracies, read_models
 from serab_lib.evaluation.rankings import compare_bayesian, compare_ranks

@@ -16,7 +16,7 @@ from serab_lib.benchmark.results import Results
 from serab_lib.core import hash_files
 from serab_lib.corpora.corpus import load_task
 from serab_lib.corpora.splits import split
-from serab_lib.corpora.tasks import get_task
+from serab_lib.corpora.task import get_task
 from serab_lib.evaluation.classifiers import fit_classifier
 from serab_lib.evaluation.metrics import accuracy
 from serab_lib.evaluation.paper import read_accuracies

@@ -16,7 +16,7 @@ from serab_lib.benchmark.embeddings import extract
 from serab_lib.core import hash_files
 from serab_lib.corpora.corpus import load_task
 from serab_lib.corpora.splits import split
-from serab_lib.corpora.tasks import get_task
+from serab_lib.corpora.task import get_task
 from serab_lib.evaluation.classifiers import fit_classifier
 from serab_lib.evaluation.protocol import Problem
 from serab_lib.extractors.audioset_mel import mel_bank

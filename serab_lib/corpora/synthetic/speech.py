@@ -33,7 +33,7 @@ from serab_lib.core import SerabError, unknown_name
 from serab_lib.corpora.synthetic.espeak import Synthesizer, find_espeak
 from serab_lib.corpora.synthetic.plans import PLANS, Line, Plan, write_emoevaluation
 from serab_lib.corpora.synthetic.prosody import Voice, colour, make_voice, plan_delivery
-from serab_lib.corpora.tasks import Task
+from serab_lib.corpora.task import Task
 
 GENERATOR_VERSION = 1
 MARKER = "SYNTHETIC.json"
