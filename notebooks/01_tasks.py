@@ -32,14 +32,14 @@ if importlib.util.find_spec("serab_lib") is None:
 profile: str = "demo"
 
 # %% tags=["hide-input"]
-from serab_lib.book import descriptions
-from serab_lib.book import plots
+from serab_lib.book import tables
+from serab_lib.book.plots import tasks as plots
 from serab_lib.corpora.manifests import list_utterances
 from serab_lib.book.show import record, show_audio, show_banner, show_figure, show_table
 from serab_lib.corpora.task import TASKS
-from serab_lib.book.workspace import open_workspace
+from serab_lib.book.profile import open_profile
 
-workspace = open_workspace(profile)
+data = open_profile(profile)
 
 # %% [markdown]
 # ## Nine tasks in six languages
@@ -51,7 +51,7 @@ workspace = open_workspace(profile)
 # the split that the release uses leaves out four. And ShEMO's list lacks a duration for 162 files.
 
 # %% tags=["hide-input"]
-tasks = descriptions.describe_tasks()
+tasks = tables.describe_tasks()
 show_table(
     tasks,
     name="tbl-tasks",
@@ -70,9 +70,9 @@ record(n_utterances=int(tasks["utterances, lists"].sum()), n_speakers=int(tasks[
 # of fear among 3,000.
 
 # %% tags=["hide-input"]
-counts = descriptions.count_classes()
+counts = tables.count_classes()
 show_figure(
-    plots.tasks.plot_class_balance(counts),
+    plots.plot_class_balance(counts),
     name="fig-classes",
     caption="Share of each emotion in each task. SUB is SUBESCO, which the release has and the paper's grid has not.",
     alt="One bar per task, divided by emotion. ShEMO and IEM4 are unbalanced, the acted corpora nearly even.",
@@ -87,7 +87,7 @@ show_table(counts.T, name="tbl-classes", caption="Utterances of each emotion in 
 # %% tags=["hide-input"]
 durations = {code: list_utterances(code)["duration_s"] for code in TASKS}
 show_figure(
-    plots.tasks.plot_durations(durations),
+    plots.plot_durations(durations),
     name="fig-durations",
     caption="Durations: the white mark is the median, the bar holds the middle half, the line 5 to 95 %.",
     alt="Box summaries of utterance durations per task; most lie between two and five seconds, ShEMO spreads widest.",
@@ -101,9 +101,9 @@ show_figure(
 # speakers. Test parts are small: a handful of speakers, sometimes one.
 
 # %% tags=["hide-input"]
-splits = descriptions.describe_splits()
+splits = tables.describe_splits()
 show_figure(
-    plots.tasks.plot_parts(splits, "described"),
+    plots.plot_parts(splits, "described"),
     name="fig-parts",
     caption="The split of the protocol `described`. Figures in the bars are numbers of speakers.",
     alt="One bar per task, cut into train, validation and test, with the number of speakers in each.",
@@ -117,7 +117,7 @@ show_figure(
 
 # %% tags=["hide-input"]
 show_figure(
-    plots.tasks.plot_shared_speakers(splits),
+    plots.plot_shared_speakers(splits),
     name="fig-shared",
     caption="Share of test utterances whose speaker is in train or validation too, under both protocols.",
     alt="Bars are zero for all tasks but IEM and SHE under the released protocol, where they are at 100 percent.",
@@ -142,7 +142,7 @@ show_table(
 show_banner(
     "Synthetic speech", "What you hear is a machine following rules. It says nothing about people.", kind="synthetic"
 )
-show_audio(workspace.speak_samples())
+show_audio(data.speak_samples())
 
 # %% [markdown]
 # Which corpora are open, which must be asked for, and under what terms: {doc}`09_data_and_licences`.

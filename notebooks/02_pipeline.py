@@ -43,19 +43,18 @@ protocol: str = "described"
 
 # %% tags=["hide-input"]
 from serab_lib import evaluate, load_extractor, split
-from serab_lib.book import plots
+from serab_lib.book.plots import pipeline as plots
 from serab_lib.audio import load_audio, log_mel
 from serab_lib.benchmark.embeddings import extract_corpus
 from serab_lib.evaluation.metrics import count_confusions
 from serab_lib.evaluation.protocol import normalise_speakers
-from serab_lib.book.plots.pipeline import draw_map
 from serab_lib.book.show import record, show_audio, show_figure, show_table
 from serab_lib.corpora.splits import PARTS
-from serab_lib.book.workspace import open_workspace
+from serab_lib.book.profile import open_profile
 
-workspace = open_workspace(profile)
-corpus = workspace.find_corpus(task)
-workspace.show_origin(corpus)
+data = open_profile(profile)
+corpus = data.find_corpus(task)
+data.show_origin(corpus)
 
 # %% [markdown]
 # ## The recordings
@@ -84,7 +83,7 @@ spectrogram = log_mel(waveform)
 
 # %% tags=["hide-input"]
 show_figure(
-    plots.pipeline.plot_audio(waveform, spectrogram),
+    plots.plot_audio(waveform, spectrogram),
     name="fig-audio",
     caption="The first utterance: its waveform, and its log-mel spectrogram.",
     alt="A waveform above a spectrogram with 64 mel bands; harmonics of the voice show as bright stripes.",
@@ -125,11 +124,11 @@ show_table(
 
 # %%
 normalised = normalise_speakers(embeddings, parts["group"], parts["part"])
-maps = {"as extracted": draw_map(embeddings), "normalised": draw_map(normalised)}
+maps = {"as extracted": plots.draw_map(embeddings), "normalised": plots.draw_map(normalised)}
 
 # %% tags=["hide-input"]
 show_figure(
-    plots.pipeline.plot_embedding_maps(maps, parts["emotion"], parts["speaker"]),
+    plots.plot_embedding_maps(maps, parts["emotion"], parts["speaker"]),
     name="fig-maps",
     caption="The embeddings in two dimensions (t-SNE), before and after speaker normalisation.",
     alt="Four scatter plots. Before normalisation points cluster by speaker; afterwards the speakers mix.",
@@ -147,7 +146,7 @@ result = evaluate(embeddings, parts, protocol=protocol, classes=corpus.task.clas
 
 # %% tags=["hide-input"]
 show_figure(
-    plots.pipeline.plot_classifiers(result.scores),
+    plots.plot_classifiers(result.scores),
     name="fig-classifiers",
     caption="Accuracy of the five classifiers on the validation and the test part, in percent.",
     alt="Two bars per classifier. The selected classifier is marked below its bars.",
@@ -178,7 +177,7 @@ record(classifier=chosen["classifier"], accuracy=f"{chosen['test']:.1f}", uar=f"
 
 # %% tags=["hide-input"]
 show_figure(
-    plots.pipeline.plot_confusions(confusions, corpus.task.classes),
+    plots.plot_confusions(confusions, corpus.task.classes),
     name="fig-confusions",
     caption="The selected classifier's test predictions. Shades are shares of the true class, figures are counts.",
     alt="A confusion matrix; a dark diagonal means that most utterances are recognised.",

@@ -76,7 +76,7 @@ if importlib.util.find_spec("serab_lib") is None:
 profile: str = "demo"
 
 # %% tags=["hide-input"]
-from serab_lib.book import descriptions
+from serab_lib.book import tables
 from serab_lib.book.show import record, show_table
 
 # %% [markdown]
@@ -87,7 +87,7 @@ from serab_lib.book.show import record, show_table
 # than the paper says, and in YAMNet, of which the benchmark uses everything but the last layer.
 
 # %% tags=["hide-input"]
-extractors = descriptions.describe_extractors()
+extractors = tables.describe_extractors()
 show_table(
     extractors.set_index("title").drop(columns="licence"),
     name="tbl-extractors",
@@ -110,7 +110,7 @@ record(
 
 # %% tags=["hide-input"]
 show_table(
-    descriptions.describe_modern_extractors(),
+    tables.describe_modern_extractors(),
     name="tbl-modern",
     caption="Extractors that the paper does not have.",
 )

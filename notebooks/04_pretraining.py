@@ -50,17 +50,17 @@ batch_size: int = 32
 hidden_size: int = 512
 
 # %% tags=["hide-input"]
-from serab_lib.book import plots
+from serab_lib.book.plots import pretraining as plots
 from serab_lib.audio import load_audio
 from serab_lib.pretraining import PretrainConfig
 from serab_lib.pretraining.illustration import illustrate
 from serab_lib.pretraining.showcase import pretrain_small, read_kept, write_gains
 from serab_lib.book.show import record, show_figure, show_table
-from serab_lib.book.workspace import open_workspace
+from serab_lib.book.profile import open_profile
 
-workspace = open_workspace(profile)
-corpus = workspace.find_corpus("EMV")
-workspace.show_origin()
+data = open_profile(profile)
+corpus = data.find_corpus("EMV")
+data.show_origin()
 
 # %% [markdown]
 # ## Two views of one sound
@@ -75,7 +75,7 @@ illustration = illustrate(*waveforms)
 
 # %% tags=["hide-input"]
 show_figure(
-    plots.pretraining.plot_augmentations(illustration),
+    plots.plot_augmentations(illustration),
     name="fig-augmentations",
     caption="One crop and its partner, the mixtures on their canvas with what is cut out, and the two views.",
     alt="Six log-mel spectrograms: crop and partner, two mixtures with a dashed rectangle, two resized views.",
@@ -87,18 +87,18 @@ show_figure(
 
 # %%
 config = PretrainConfig(model=model, epochs=epochs, batch_size=batch_size, hidden_size=hidden_size, device="cpu")
-if workspace.synthetic:
-    corpora = [workspace.find_corpus(code) for code in ("EMB", "EMV", "RAV", "SAV")]
+if data.synthetic:
+    corpora = [data.find_corpus(code) for code in ("EMB", "EMV", "RAV", "SAV")]
     run, references = pretrain_small(corpora, config, probe_on=corpus)
     logs = {"this run": run.log}
 else:
-    logs, accuracies = read_kept(workspace.results.folder / "pretraining")
+    logs, accuracies = read_kept(data.results.folder / "pretraining")
 
 # %% tags=["hide-input"]
 show_figure(
-    plots.pretraining.plot_training(logs),
+    plots.plot_training(logs),
     name="fig-training",
-    caption=f"Loss, spread of the embeddings, and agreement of target and online network. {workspace.origin}",
+    caption=f"Loss, spread of the embeddings, and agreement of target and online network. {data.origin}",
     alt="The loss falls from step to step while the spread of the embeddings stays away from zero.",
 )
 record(first_loss=f"{next(iter(logs.values()))['loss'].iloc[0]:.1f}", n_steps=len(next(iter(logs.values()))))
@@ -109,9 +109,9 @@ record(first_loss=f"{next(iter(logs.values()))['loss'].iloc[0]:.1f}", n_steps=le
 # watched, too. If it falls to zero, the run has collapsed; without the predictor it does.
 
 # %% tags=["hide-input"]
-if workspace.synthetic:
+if data.synthetic:
     show_figure(
-        plots.pretraining.plot_probe(run.probe, references=references),
+        plots.plot_probe(run.probe, references=references),
         name="fig-probe",
         caption="Probe: logistic regression on frozen embeddings, validation accuracy after each epoch. SYNTHETIC corpus.",
         alt="Accuracy of the probe against epochs, with a dashed line for the random weights at the beginning.",
@@ -128,16 +128,16 @@ if workspace.synthetic:
 # minutes, the paper's took hours on far more speech.
 
 # %% tags=["hide-input", "real"]
-if not workspace.synthetic:
+if not data.synthetic:
     show_figure(
-        plots.pretraining.plot_gain(accuracies[accuracies["protocol"] == "described"]),
+        plots.plot_gain(accuracies[accuracies["protocol"] == "described"]),
         name="fig-gain",
         caption="Test accuracy on RAVDESS of pre-trained and of random encoders, with 95 % bootstrap intervals; `described`.",
         alt="For each seed, the accuracy of the pre-trained and of the random encoder with their intervals.",
     )
 
 # %% tags=["hide-input", "real"]
-if not workspace.synthetic:
+if not data.synthetic:
     show_table(
         write_gains(accuracies),
         name="tbl-gain",
@@ -160,8 +160,8 @@ if not workspace.synthetic:
 # every corpus measured here.
 
 # %% tags=["hide-input", "real"]
-if not workspace.synthetic:
-    cells = workspace.read_cells().query("selected and protocol == 'described'")
+if not data.synthetic:
+    cells = data.read_cells().query("selected and protocol == 'described'")
     worth = (100 * cells.pivot(index="task", columns="model", values="test_accuracy"))[
         ["byol-s-512", "byol-random-512", "logmel-stats"]
     ]
@@ -172,7 +172,7 @@ if not workspace.synthetic:
     )
 
 # %% tags=["hide-input", "real"]
-if not workspace.synthetic:
+if not data.synthetic:
     gains = worth["byol-s-512"] - worth["byol-random-512"]
     record(
         least_worth=f"{gains.min():.1f} ({gains.idxmin()})",

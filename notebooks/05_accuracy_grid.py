@@ -37,10 +37,10 @@ profile: str = "demo"
 # %% tags=["hide-input"]
 from serab_lib.book import tables
 from serab_lib.book.show import record, show_downloads, show_markdown, show_table
-from serab_lib.book.workspace import open_workspace
+from serab_lib.book.profile import open_profile
 
-workspace = open_workspace(profile)
-workspace.show_origin()
+data = open_profile(profile)
+data.show_origin()
 
 # %% [markdown] tags=["real"]
 # ## What the paper prints
@@ -50,7 +50,7 @@ workspace.show_origin()
 # original differ; {doc}`07_audit` shows which.
 
 # %% tags=["hide-input", "real"]
-if not workspace.synthetic:
+if not data.synthetic:
     show_table(
         tables.mark_best(tables.recompute_paper_grid()),
         name="tbl-paper",
@@ -65,12 +65,12 @@ if not workspace.synthetic:
 # what a new model should report. Under `released` it is chosen on the test part, as the authors' code does.
 
 # %% tags=["hide-input"]
-cells = workspace.read_cells()
+cells = data.read_cells()
 for protocol in ("described", "released"):
     show_table(
         tables.mark_best(tables.accuracy_grid(cells, protocol)),
         name=f"tbl-measured-{protocol}",
-        caption=f"Accuracy on test in percent, protocol `{protocol}`. {workspace.origin}",
+        caption=f"Accuracy on test in percent, protocol `{protocol}`. {data.origin}",
         sortable=True,
     )
 
@@ -84,20 +84,20 @@ measured = tables.list_measured(cells)
 show_table(
     measured,
     name="tbl-cells",
-    caption=f"Every measured cell. Percent. {workspace.origin}",
+    caption=f"Every measured cell. Percent. {data.origin}",
     sortable=True,
     index=False,
 )
 record(n_cells=len(measured))
-copies = tables.list_copies(workspace.results.read_provenance())
-if copies and not workspace.synthetic:
+copies = tables.list_copies(data.results.read_provenance())
+if copies and not data.synthetic:
     show_markdown("What was measured was not always what was released:\n\n" + "\n".join(copies), name="copies")
 
 # %% tags=["hide-input"]
 grid = tables.accuracy_grid(cells, "described")
 show_downloads(
     {"serab-described.csv": tables.render(grid, "csv"), "serab-described.tex": tables.render(grid, "latex")},
-    label=f"The measured grid, protocol described ({workspace.origin})",
+    label=f"The measured grid, protocol described ({data.origin})",
 )
 
 # %% [markdown]
@@ -112,7 +112,7 @@ show_downloads(
 # error on either side: {ref}`resampler` and {ref}`class-numbers` show how far one moves.
 
 # %% tags=["hide-input", "real"]
-if not workspace.synthetic:
+if not data.synthetic:
     beside = tables.compare_with_paper(cells, "released")
     show_table(
         beside,
@@ -123,7 +123,7 @@ if not workspace.synthetic:
     )
 
 # %% tags=["hide-input", "real"]
-if not workspace.synthetic:
+if not data.synthetic:
     measured_here = beside.dropna(subset="difference")
     distances = measured_here["difference"].abs().groupby(measured_here["model"]).mean()
     record(
@@ -138,7 +138,7 @@ if not workspace.synthetic:
 # from what is printed, and none lies more than {glue:text}`farthest` points from it.
 
 # %% tags=["hide-input", "real"]
-if not workspace.synthetic:
+if not data.synthetic:
     paper = tables.recompute_paper_grid()
     show_downloads(
         {"serab-paper.csv": tables.render(paper, "csv"), "serab-paper.tex": tables.render(paper, "latex")},

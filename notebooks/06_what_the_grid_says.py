@@ -35,15 +35,15 @@ profile: str = "demo"
 n_draws: int = 500
 
 # %% tags=["hide-input"]
-from serab_lib.book import plots
+from serab_lib.book.plots import grid as plots
 from serab_lib.audit.sources import Sources
 from serab_lib.evaluation import comparisons, intervals, model_size, rankings, recalls, subsets
 from serab_lib.evaluation.paper import read_models
 from serab_lib.book.show import record, show_figure, show_table
 from serab_lib.corpora.task import PAPER_TASKS
-from serab_lib.book.workspace import open_workspace
+from serab_lib.book.profile import open_profile
 
-workspace = open_workspace(profile)
+data = open_profile(profile)
 paper = Sources.read()
 printed, sizes = paper.accuracies, paper.sizes
 grid = printed[list(PAPER_TASKS)]
@@ -59,7 +59,7 @@ grid = printed[list(PAPER_TASKS)]
 # %% tags=["hide-input"]
 spans = intervals.intervals_of_table(printed, sizes)
 show_figure(
-    plots.statistics.plot_intervals(spans),
+    plots.plot_intervals(spans),
     name="fig-intervals",
     caption="Every printed accuracy with its 95 % interval. The band is that of the best model of each task.",
     alt="Nine panels with thirteen intervals each; in most panels many intervals overlap that of the best model.",
@@ -77,7 +77,7 @@ record(n_small=int(sizes.min()), widest=f"{((spans['high'] - spans['low']) / 2).
 # %% tags=["hide-input"]
 bold = comparisons.compare_bold(printed, sizes)
 show_figure(
-    plots.statistics.plot_bold(bold),
+    plots.plot_bold(bold),
     name="fig-bold",
     caption="Best model against runner-up: possible p-values. In the grey area a difference can be told from chance.",
     alt="One horizontal range of p-values per task; few ranges reach below 0.05.",
@@ -103,7 +103,7 @@ record(n_clear=int((bold["verdict"] == "distinguishable").sum()))
 # %% tags=["hide-input"]
 ranks = rankings.compare_ranks(grid)
 show_figure(
-    plots.statistics.plot_critical_difference(ranks),
+    plots.plot_critical_difference(ranks),
     name="fig-critical",
     caption="Mean ranks over nine tasks, 1 is best. Models under one bar cannot be told apart.",
     alt="A critical-difference diagram; one bar joins all BYOL-derived models, and openSMILE and TRILL with most of them.",
@@ -143,7 +143,7 @@ redrawn = subsets.bootstrap_subsets(grid, sizes, n_draws=n_draws)
 
 # %% tags=["hide-input"]
 show_figure(
-    plots.statistics.plot_subsets(by_size, redrawn),
+    plots.plot_subsets(by_size, redrawn),
     name="fig-subsets",
     caption=f"Agreement of rankings on subsets with that on all nine tasks, also for {n_draws:,} redrawn grids, and how often the best model stays best.",
     alt="Kendall's tau rises with the number of tasks; the band of redrawn test parts lies below it.",
@@ -164,7 +164,7 @@ record(
 # %% tags=["hide-input"]
 weights = subsets.weigh_tasks(every_subset)
 show_figure(
-    plots.statistics.plot_task_information(weights),
+    plots.plot_task_information(weights),
     name="fig-information",
     caption="How much each task tells about the ranking on all: mean tau of subsets with it and without it.",
     alt="One row per task; the tasks differ in how much they add.",
@@ -179,7 +179,7 @@ show_figure(
 # %% tags=["hide-input"]
 joined = model_size.join_sizes(printed, read_models(), sizes)
 show_figure(
-    plots.statistics.plot_model_sizes(joined),
+    plots.plot_model_sizes(joined),
     name="fig-sizes",
     caption="UM against parameters and embedding size; lines join a family, bars are 95 % intervals.",
     alt="Two scatter plots. Within families lines rise slowly; intervals overlap.",
@@ -205,9 +205,9 @@ record(n_sure=int((correlations["low"] > 0).sum()))
 # doubt.
 
 # %% tags=["hide-input"]
-measured = workspace.read_measured()
+measured = data.read_measured()
 if len(measured):
-    doubt = recalls.score_cells(workspace.measured)
+    doubt = recalls.score_cells(data.measured)
     spans = {"low": "Wilson", "low_utterances": "utterances", "low_speakers": "speakers"}
     for low, title in spans.items():
         high = doubt[low.replace("low", "high")]
@@ -226,7 +226,7 @@ if len(measured):
 
 # %% tags=["hide-input"]
 for task in measured["task"].unique():
-    pairs = comparisons.compare_models(workspace.measured, task, "described")
+    pairs = comparisons.compare_models(data.measured, task, "described")
     pairs["p, Holm"] = pairs["p_holm"].map("{:.2g}".format)
     show_table(
         pairs[["first", "second", "difference", "low", "high", "low_speakers", "high_speakers", "p, Holm"]],
@@ -241,9 +241,9 @@ for task in measured["task"].unique():
 
 # %% tags=["hide-input"]
 for task in measured["task"].unique():
-    confusions = recalls.confuse_cells(workspace.measured, task, "described")
+    confusions = recalls.confuse_cells(data.measured, task, "described")
     show_figure(
-        plots.measured.plot_confusions(confusions),
+        plots.plot_confusions(confusions),
         name=f"fig-measured-confusions-{task.lower()}",
         caption=f"What is taken for what on {task}, protocol `described`; percent of each true emotion.",
         alt="Confusion matrices, one a model; their diagonals are dark where an emotion is recognised.",

@@ -37,15 +37,15 @@ n_draws: int = 2000
 # %% tags=["hide-input"]
 import numpy as np
 
-from serab_lib.book import plots
+from serab_lib.book.plots import audit as plots
 from serab_lib.audit import arithmetic, corpora, denominators, findings, leak, selection, weighted, windows
 from serab_lib.audit.finding import join
 from serab_lib.audit.sources import Sources
 from serab_lib.book.show import record, show_figure, show_markdown, show_table
-from serab_lib.book.workspace import open_workspace
+from serab_lib.book.profile import open_profile
 
-workspace = open_workspace(profile)
-sources = Sources.read(results=workspace.measured.folder)
+data = open_profile(profile)
+sources = Sources.read(results=data.measured.folder)
 found = findings.audit(sources)
 
 # %% tags=["hide-input"]
@@ -72,7 +72,7 @@ record(n_findings=len(found), n_certain=sum(each.confidence == "certain" for eac
 if len(sources.windows):
     heard = windows.compare_windows(sources.windows, sources.accuracies, sources.cells)
     show_figure(
-        plots.audit.plot_windows(heard),
+        plots.plot_windows(heard),
         name="fig-window",
         caption="Measured with NTT's 512-d weights, under the released procedure: how far BYOL-A through either window, and BYOL-S, are from what the paper prints of BYOL-A. *Own statistics*: of the log-mel spectrograms through that window.",
         alt="Through window 400 all points lie within about a point of the dashed line; through 1,024 most lie to its right.",
@@ -99,7 +99,7 @@ if len(sources.windows):
 
 # %% tags=["hide-input"]
 show_figure(
-    plots.audit.plot_test_sizes(sources.accuracies, sources.comparison),
+    plots.plot_test_sizes(sources.accuracies, sources.comparison),
     name="fig-denominators",
     caption="Test sizes that a column's thirteen values allow, and the sizes of the protocol's readings.",
     alt="One row per task with ticks at the sizes that fit. For ShEMO 372 fits and 738 does not, for CaFE 216 but not 234.",
@@ -127,7 +127,7 @@ scan = weighted.weigh_sizes(sources.accuracies, sources.sizes, "IEM", range(1050
 
 # %% tags=["hide-input"]
 show_figure(
-    plots.audit.plot_weighted_means(scan, dict(zip(iem["reading"], iem["n_test"], strict=True))),
+    plots.plot_weighted_means(scan, dict(zip(iem["reading"], iem["n_test"], strict=True))),
     name="fig-weighted",
     caption="How many of the printed weighted means a test size of IEM4 explains.",
     alt="A curve over test sizes that peaks around 1,122, the size of the released split.",
@@ -141,7 +141,7 @@ show_figure(
 
 # %% tags=["hide-input"]
 show_figure(
-    plots.audit.plot_shared_speakers(sources.speakers),
+    plots.plot_shared_speakers(sources.speakers),
     name="fig-voices",
     caption="Test utterances by speakers who are also in train; the numbers at the bars are the test speakers.",
     alt="Under released, the bars of IEM and SHE reach 100 percent; all others are at zero.",
@@ -168,7 +168,7 @@ leaks = {code: leak.simulate_leak(sources.utterances[code], sources.task(code), 
 
 # %% tags=["hide-input"]
 show_figure(
-    plots.audit.plot_leak(leaks),
+    plots.plot_leak(leaks),
     name="fig-leak",
     caption="SIMULATED embeddings: accuracy by how split and normalisation take speakers. One point per draw.",
     alt="Accuracy is higher where the split shares speakers between train and test.",
@@ -181,7 +181,7 @@ show_figure(
 # %% tags=["hide-input"]
 for task, own in sources.leaks.groupby("task", sort=False):
     show_figure(
-        plots.audit.plot_measured_leak(dict(iter(own.groupby("model", sort=False)))),
+        plots.plot_measured_leak(dict(iter(own.groupby("model", sort=False)))),
         name=f"fig-measured-leak-{task.lower()}",
         caption=f"Measured on {task}: LDA with and without the test speakers in training. One line per halving.",
         alt="Pairs of accuracies, a panel for each model; lines rise where known voices are understood better.",
@@ -204,12 +204,12 @@ for task, own in sources.leaks.groupby("task", sort=False):
 accuracies = sources.accuracies[list(sources.sizes.index)]
 released = denominators.list_readings().query("reading == 'released'")
 simulated = selection.simulate_selection(released, accuracies.median(), n_draws=n_draws)
-measured = selection.measure_selection(workspace.read_measured())
+measured = selection.measure_selection(data.read_measured())
 rankings = selection.simulate_ranking(released, sources.accuracies, n_draws=n_draws // 4)
 
 # %% tags=["hide-input"]
 show_figure(
-    plots.audit.plot_selection_gap(simulated, measured.query("protocol == 'released'")),
+    plots.plot_selection_gap(simulated, measured.query("protocol == 'released'")),
     name="fig-selection",
     caption="Best on test minus chosen on validation, in points: simulated means with 95 % of the draws, and measured cells.",
     alt="Gaps between one and three points, largest for the smallest test parts.",
@@ -227,7 +227,7 @@ record(
 
 # %% tags=["hide-input"]
 if len(measured):
-    effects = leak.decompose_protocols(workspace.read_measured())
+    effects = leak.decompose_protocols(data.read_measured())
     show_table(
         effects.drop(columns="synthetic"),
         name="tbl-effects",
@@ -253,7 +253,7 @@ orders = sources.orders
 if len(orders):
     task, model = orders.loc[0, ["task", "model"]]
     show_figure(
-        plots.fragility.plot_label_order(orders, printed=sources.read_printed(task)[model], column="released"),
+        plots.plot_label_order(orders, printed=sources.read_printed(task)[model], column="released"),
         name="fig-orders",
         caption=f"Measured on {task} with `{model}`: what the released procedure gives over {len(orders):,} orders of the classes; the dashed line is printed.",
         alt="Accuracies in separate groups, one for each setting that validation prefers.",
@@ -273,7 +273,7 @@ if len(orders):
 for task, own in sources.resamplers.groupby("task", sort=False):
     reported = own[own["selected"]]
     show_figure(
-        plots.fragility.plot_resamplers(reported, printed=sources.read_printed(task)),
+        plots.plot_resamplers(reported, printed=sources.read_printed(task)),
         name=f"fig-resampler-{task.lower()}",
         caption=f"Measured on {task}: what each protocol reports on the same recordings, brought to 16 kHz by different resamplers. The filter of the release is kaiser-best-2021; dashed lines are printed values.",
         alt="One row per model with a mark for each resampler; the marks of a row differ by some points.",

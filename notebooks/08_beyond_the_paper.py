@@ -35,11 +35,11 @@ from serab_lib import load_extractor
 from serab_lib.book import tables
 from serab_lib.benchmark.embeddings import extract_corpus
 from serab_lib.book.show import record, show_table
-from serab_lib.book.workspace import open_workspace
+from serab_lib.book.profile import open_profile
 
-workspace = open_workspace(profile)
-corpus = workspace.find_corpus("EMV")
-workspace.show_origin(corpus)
+data = open_profile(profile)
+corpus = data.find_corpus("EMV")
+data.show_origin(corpus)
 
 # %% [markdown]
 # ## An extractor of your own
@@ -107,7 +107,7 @@ pau = "fear"
 # that need no weights.
 
 # %%
-cells = workspace.run("path:mine.toml", ["hear:loudness", "logmel-stats", "opensmile"])
+cells = data.run("path:mine.toml", ["hear:loudness", "logmel-stats", "opensmile"])
 
 # %% tags=["hide-input"]
 show_table(

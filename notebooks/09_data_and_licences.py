@@ -33,7 +33,7 @@ if importlib.util.find_spec("serab_lib") is None:
 profile: str = "demo"
 
 # %% tags=["hide-input"]
-from serab_lib.book import descriptions
+from serab_lib.book import tables
 from serab_lib.book.show import show_table
 
 # %% [markdown]
@@ -44,7 +44,7 @@ from serab_lib.book.show import show_table
 
 # %% tags=["hide-input"]
 show_table(
-    descriptions.list_corpus_licences(),
+    tables.list_corpus_licences(),
     name="tbl-corpus-licences",
     wordy=True,
     caption="The corpora, their terms, and how to get them.",
@@ -58,7 +58,7 @@ show_table(
 
 # %% tags=["hide-input"]
 show_table(
-    descriptions.list_weight_licences(),
+    tables.list_weight_licences(),
     name="tbl-weight-licences",
     wordy=True,
     caption="The checkpoints, under the names of their released files.",

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
-import types
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +16,7 @@ from typer.testing import CliRunner
 from serab_lib.benchmark.results import Results
 from serab_lib.cli import app, planning
 from serab_lib.cli.planning import Plan, Settings, make_plan
-from serab_lib.cli.reproduction import build_book, reproduce
+from serab_lib.cli.reproduction import build_new_book, reproduce
 from serab_lib.core import SerabError
 from serab_lib.corpora import check, corpus
 from serab_lib.corpora.corpus import read_manifest
@@ -142,14 +140,11 @@ def test_what_can_be_done_is_done_and_the_rest_is_named(
 ) -> None:
     asked = []
 
-    def build(profile: str, **options: object) -> types.SimpleNamespace:
-        import os
+    def build_book(profile: str, *, environment: dict[str, str], **options: object) -> Path:
+        asked.append((profile, options["root"], environment["SERAB_RESULTS"], environment["SERAB_DATA"]))
+        return tmp_path / "html" / "index.html"
 
-        asked.append((profile, options["root"], os.environ["SERAB_RESULTS"], os.environ["SERAB_DATA"]))
-        return types.SimpleNamespace(folder=tmp_path / "html")
-
-    monkeypatch.setitem(sys.modules, "serab_lib.book", types.SimpleNamespace(build=build))
-    monkeypatch.setenv("SERAB_DATA", "elsewhere")
+    monkeypatch.setattr("serab_lib.book.build.build_book", build_book)
     plan = make_plan(small)
     assert plan.tasks == ["EMB", "SAV"] and plan.n_feasible == 4 and plan.n_present == 0
     outcome = reproduce(plan, small)
@@ -158,24 +153,23 @@ def test_what_can_be_done_is_done_and_the_rest_is_named(
     assert set(Results(small.out).read_cells()["protocol"]) == set(PROTOCOLS)
     assert outcome.book == tmp_path / "html" / "index.html"
     assert asked == [("paper", small.root, str(small.out), str(small.data))]
-    assert corpus.os.environ["SERAB_DATA"] == "elsewhere"
     assert make_plan(small).n_present == 2
     again = reproduce(make_plan(small), replace(small, with_book=False))
     assert (len(again.summary.computed), len(again.summary.present)) == (0, 2)
 
 
 def test_a_book_that_fails_is_not_fatal(small: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    def build(**_: object) -> None:
+    def build_book(*_: object, **__: object) -> None:
         raise SerabError("a cell failed")
 
-    monkeypatch.setitem(sys.modules, "serab_lib.book", types.SimpleNamespace(build=build))
+    monkeypatch.setattr("serab_lib.book.build.build_book", build_book)
     where = ["--data", str(small.data), "--weights", str(small.weights), "--out", str(small.out)]
     result = CliRunner().invoke(app, ["reproduce", "--jobs", "1", *where])
     assert result.exit_code == 0
     assert "the book was not built: a cell failed" in result.stderr
     assert "2 cells computed" in result.stdout
     with pytest.raises(SerabError, match="a cell failed"):
-        build_book(small)
+        build_new_book(small)
 
 
 def test_nothing_to_do_is_an_error_in_one_line(small: Settings, tmp_path: Path) -> None:

@@ -1,7 +1,1 @@
-"""The book: papermill over the notebooks, then jupyter-book."""
-
-from __future__ import annotations
-
-from serab_lib.book.build import build
-
-__all__ = ["build"]
+"""The book: what its notebooks show, and how papermill and jupyter-book make a site of them."""

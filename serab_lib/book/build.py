@@ -1,56 +1,43 @@
-"""Build the site: stage a copy of the sources, run its notebooks, make the pages, put the site in place."""
+"""Build the site: run a copy of the notebooks through papermill, make pages of them, put the site in place."""
 
 from __future__ import annotations
 
 import logging
+import multiprocessing
 import os
 import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from serab_lib.book.execution import Job, Progress, choose_parameters, run_notebooks
-from serab_lib.book.weaving import describe_run, weave
-from serab_lib.book.workspace import PROFILES
+from serab_lib.benchmark.results import describe_machine
+from serab_lib.book.profile import PROFILES
 from serab_lib.core import SerabError, unknown_name
 
 logger = logging.getLogger(__name__)
 
-# Cells with this tag hold numbers of real speech on pages that are otherwise computed anew.
+Progress = Callable[[str, int, int], None]
+
+# Cells with this tag hold numbers of real speech, which the demo must not show beside synthetic ones.
 REAL_TAG = "real"
 
 _PARTS = ("_config.yml", "_toc.yml", "book", "notebooks", "CONTRIBUTING.md", "CHANGELOG.md", "environment.yml")
 
 
-@dataclass(frozen=True)
-class Site:
-    """A site that was built.
-
-    Attributes
-    ----------
-    folder : Path
-        Holds `index.html`.
-    complaints : dict
-        Notebook to what its cells wrote to the standard error.
-    """
-
-    folder: Path
-    complaints: dict[str, list[str]]
-
-
-def build(
+def build_book(
     profile: str = "published",
     *,
     root: str | Path = ".",
     parameters: Mapping[str, Any] | None = None,
+    environment: Mapping[str, str] | None = None,
     n_jobs: int | None = None,
     progress: Progress | None = None,
-) -> Site:
+) -> Path:
     """Build the book.
 
     Parameters
@@ -60,7 +47,9 @@ def build(
     root : str or Path
         The project's folder, which holds `_config.yml`.
     parameters : mapping, optional
-        Notebook parameters that differ from their defaults.
+        Notebook parameters that differ from their defaults; a name counts for every notebook that has it.
+    environment : mapping, optional
+        Variables for the notebooks, such as SERAB_RESULTS.
     n_jobs : int, optional
         Notebooks at a time; one per core if None.
     progress : callable, optional
@@ -68,8 +57,8 @@ def build(
 
     Returns
     -------
-    Site
-        In ``_build/<profile>/html``.
+    Path
+        The site's first page, in ``_build/<profile>/html``.
 
     Raises
     ------
@@ -81,92 +70,131 @@ def build(
     """
     if profile not in PROFILES:
         raise unknown_name("profile", profile, PROFILES, listing="serab book --help")
+    if any(find_spec(each) is None for each in ("papermill", "jupyter_book", "itables")):
+        raise SerabError("papermill, jupyter-book or itables is not installed: pip install 'serab-companion[book]'")
     root = Path(root).resolve()
     if missing := [name for name in ("_config.yml", "_toc.yml", "notebooks") if not (root / name).exists()]:
         raise SerabError(f"{root} lacks {', '.join(missing)}: run `serab book` in the project's folder, or use --root")
+    from serab_lib.book.weaving import weave
+
+    tell = progress or (lambda what, n_done, n_total: None)
     target = root / "_build" / profile
-    source = target / "source"
-    stage(root, source)
-    notebooks = sorted((root / "notebooks").glob("*.ipynb"))
-    chosen = choose_parameters(notebooks, profile, parameters or {})
-    jobs = [
-        Job(_prepare(each, target / "prepared", profile), source / "notebooks" / each.name, chosen[each])
-        for each in notebooks
-    ]
-    with _environment(profile, root):
-        run_notebooks(jobs, n_jobs=n_jobs or os.cpu_count() or 1, progress=progress)
-    provenance = _describe_build()
-    runs = [describe_run(job.target) for job in jobs]
-    complaints = {job.source.stem: weave(job.target, provenance) for job in jobs}
-    (source / "book" / "status.md").write_text(_write_status(profile, runs, provenance))
-    if progress:
-        progress("pages", 0, 1)
-    made = make_pages(source, target)
-    if progress:
-        progress("pages", 1, 1)
-    _replace(made, target / "html")
-    return Site(target / "html", {name: texts for name, texts in complaints.items() if texts})
+    chosen = _choose_parameters(root / "notebooks", profile, parameters or {})
+    notebooks = _stage(root, target / "source", profile)
+    variables = _environment(profile, root) | dict(environment or {})
+    _run_notebooks({path: chosen[path.name] for path in notebooks}, variables, n_jobs or os.cpu_count() or 1, tell)
+    provenance = describe_machine("cpu")
+    runs = [weave(path, provenance) for path in notebooks]
+    for run in runs:
+        if run["complaints"]:
+            first = " ".join(run["complaints"][0].split())[:200]
+            logger.warning("warning: %s wrote to the standard error: %s", run["notebook"], first)
+    (target / "source" / "book" / "status.md").write_text(_write_status(profile, runs, provenance))
+    tell("pages", 0, 1)
+    made = _make_pages(target / "source", target)
+    shutil.rmtree(target / "html", ignore_errors=True)
+    made.rename(target / "html")
+    tell("pages", 1, 1)
+    return target / "html" / "index.html"
 
 
-def stage(root: Path, source: Path) -> None:
-    """Copy the book's sources to where they are run and built; notebooks arrive when they were run."""
-    shutil.rmtree(source, ignore_errors=True)
-    source.mkdir(parents=True)
-    for name in _PARTS:
-        part = root / name
-        if part.is_dir():
-            shutil.copytree(part, source / name, ignore=shutil.ignore_patterns("*.ipynb", "__pycache__"))
-        elif part.exists():
-            shutil.copy2(part, source / name)
-    _add_table_scripts(source / "book" / "_static")
+def _choose_parameters(folder: Path, profile: str, chosen: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Give each notebook, by file name, those of the chosen parameters that it has."""
+    import papermill
+
+    known = {}
+    for path in sorted(folder.glob("*.ipynb")):
+        try:
+            known[path.name] = set(papermill.inspect_notebook(path))
+        except ValueError as error:
+            raise SerabError(
+                f"{path.name} names no kernel: copy the head of another notebook's .py, then `make notebooks`"
+            ) from error
+    everything = set().union(*known.values()) - {"profile"}
+    for name in chosen:
+        if name not in everything:
+            raise SerabError(f"no notebook has the parameter {name!r}: choose among {', '.join(sorted(everything))}")
+    return {
+        notebook: {"profile": profile, **{name: value for name, value in chosen.items() if name in names}}
+        for notebook, names in known.items()
+    }
 
 
-def _prepare(notebook: Path, folder: Path, profile: str) -> Path:
-    """Leave out of a notebook what the demo must not show: real numbers beside synthetic ones."""
+def _stage(root: Path, source: Path, profile: str) -> list[Path]:
+    """Copy the book's sources to where they are run and built, and list the copied notebooks."""
+    import itables
     import nbformat
 
-    content = nbformat.read(notebook, as_version=4)
-    if profile == "demo":
-        content.cells = [cell for cell in content.cells if REAL_TAG not in cell.metadata.get("tags", [])]
-    folder.mkdir(parents=True, exist_ok=True)
-    nbformat.write(content, folder / notebook.name)
-    return folder / notebook.name
-
-
-def _add_table_scripts(static: Path) -> None:
-    """Take the scripts of sortable tables from itables, which carries them for use without a network."""
-    try:
-        import itables
-    except ImportError as error:
-        raise SerabError("itables is not installed: pip install 'serab-companion[book]'") from error
-    folder = Path(itables.__file__).parent / "html"
-    static.mkdir(exist_ok=True, parents=True)
+    shutil.rmtree(source, ignore_errors=True)
+    source.mkdir(parents=True)
+    for part in (root / name for name in _PARTS):
+        if part.is_dir():
+            shutil.copytree(part, source / part.name, ignore=shutil.ignore_patterns("__pycache__"))
+        elif part.exists():
+            shutil.copy2(part, source)
     for name in ("dt_bundle.js", "dt_bundle.css"):
-        shutil.copy2(folder / name, static / name)
+        shutil.copy2(Path(itables.__file__).parent / "html" / name, source / "book" / "_static")
+    notebooks = sorted((source / "notebooks").glob("*.ipynb"))
+    for path in notebooks if profile == "demo" else []:
+        notebook = nbformat.read(path, as_version=4)
+        notebook.cells = [cell for cell in notebook.cells if REAL_TAG not in cell.metadata.get("tags", [])]
+        nbformat.write(notebook, path)
+    return notebooks
 
 
-def make_pages(source: Path, target: Path) -> Path:
-    """Build the pages from executed notebooks with jupyter-book; any warning is an error.
+def _environment(profile: str, root: Path) -> dict[str, str]:
+    """Tell the notebooks where results are, and that figures need no screen."""
+    variables = {"MPLBACKEND": "agg", "PYTHONWARNINGS": "default", "JUPYTER_PLATFORM_DIRS": "1"}
+    if profile != "demo":
+        variables["SERAB_RESULTS"] = os.environ.get("SERAB_RESULTS") or str(root / "results")
+    return variables
 
-    Returns
-    -------
-    Path
-        Folder of the new site.
 
-    Raises
-    ------
-    SerabError
-        With the first warnings or errors; the whole of them is in `pages.log`.
-    """
-    place = target / "pages"
+def _run_notebooks(
+    notebooks: Mapping[Path, Mapping[str, Any]], environment: Mapping[str, str], n_jobs: int, tell: Progress
+) -> None:
+    """Run notebooks in place with their parameters; after a failure, those under way go on to their end."""
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(n_jobs, spawn, initializer=_enter, initargs=(environment,)) as pool:
+        running = [pool.submit(_run_notebook, path, values) for path, values in notebooks.items()]
+        try:
+            tell("notebooks", 0, len(running))
+            for n_done, each in enumerate(as_completed(running), start=1):
+                each.result()
+                tell("notebooks", n_done, len(running))
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _enter(environment: Mapping[str, str]) -> None:
+    """Set variables in a process for notebooks, and silence the greetings of the kernels that it starts."""
+    os.environ.update(environment)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+
+
+def _run_notebook(path: Path, parameters: Mapping[str, Any]) -> None:
+    import papermill
+    from papermill.exceptions import PapermillExecutionError
+
+    try:
+        papermill.execute_notebook(
+            path, path, parameters=dict(parameters), kernel_name="python3", progress_bar=False, cwd=path.parent
+        )
+    except PapermillExecutionError as error:
+        first_line = error.source.strip().partition("\n")[0]
+        raise SerabError(
+            f"{path.name}, cell {error.cell_index + 1} (`{first_line}`): {error.ename}: "
+            f"{' '.join(str(error.evalue).split())}; the notebook with its outputs is {path}"
+        ) from None
+
+
+def _make_pages(source: Path, target: Path) -> Path:
+    """Build the pages from executed notebooks with jupyter-book; any warning is an error."""
+    place, log = target / "pages", target / "pages.log"
     shutil.rmtree(place, ignore_errors=True)
-    # The program of this very environment, whose folder need not be on the PATH.
-    program = shutil.which("jupyter-book", path=str(Path(sys.executable).parent)) or shutil.which("jupyter-book")
-    if program is None:
-        raise SerabError("jupyter-book is not installed: pip install 'serab-companion[book]'")
-    command = [program, "build", str(source), "--path-output", str(place), "-W", "-n", "--keep-going", "--quiet"]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=source)
-    log = target / "pages.log"
+    program = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()"]
+    options = ["--path-output", place, "-W", "-n", "--keep-going", "--quiet"]
+    done = subprocess.run([*program, "build", source, *options], capture_output=True, text=True, cwd=source)
     said = re.sub(r"\x1b\[[\d;]*m", "", done.stdout + done.stderr)
     log.write_text(said)
     if done.returncode:
@@ -175,37 +203,6 @@ def make_pages(source: Path, target: Path) -> Path:
         more = f" and {len(lines) - 3} more" if len(lines) > 3 else ""
         raise SerabError(f"the pages have errors: {shown or 'see the log'}{more}; all of them are in {log}")
     return place / "_build" / "html"
-
-
-def _replace(new: Path, old: Path) -> None:
-    """Put the new site in place of the old one, which goes only when the new one is there."""
-    aside = old.with_name(".html-before")
-    shutil.rmtree(aside, ignore_errors=True)
-    if old.exists():
-        old.rename(aside)
-    new.rename(old)
-    shutil.rmtree(aside, ignore_errors=True)
-
-
-@contextmanager
-def _environment(profile: str, root: Path) -> Iterator[None]:
-    """Tell the kernels where results are, quietly, and that figures need no screen."""
-    wanted = {"MPLBACKEND": "agg", "PYTHONWARNINGS": "default", "JUPYTER_PLATFORM_DIRS": "1"}
-    if profile != "demo":
-        wanted["SERAB_RESULTS"] = os.environ.get("SERAB_RESULTS") or str(root / "results")
-    before = {name: os.environ.get(name) for name in wanted}
-    os.environ.update(wanted)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            os.environ.pop(name, None) if value is None else os.environ.update({name: value})
-
-
-def _describe_build() -> dict[str, Any]:
-    from serab_lib.benchmark.grid import describe_machine
-
-    return describe_machine("cpu")
 
 
 def _write_status(profile: str, runs: list[dict[str, Any]], provenance: Mapping[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""The accuracy grid as tables: ours, the paper's, and both cell by cell with intervals; percent."""
+"""The tables that the chapters show: tasks, splits, extractors, licences, and the accuracy grid beside the paper's."""
 
 from __future__ import annotations
 
@@ -9,14 +9,132 @@ import pandas as pd
 
 from serab_lib.corpora.check import describe_copies
 from serab_lib.corpora.manifests import list_utterances
-from serab_lib.corpora.splits import split
+from serab_lib.corpora.splits import PARTS, PROTOCOLS, measure_speaker_overlap, split
 from serab_lib.corpora.task import PAPER_TASKS, TASKS, get_task
 from serab_lib.evaluation.intervals import wilson_interval
 from serab_lib.evaluation.metrics import summarise_tasks
-from serab_lib.evaluation.paper import read_accuracies
-from serab_lib.extractors.registry import EXTRACTORS
+from serab_lib.evaluation.paper import read_accuracies, read_datasets, read_models
+from serab_lib.extractors.registry import EXTRACTORS, Entry
+from serab_lib.extractors.weights import CHECKPOINTS
 
-MEANS = ("UM", "WM", "GM")
+_MILLION = 1e6
+
+
+def describe_tasks() -> pd.DataFrame:
+    """Set the paper's table 1 beside the file lists: durations in seconds, totals in hours, NaN where unknown."""
+    printed = read_datasets().set_index("code")
+    printed = printed.rename(columns={"mean_duration_s": "mean s", "total_duration_h": "total h"})
+    rows = {}
+    for code, paper in printed.iterrows():
+        task, utterances = get_task(str(code)), list_utterances(str(code))
+        counted = {
+            "classes": utterances["emotion"].nunique(),
+            "utterances": len(utterances),
+            "speakers": utterances["speaker"].nunique(),
+            "mean s": utterances["duration_s"].mean(),
+            "total h": utterances["duration_s"].sum(min_count=1) / 3600,
+        }
+        rows[code] = {"title": task.title, "language": task.language, "access": task.access}
+        for name, value in counted.items():
+            rows[code] |= {f"{name}, paper": paper[name], f"{name}, lists": value}
+    return _tabulate(rows, "task")
+
+
+def describe_splits() -> pd.DataFrame:
+    """Count utterances and speakers of each part by task and protocol, and which share of the test part is shared.
+
+    A test utterance is `shared` if its speaker is in train or validation, too.
+    """
+    rows = []
+    for code, task in TASKS.items():
+        for protocol in PROTOCOLS:
+            parts = split(list_utterances(code), task, protocol)
+            counts, speakers = parts["part"].value_counts(), parts.groupby("part")["speaker"].nunique()
+            row = {"task": code, "protocol": protocol} | {part: int(counts[part]) for part in PARTS}
+            row |= {f"{part} speakers": int(speakers[part]) for part in PARTS}
+            rows.append(row | {"shared": float(measure_speaker_overlap(parts))})
+    return pd.DataFrame(rows).set_index(["task", "protocol"])
+
+
+def count_classes() -> pd.DataFrame:
+    """Count the utterances of each class: emotions by tasks, from the file lists."""
+    counts = {code: list_utterances(code)["emotion"].value_counts() for code in TASKS}
+    return pd.DataFrame(counts).fillna(0).astype(int).sort_index().rename_axis(columns="task")
+
+
+def describe_extractors() -> pd.DataFrame:
+    """Set the paper's table 2 beside the networks: parameters in millions, NaN where there is no number."""
+    rows = {}
+    entries = [entry for entry in EXTRACTORS.values() if entry.paper_row]
+    for (_, paper), entry in zip(read_models().iterrows(), entries, strict=True):
+        measured = None if entry.n_parameters is None else entry.n_parameters / _MILLION
+        rows[entry.name] = {
+            "title": entry.title,
+            "parameters (M), paper": paper["parameters_millions"],
+            "parameters (M), measured": measured,
+            "size, paper": int(paper["embedding_size"]),
+            "size, measured": entry.embedding_size,
+            "difference": _compare(paper, entry, measured),
+            "licence": entry.licence,
+        }
+    return _tabulate(rows, "name")
+
+
+def _compare(paper: pd.Series, entry: Entry, measured: float | None) -> str:
+    if int(paper["embedding_size"]) != entry.embedding_size:
+        return "other size"
+    if measured is None:
+        return "not measured: the model needs TensorFlow"
+    if pd.isna(paper["parameters_millions"]):
+        return "the paper has none" if measured else "no trained parameters"
+    gap = measured - paper["parameters_millions"]
+    return "none after rounding" if abs(gap) <= 0.05 + 1e-9 else f"{gap:+.1f} M"
+
+
+def describe_modern_extractors() -> pd.DataFrame:
+    """List the extractors that the paper does not have: parameters in millions, size, licence."""
+    rows = {
+        entry.name: {
+            "title": entry.title,
+            "parameters (M)": (entry.n_parameters or 0) / _MILLION,
+            "size": entry.embedding_size,
+            "licence": entry.licence,
+        }
+        for entry in EXTRACTORS.values()
+        if not entry.paper_row
+    }
+    return _tabulate(rows, "name")
+
+
+def list_corpus_licences() -> pd.DataFrame:
+    """List each corpus's access, licence, source and how to get it."""
+    rows = {
+        task.title: {
+            "access": task.access,
+            "licence": task.licence,
+            "source": _link(task.source),
+            "how to get it": task.obtain,
+        }
+        for task in TASKS.values()
+    }
+    return _tabulate(rows, "corpus")
+
+
+def list_weight_licences() -> pd.DataFrame:
+    """List each checkpoint's file, licence and source."""
+    rows = {
+        name: {"file": checkpoint.file, "licence": checkpoint.licence, "source": _link(checkpoint.url)}
+        for name, (checkpoint, *_) in CHECKPOINTS.items()
+    }
+    return _tabulate(rows, "extractor")
+
+
+def _link(address: str | None) -> str:
+    return f"[{address.split('/')[2]}]({address})" if address else "–"
+
+
+def _tabulate(rows: Mapping[Any, Mapping[str, Any]], index: str) -> pd.DataFrame:
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis(index)
 
 
 def accuracy_grid(cells: pd.DataFrame, protocol: str) -> pd.DataFrame:
@@ -37,72 +155,30 @@ def accuracy_grid(cells: pd.DataFrame, protocol: str) -> pd.DataFrame:
     chosen = cells[(cells["protocol"] == protocol) & cells["selected"].astype(bool)]
     if chosen.empty:
         return pd.DataFrame()
-    accuracies = chosen.pivot(index="model", columns="task", values="test_accuracy")
-    accuracies = accuracies[[code for code in TASKS if code in accuracies] + _others(accuracies)]
-    sizes = chosen.groupby("task")["n_test"].max()[accuracies.columns]
-    grid = 100 * accuracies
-    if accuracies.shape[1] > 1 and not accuracies.isna().any(axis=None):
-        grid = _add_means(grid, sizes)
-    grid.index = [EXTRACTORS[name].title if name in EXTRACTORS else name for name in grid.index]
-    return grid.rename_axis("model")
+    grid = 100 * chosen.pivot(index="model", columns="task", values="test_accuracy")
+    grid = grid[sorted(grid, key=lambda code: [*TASKS, code].index(code))]
+    if grid.shape[1] > 1 and not grid.isna().any(axis=None):
+        grid = _add_means(grid, chosen.groupby("task")["n_test"].max()[grid.columns])
+    return grid.rename(index=_title).rename_axis("model")
 
 
 def paper_grid(cells: pd.DataFrame, protocol: str) -> pd.DataFrame:
     """Give the paper's numbers for the same models and tasks; empty cells where it has none."""
     grid = accuracy_grid(cells, protocol)
     rows = {entry.title: entry.paper_row for entry in EXTRACTORS.values()}
-    printed = read_accuracies()
-    index = [rows.get(title) for title in grid.index]
-    paper = printed.reindex(index=index, columns=[name for name in grid.columns if name not in MEANS])
-    paper.index = grid.index
-    return paper
+    tasks = [name for name in grid if name not in summarise_tasks([1], [1])]
+    return read_accuracies().reindex(index=grid.index.map(rows.get), columns=tasks).set_axis(grid.index)
 
 
-def format_percent(grid: pd.DataFrame) -> pd.DataFrame:
-    """Write numbers with one decimal, and a dash where nothing was measured."""
-    return grid.map(lambda value: "–" if pd.isna(value) else f"{value:.1f}")
-
-
-def render(grid: pd.DataFrame, form: str) -> str:
-    """Write a grid as Markdown, CSV or LaTeX.
-
-    Parameters
-    ----------
-    grid : pandas.DataFrame
-        Percent.
-    form : {"markdown", "csv", "latex"}
-    """
-    if form == "csv":
-        return grid.to_csv(float_format="%.1f").rstrip("\n")
-    text = format_percent(grid)
-    if form == "latex":
-        return text.to_latex(column_format="l" + "r" * len(grid.columns)).rstrip("\n")
-    return text.to_markdown(stralign="right", disable_numparse=True)
-
-
-def _others(accuracies: pd.DataFrame) -> list[str]:
-    return [code for code in accuracies.columns if code not in TASKS]
+def recompute_paper_grid() -> pd.DataFrame:
+    """Give the paper's printed accuracies with UM, WM (by the `released` test sizes) and GM computed from them."""
+    return _add_means(read_accuracies()[list(PAPER_TASKS)].astype(float), count_test_utterances("released"))
 
 
 def count_test_utterances(protocol: str) -> pd.Series:
     """Count the test utterances of the paper's tasks under a protocol, from the file lists."""
-    sizes = {}
-    for code in PAPER_TASKS:
-        parts = split(list_utterances(code), get_task(code), protocol)
-        sizes[code] = int((parts["part"] == "test").sum())
-    return pd.Series(sizes)
-
-
-def recompute_paper_grid() -> pd.DataFrame:
-    """Take the paper's printed accuracies and recompute its means over tasks.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Percent; 13 models by nine tasks, then UM, WM and GM computed here (WM with the `released` test sizes),
-        sorted by UM as computed.
-    """
-    return _add_means(read_accuracies()[list(PAPER_TASKS)].astype(float), count_test_utterances("released"))
+    parts = {code: split(list_utterances(code), get_task(code), protocol)["part"] for code in PAPER_TASKS}
+    return pd.Series({code: int((part == "test").sum()) for code, part in parts.items()})
 
 
 def _add_means(grid: pd.DataFrame, sizes: pd.Series) -> pd.DataFrame:
@@ -110,13 +186,29 @@ def _add_means(grid: pd.DataFrame, sizes: pd.Series) -> pd.DataFrame:
     return grid.join(means).sort_values("UM")
 
 
+def _title(model: str) -> str:
+    return EXTRACTORS[model].title if model in EXTRACTORS else model
+
+
 def mark_best(grid: pd.DataFrame) -> pd.DataFrame:
     """Write a grid as text with one decimal, the best of each column in bold."""
-    text = format_percent(grid)
-    for column in grid:
-        best = grid[column].round(1) == grid[column].round(1).max()
-        text.loc[best, column] = "**" + text.loc[best, column] + "**"
-    return text
+    text = _format_percent(grid)
+    best = grid.round(1) == grid.round(1).max()
+    return text.mask(best, "**" + text + "**")
+
+
+def render(grid: pd.DataFrame, form: str) -> str:
+    """Write a grid in percent as `markdown`, `csv` or `latex`."""
+    if form == "csv":
+        return grid.to_csv(float_format="%.1f").rstrip("\n")
+    text = _format_percent(grid)
+    if form == "latex":
+        return text.to_latex(column_format="l" + "r" * len(grid.columns)).rstrip("\n")
+    return text.to_markdown(stralign="right", disable_numparse=True)
+
+
+def _format_percent(grid: pd.DataFrame) -> pd.DataFrame:
+    return grid.map(lambda value: "–" if pd.isna(value) else f"{value:.1f}")
 
 
 def compare_with_paper(cells: pd.DataFrame, protocol: str) -> pd.DataFrame:
@@ -135,65 +227,54 @@ def compare_with_paper(cells: pd.DataFrame, protocol: str) -> pd.DataFrame:
         `difference` (points), and `state`: measured, or why it is empty. Percent.
         Measured cells come first; cells of synthetic corpora count for nothing here.
     """
-    printed = read_accuracies()
-    sizes = count_test_utterances("released")
-    real = cells[~cells["synthetic"].astype(bool)]
-    chosen = real[(real["protocol"] == protocol) & real["selected"].astype(bool)].set_index(["task", "model"])
+    printed, sizes = read_accuracies(), count_test_utterances("released")
+    kept = (cells["protocol"] == protocol) & cells["selected"].astype(bool) & ~cells["synthetic"].astype(bool)
+    chosen = cells[kept].set_index(["task", "model"])
     rows = []
     for entry in EXTRACTORS.values():
-        if entry.paper_row is None:
-            continue
-        for code in PAPER_TASKS:
+        for code in PAPER_TASKS if entry.paper_row else ():
             paper = float(printed.loc[entry.paper_row, code])
             row = {"task": code, "model": entry.title, "paper": paper}
             row["paper, 95 %"] = _write_interval(paper / 100, sizes[code])
-            key = (code, entry.name)
-            rows.append(row | (_describe(chosen.loc[key], paper) if key in chosen.index else _explain(code)))
-    table = pd.DataFrame(rows)
-    return table.sort_values("ours", na_position="last", kind="stable").reset_index(drop=True)
-
-
-def _describe(cell: pd.Series, paper: float) -> dict[str, object]:
-    ours = 100 * float(cell["test_accuracy"])
-    interval = _write_interval(float(cell["test_accuracy"]), int(cell["n_test"]))
-    state = "measured" if cell["complete"] else "measured on an incomplete corpus"
-    return {"ours": ours, "ours, 95 %": interval, "difference": ours - paper, "state": state}
-
-
-def _explain(code: str) -> dict[str, object]:
-    reason = "not measured yet"
-    if get_task(code).access == "restricted":
-        reason += "; the corpus must be asked for"
-    empty = float("nan")
-    return {"ours": empty, "ours, 95 %": "–", "difference": empty, "state": reason}
+            if (code, entry.name) in chosen.index:
+                cell = chosen.loc[(code, entry.name)]
+                ours = 100 * float(cell["test_accuracy"])
+                row |= {"ours": ours, "ours, 95 %": _write_interval(ours / 100, cell["n_test"])}
+                state = "measured" if cell["complete"] else "measured on an incomplete corpus"
+                row |= {"difference": ours - paper, "state": state}
+            else:
+                asked = "; the corpus must be asked for" if get_task(code).access == "restricted" else ""
+                row |= {"ours": float("nan"), "ours, 95 %": "–", "difference": float("nan")}
+                row |= {"state": f"not measured yet{asked}"}
+            rows.append(row)
+    return pd.DataFrame(rows).sort_values("ours", na_position="last", kind="stable", ignore_index=True)
 
 
 def _write_interval(accuracy: float, n: int) -> str:
-    interval = wilson_interval(round(accuracy * n), n)
+    interval = wilson_interval(round(accuracy * n), int(n))
     return f"{100 * interval.low:.1f}–{100 * interval.high:.1f}"
 
 
 def list_measured(cells: pd.DataFrame) -> pd.DataFrame:
     """List the selected cells of both protocols: accuracy, interval, UAR, validation accuracy, classifier."""
     chosen = cells[cells["selected"].astype(bool)]
-    rows = []
-    for _, cell in chosen.iterrows():
-        entry = EXTRACTORS.get(cell["model"])
-        rows.append(
-            {
-                "task": cell["task"],
-                "model": entry.title if entry else cell["model"],
-                "protocol": cell["protocol"],
-                "accuracy": 100 * cell["test_accuracy"],
-                "interval": _write_interval(cell["test_accuracy"], int(cell["n_test"])),
-                "UAR": 100 * cell["test_uar"],
-                "validation": 100 * cell["validation_accuracy"],
-                "classifier": cell["classifier"],
-                "n test": int(cell["n_test"]),
-                "as released": _count_originals(cell),
-            }
-        )
-    return pd.DataFrame(rows).sort_values(["task", "protocol", "accuracy"], ascending=[True, True, False])
+    table = pd.DataFrame(
+        {
+            "task": chosen["task"],
+            "model": chosen["model"].map(_title),
+            "protocol": chosen["protocol"],
+            "accuracy": 100 * chosen["test_accuracy"],
+            "interval": [
+                _write_interval(*each) for each in zip(chosen["test_accuracy"], chosen["n_test"], strict=True)
+            ],
+            "UAR": 100 * chosen["test_uar"],
+            "validation": 100 * chosen["validation_accuracy"],
+            "classifier": chosen["classifier"],
+            "n test": chosen["n_test"],
+            "as released": [_count_originals(cell) for _, cell in chosen.iterrows()],
+        }
+    )
+    return table.sort_values(["task", "protocol", "accuracy"], ascending=[True, True, False])
 
 
 def _count_originals(cell: pd.Series) -> str:
@@ -205,18 +286,7 @@ def _count_originals(cell: pd.Series) -> str:
 
 
 def list_copies(provenance: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """List the corpora of unknown content of which results were made from resampled copies.
-
-    Parameters
-    ----------
-    provenance : mapping
-        As from `serab_lib.benchmark.results.Results.read_provenance`.
-
-    Returns
-    -------
-    list of str
-        One line of Markdown per corpus; empty where all were measured on recordings as released.
-    """
+    """List as Markdown the corpora of unknown content of which results were made from resampled copies."""
     lines = {}
     for key, origin in provenance.items():
         code = key.split("/")[0]

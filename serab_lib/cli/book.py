@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 
-from serab_lib.cli.app import Jobs, command, errors, output, progress
+from serab_lib.cli.app import Jobs, command, output, progress
 from serab_lib.core import SerabError
 
 
@@ -23,14 +22,11 @@ def book(
     jobs: Jobs = None,
 ) -> None:
     """Build the book: run its notebooks, then make the site in _build/<profile>/html."""
-    from serab_lib.book import build
+    from serab_lib.book.build import build_book
 
     with progress() as tell:
-        site = build(profile, root=root, parameters=_parse(parameter or []), n_jobs=jobs, progress=tell)
-    for notebook, texts in site.complaints.items():
-        first = " ".join(texts[0].split())[:200]
-        errors.print(f"[yellow]warning:[/] {notebook} wrote to the standard error: {escape(first)}", soft_wrap=True)
-    output.print(f"the book is {site.folder / 'index.html'}", soft_wrap=True)
+        page = build_book(profile, root=root, parameters=_parse(parameter or []), n_jobs=jobs, progress=tell)
+    output.print(f"the book is {page}", soft_wrap=True)
 
 
 def _parse(texts: list[str]) -> dict[str, object]:

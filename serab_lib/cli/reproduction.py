@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +19,7 @@ if TYPE_CHECKING:
     from serab_lib.benchmark.embeddings import Progress
     from serab_lib.benchmark.grid import Summary
 
-__all__ = ["Outcome", "Plan", "Settings", "build_book", "make_plan", "reproduce"]
+__all__ = ["Outcome", "Plan", "Settings", "build_new_book", "make_plan", "reproduce"]
 
 
 @dataclass
@@ -90,7 +88,7 @@ def reproduce(
     outcome.failures += outcome.summary.failures
     if settings.with_book:
         try:
-            outcome.book = build_book(settings, progress=tell)
+            outcome.book = build_new_book(settings, progress=tell)
         except SerabError as error:
             outcome.failures.append(f"the book was not built: {error}")
     return outcome
@@ -121,30 +119,14 @@ def _run_grid(tasks: list[str], models: list[str], settings: Settings, progress:
     return grid.run_grid(tasks, models, grid_settings, progress=progress)
 
 
-def build_book(settings: Settings, *, progress: Progress | None = None) -> Path:
+def build_new_book(settings: Settings, *, progress: Progress | None = None) -> Path:
     """Build the book from the new results; return its first page."""
-    from serab_lib.book import build
+    from serab_lib.book.build import build_book
 
     folders = {
         "SERAB_RESULTS": Path(settings.out).resolve(),
         "SERAB_DATA": find_data(settings.data),
         "SERAB_WEIGHTS": weights_folder(settings.weights).resolve(),
     }
-    with _environment({name: str(folder) for name, folder in folders.items()}):
-        site = build(profile="paper", root=settings.root, n_jobs=settings.n_jobs, progress=progress)
-    return site.folder / "index.html"
-
-
-@contextmanager
-def _environment(wanted: dict[str, str]) -> Iterator[None]:
-    """Set variables for the notebooks' processes, and put them back."""
-    before = {name: os.environ.get(name) for name in wanted}
-    os.environ.update(wanted)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
+    environment = {name: str(folder) for name, folder in folders.items()}
+    return build_book("paper", root=settings.root, environment=environment, n_jobs=settings.n_jobs, progress=progress)

@@ -7,7 +7,7 @@ import jupytext
 import pytest
 from typer.testing import CliRunner
 
-from serab_lib.book.build import build
+from serab_lib.book.build import build_book
 from serab_lib.cli import app
 from serab_lib.core import SerabError
 
@@ -68,40 +68,40 @@ def project(tmp_path):
 
 
 def page(site):
-    return (site.folder / "notebooks" / "01_a.html").read_text()
+    return (site.parent / "notebooks" / "01_a.html").read_text()
 
 
 @pytest.mark.slow
 def test_builds_and_a_failing_build_keeps_the_old_site(project):
     told = []
     root = project()
-    site = build("published", root=root, parameters={"n_draws": 5}, progress=lambda *each: told.append(each))
-    assert site.folder == root / "_build" / "published" / "html"
+    site = build_book("published", root=root, parameters={"n_draws": 5}, progress=lambda *each: told.append(each))
+    assert site == root / "_build" / "published" / "html" / "index.html"
     assert "published with 5 draws" in page(site)
     assert "Real numbers" in page(site)
-    assert ("01_a", 6, 6) in told  # notebook, cell, and number of cells, the injected one included
+    assert told == [("notebooks", 0, 1), ("notebooks", 1, 1), ("pages", 0, 1), ("pages", 1, 1)]
     project(last="1 / 0")
     with pytest.raises(SerabError, match=r"01_a.ipynb, cell \d+ \(`1 / 0`\): ZeroDivisionError: division by zero"):
-        build("published", root=root)
+        build_book("published", root=root)
     assert "published with 5 draws" in page(site)
 
 
 @pytest.mark.slow
 def test_demo_leaves_real_numbers_out_and_a_warning_is_an_error(project):
     root = project()
-    site = build("demo", root=root)
+    site = build_book("demo", root=root)
     assert "Real numbers" not in page(site) and "demo with 3 draws" in page(site)
     (root / "book" / "welcome.md").write_text("# Welcome\n\n{doc}`nowhere`\n")
     with pytest.raises(
         SerabError, match=r"the pages have errors: .*welcome.md:3: WARNING: unknown document: 'nowhere'"
     ):
-        build("demo", root=root)
+        build_book("demo", root=root)
     assert "demo with 3 draws" in page(site)
 
 
 def test_unknown_parameter_is_refused(project):
     with pytest.raises(SerabError, match="no notebook has the parameter 'draws': choose among n_draws"):
-        build("demo", root=project(), parameters={"draws": 5})
+        build_book("demo", root=project(), parameters={"draws": 5})
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from serab_lib.book.build import build
+from serab_lib.book.build import build_book
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -24,7 +24,7 @@ def test_every_chapter_runs_on_one_real_corpus(
     monkeypatch.setenv("SERAB_DATA", str(real_data))
     monkeypatch.setenv("SERAB_CACHE", str(shared_cache))
     monkeypatch.delenv("SERAB_RESULTS", raising=False)
-    folder = build("paper", root=tmp_path).folder
+    folder = build_book("paper", root=tmp_path).parent
     pages = {page.stem: page.read_text() for page in folder.glob("notebooks/*.html")}
     assert len(pages) == len(list((ROOT / "notebooks").glob("*.py")))
     assert "RAVDESS" in pages["01_tasks"]

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from serab_lib.book.build import build
+from serab_lib.book.build import build_book
 
 ROOT = Path(__file__).resolve().parents[2]
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -48,7 +48,7 @@ def site(tmp_path_factory):
         shutil.copy(ROOT / name, root / name)
     before = os.environ.get("SERAB_RESULTS")
     os.environ.pop("SERAB_RESULTS", None)
-    folder = build("published", root=root).folder
+    folder = build_book("published", root=root).parent
     if before:
         os.environ["SERAB_RESULTS"] = before
     handler = functools.partial(QuietHandler, directory=str(folder))

@@ -4,7 +4,7 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from serab_lib.book.weaving import describe_run, weave
+from serab_lib.book.weaving import weave
 
 PROVENANCE = {"commit": "abc123", "versions": {"torch": "2.13"}, "machine": "a laptop"}
 
@@ -24,8 +24,8 @@ def woven(tmp_path):
     def run(notebook):
         path = tmp_path / "05_x.ipynb"
         nbformat.write(notebook, path)
-        complaints = weave(path, PROVENANCE)
-        return nbformat.read(path, as_version=4), complaints
+        run = weave(path, PROVENANCE)
+        return nbformat.read(path, as_version=4), run
 
     return run
 
@@ -51,9 +51,9 @@ def test_figure_is_written_to_a_file_with_its_alternative_text(woven, tmp_path):
 def test_other_outputs_stay_and_complaints_are_handed_on(woven):
     plain = new_output("stream", name="stdout", text="hello")
     noise = new_output("stream", name="stderr", text="careful")
-    notebook, complaints = woven(executed(plain, noise))
+    notebook, run = woven(executed(plain, noise))
     assert [output.text for output in notebook.cells[1].outputs] == ["hello"]
-    assert complaints == ["careful"]
+    assert run["complaints"] == ["careful"]
 
 
 def test_setup_and_parameters_are_folded(woven):
@@ -68,12 +68,6 @@ def test_page_ends_with_how_it_was_made(woven):
         assert part in text
 
 
-def test_status_says_title_and_seconds(tmp_path):
-    path = tmp_path / "05_x.ipynb"
-    nbformat.write(executed(), path)
-    assert describe_run(path) | {"finished": ""} == {
-        "notebook": "05_x",
-        "title": "A chapter",
-        "seconds": 7.4,
-        "finished": "",
-    }
+def test_what_is_known_of_a_run_goes_to_the_status_page(woven):
+    _, run = woven(executed())
+    assert run == {"notebook": "05_x", "title": "A chapter", "seconds": 7.4, "finished": "", "complaints": []}

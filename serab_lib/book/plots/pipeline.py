@@ -9,7 +9,7 @@ import pandas as pd
 import torch
 from matplotlib.figure import Figure
 
-from serab_lib.book.plots.style import PALETTE, emotion_colours, hide_frame, new_figure
+from serab_lib.book.plots import PALETTE, emotion_colours, hide_frame, new_figure
 
 
 def draw_map(embeddings: np.ndarray, *, seed: int = 0) -> np.ndarray:

@@ -12,7 +12,7 @@ from matplotlib.image import AxesImage
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
-from serab_lib.book.plots.style import PALETTE, PAPER_COLOUR, new_figure, style
+from serab_lib.book.plots import PALETTE, PAPER_COLOUR, new_figure, style
 from serab_lib.pretraining.clips import CROP_FRAMES
 from serab_lib.pretraining.config import PretrainConfig
 from serab_lib.pretraining.illustration import Illustration

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.figure import Figure
 
-from serab_lib.book.plots.style import PART_COLOURS, PROTOCOL_COLOURS, emotion_colours, new_figure, put_legend_above
+from serab_lib.book.plots import PART_COLOURS, PROTOCOL_COLOURS, emotion_colours, new_figure, put_legend_above
 
 
 def plot_class_balance(counts: pd.DataFrame) -> Figure:

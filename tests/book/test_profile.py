@@ -4,7 +4,7 @@ import pytest
 from making import write_savee
 
 from serab_lib.benchmark.results import Results
-from serab_lib.book.workspace import PROFILES, open_workspace
+from serab_lib.book.profile import PROFILES, open_profile
 from serab_lib.core import SerabError, UnknownNameError
 
 
@@ -19,7 +19,7 @@ def folders(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("profile", PROFILES)
 def test_profiles_open(profile, folders):
-    workspace = open_workspace(profile)
+    workspace = open_profile(profile)
     assert workspace.synthetic == (profile == "demo")
     assert workspace.data == (folders / "data" if profile == "paper" else folders / "cache/demo/data")
     assert ("SYNTHETIC" in workspace.origin) == workspace.synthetic
@@ -27,7 +27,7 @@ def test_profiles_open(profile, folders):
 
 def test_unknown_profile_names_the_nearest():
     with pytest.raises(UnknownNameError, match="published"):
-        open_workspace("pubished")
+        open_profile("pubished")
 
 
 def test_published_results_are_found_from_a_folder_below(folders, monkeypatch):
@@ -35,17 +35,17 @@ def test_published_results_are_found_from_a_folder_below(folders, monkeypatch):
     (folders / "results" / "cells.csv").write_text("")
     (folders / "_build" / "deep").mkdir(parents=True)
     monkeypatch.chdir(folders / "_build" / "deep")
-    assert open_workspace("published").results.folder == folders / "results"
+    assert open_profile("published").results.folder == folders / "results"
 
 
 def test_no_results_say_what_to_do():
     with pytest.raises(SerabError, match=r"there are no results in .*serab run"):
-        open_workspace("published").read_cells()
+        open_profile("published").read_cells()
 
 
 def test_demo_speaks_computes_and_marks_its_cells(folders):
     pytest.importorskip("espeakng_loader", reason="needs the extra [demo]")
-    workspace = open_workspace("demo")
+    workspace = open_profile("demo")
     assert workspace.find_corpus("SAV").synthetic
     cells = workspace.read_cells(tasks=["SAV"], models=["logmel-stats"])
     assert set(cells["protocol"]) == {"released", "described"} and cells["synthetic"].all()
@@ -54,13 +54,13 @@ def test_demo_speaks_computes_and_marks_its_cells(folders):
 
 def test_paper_takes_the_real_corpus_where_it_is(folders):
     write_savee(folders / "data")
-    assert not open_workspace("paper").find_corpus("SAV").synthetic
+    assert not open_profile("paper").find_corpus("SAV").synthetic
 
 
 @pytest.mark.slow
 def test_paper_runs_on_the_spoken_corpus_where_the_real_one_is_not(folders):
     pytest.importorskip("espeakng_loader", reason="needs the extra [demo]")
-    workspace = open_workspace("paper")
+    workspace = open_profile("paper")
     assert workspace.find_corpus("SAV").synthetic
     assert workspace.run("SAV", ["logmel-stats"])["synthetic"].all()
     write_savee(folders / "data")

@@ -30,7 +30,7 @@ SYNTHETIC_TEXT = (
 
 
 @dataclass(frozen=True)
-class Workspace:
+class Profile:
     """The corpora and results of one profile.
 
     Attributes
@@ -145,8 +145,8 @@ class Workspace:
             raise SerabError(summary.failures[0])
 
 
-def open_workspace(profile: str) -> Workspace:
-    """Open the workspace of a profile.
+def open_profile(profile: str) -> Profile:
+    """Open the profile of a profile.
 
     Parameters
     ----------
@@ -157,7 +157,7 @@ def open_workspace(profile: str) -> Workspace:
 
     Returns
     -------
-    Workspace
+    Profile
         Results are in SERAB_RESULTS, else in ``results`` here or in a folder above; those of the demo are in
         the cache folder.
 
@@ -170,7 +170,7 @@ def open_workspace(profile: str) -> Workspace:
         raise unknown_name("profile", profile, PROFILES, listing="serab book --help")
     data = find_data() if profile == "paper" else _demo_folder() / "data"
     results = _demo_folder() / "results" if profile == "demo" else _find_results()
-    return Workspace(profile, data, Results(results))
+    return Profile(profile, data, Results(results))
 
 
 def _demo_folder() -> Path:

@@ -22,7 +22,7 @@ from serab_lib.audit.selection import measure_selection, simulate_selection
 from serab_lib.audit.speakers import compare_speakers
 from serab_lib.audit.weighted import weigh_sizes
 from serab_lib.benchmark.results import COLUMNS
-from serab_lib.book.plots import audit, fragility, measured, statistics
+from serab_lib.book.plots import audit, grid
 from serab_lib.evaluation.comparisons import compare_bold
 from serab_lib.evaluation.intervals import intervals_of_table
 from serab_lib.evaluation.model_size import join_sizes
@@ -65,13 +65,13 @@ def draw_label_order() -> Figure:
         {"kernel": "linear", "C": 1.0, "class_weight": "balanced"},
     ]
     orders = pd.DataFrame({"test_accuracy": [0.7, 0.71, 0.75], "best_params": [*params, params[0]]})
-    return fragility.plot_label_order(orders, printed=77.3)
+    return audit.plot_label_order(orders, printed=77.3)
 
 
 def draw_resamplers() -> Figure:
     keys = itertools.product(("a", "b"), ("sinc", "other"), ("described", "released"))
     reported = pd.DataFrame(keys, columns=["model", "resampler", "protocol"])
-    return fragility.plot_resamplers(reported.assign(test_accuracy=0.7), printed={"b": 77.3})
+    return audit.plot_resamplers(reported.assign(test_accuracy=0.7), printed={"b": 77.3})
 
 
 def draw_windows() -> Figure:
@@ -98,16 +98,16 @@ FIGURES: dict[str, Callable[[], Figure]] = {
     "label order": draw_label_order,
     "resamplers": draw_resamplers,
     "windows": draw_windows,
-    "intervals": lambda: statistics.plot_intervals(intervals_of_table(paper().accuracies, paper().sizes)),
-    "bold": lambda: statistics.plot_bold(compare_bold(paper().accuracies, paper().sizes)),
-    "critical difference": lambda: statistics.plot_critical_difference(compare_ranks(paper().grid)),
-    "subsets": lambda: statistics.plot_subsets(
+    "intervals": lambda: grid.plot_intervals(intervals_of_table(paper().accuracies, paper().sizes)),
+    "bold": lambda: grid.plot_bold(compare_bold(paper().accuracies, paper().sizes)),
+    "critical difference": lambda: grid.plot_critical_difference(compare_ranks(paper().grid)),
+    "subsets": lambda: grid.plot_subsets(
         summarise_sizes(rank_subsets(paper().grid)), bootstrap_subsets(paper().grid, paper().sizes, n_draws=10)
     ),
-    "tasks": lambda: statistics.plot_task_information(weigh_tasks(rank_subsets(paper().grid))),
-    "model sizes": lambda: statistics.plot_model_sizes(join_sizes(paper().accuracies, read_models(), paper().sizes)),
-    "one confusion matrix": lambda: measured.plot_confusions({"model": confusions()}),
-    "confusion matrices": lambda: measured.plot_confusions(dict.fromkeys(("one", "two", "three"), confusions())),
+    "tasks": lambda: grid.plot_task_information(weigh_tasks(rank_subsets(paper().grid))),
+    "model sizes": lambda: grid.plot_model_sizes(join_sizes(paper().accuracies, read_models(), paper().sizes)),
+    "one confusion matrix": lambda: grid.plot_confusions({"model": confusions()}),
+    "confusion matrices": lambda: grid.plot_confusions(dict.fromkeys(("one", "two", "three"), confusions())),
 }
 
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from serab_lib.book import descriptions
+from serab_lib.book import tables
 from serab_lib.core import SerabError
 from serab_lib.corpora.manifests import list_utterances
 from serab_lib.corpora.task import PAPER_TASKS, TASKS
@@ -11,7 +11,7 @@ from serab_lib.extractors.registry import EXTRACTORS
 
 
 def test_table_of_tasks_differs_from_the_paper_where_it_should_and_nowhere_else():
-    table = descriptions.describe_tasks()
+    table = tables.describe_tasks()
     assert tuple(table.index) == tuple(read_datasets()["code"])
     for kind, codes in {"classes": [], "speakers": [], "utterances": ["CAF", "CRE"]}.items():
         differ = table[f"{kind}, paper"] != table[f"{kind}, lists"]
@@ -20,13 +20,13 @@ def test_table_of_tasks_differs_from_the_paper_where_it_should_and_nowhere_else(
 
 
 def test_splits_know_who_shares_speakers():
-    splits = descriptions.describe_splits()
+    splits = tables.describe_splits()
     assert set(splits.index[splits["shared"] > 0]) == {("IEM", "released"), ("SHE", "released")}
     assert splits.loc[("SHE", "released"), ["train", "validation", "test"]].tolist() == [2070, 558, 372]
 
 
 def test_table_of_extractors_has_every_row_of_the_paper():
-    table = descriptions.describe_extractors()
+    table = tables.describe_extractors()
     assert list(table.index) == [entry.name for entry in EXTRACTORS.values() if entry.paper_row]
     assert (table["size, paper"] == table["size, measured"]).all()
     differences = table["difference"].drop(["opensmile", "trill"])
@@ -35,13 +35,13 @@ def test_table_of_extractors_has_every_row_of_the_paper():
 
 
 def test_class_counts_add_up_to_the_utterances():
-    counts = descriptions.count_classes()
+    counts = tables.count_classes()
     for code in TASKS:
         assert counts[code].sum() == len(list_utterances(code))
     assert counts.loc["fear", "SHE"] == 38
 
 
-@pytest.mark.parametrize("table", [descriptions.list_corpus_licences(), descriptions.list_weight_licences()])
+@pytest.mark.parametrize("table", [tables.list_corpus_licences(), tables.list_weight_licences()])
 def test_licences_are_stated(table):
     assert table["licence"].str.len().min() > 2
     assert table["source"].str.startswith("[").all()
