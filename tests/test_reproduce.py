@@ -21,8 +21,7 @@ from serab_lib.core import SerabError
 from serab_lib.corpora import check, corpus
 from serab_lib.corpora.corpus import read_manifest
 from serab_lib.corpora.splits import PROTOCOLS
-from serab_lib.download.corpora import CORPORA
-from serab_lib.download.sources import RemoteFile
+from serab_lib.download.sources import CORPORA, RemoteFile
 from serab_lib.extractors.registry import EXTRACTORS
 
 

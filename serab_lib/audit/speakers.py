@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping
 
 import pandas as pd
 
-from serab_lib.audit.genders import name_gender
 from serab_lib.corpora.manifests import list_utterances
 from serab_lib.corpora.splits import PARTS, PROTOCOLS, split
 from serab_lib.corpora.task import PAPER_TASKS, Task, get_task
@@ -70,7 +69,7 @@ def compare_speakers(
     for (code, protocol), table in split_all(utterances, tasks).items():
         speakers = {part: table.loc[table["part"] == part, "speaker"] for part in PARTS}
         for part, own in speakers.items():
-            genders = pd.Series([name_gender(records[code], name) for name in own.unique()]).value_counts()
+            genders = pd.Series([records[code].gender(name) for name in own.unique()]).value_counts()
             row = {"task": code, "protocol": protocol, "part": part}
             row |= {"n_utterances": len(own), "n_speakers": own.nunique()}
             row |= {f"n_{gender}": int(genders.get(gender, 0)) for gender in ("female", "male", "unknown")}

@@ -28,6 +28,55 @@ class ParsedName(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
+class RemoteFile:
+    """One file to download.
+
+    Parameters
+    ----------
+    name : str
+        Under which it is kept: a file name, or a path below the source's folder.
+    urls : tuple of str
+        The official address first, then its mirrors.
+    size : int, optional
+        Bytes, where they are published.
+    checksum : str, optional
+        ``sha256:``, ``md5:`` or ``git-blob:`` with the hexadecimal digest, where one is published.
+    listed_at : str, optional
+        Address of a Zenodo record that states checksum and size, read at download time if it can be reached.
+    """
+
+    name: str
+    urls: tuple[str, ...]
+    size: int | None = None
+    checksum: str | None = None
+    listed_at: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Download:
+    """Where a corpus comes from.
+
+    Parameters
+    ----------
+    advice : str
+        How to obtain it by hand, in a clause that ends with what is then at hand.
+    size, unpacked_size : int, optional
+        Bytes; rough where the exact number is not published.
+    files : tuple of RemoteFile
+        Its archives; empty where nothing can be fetched automatically.
+    file_list, addresses : str, tuple of str
+        In place of archives: the manifest that lists its recordings, and the folders that they can be had from.
+    """
+
+    advice: str
+    size: int | None = None
+    unpacked_size: int | None = None
+    files: tuple[RemoteFile, ...] = ()
+    file_list: str = ""
+    addresses: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
 class Task:
     """A corpus as the benchmark uses it: its fields are the keys of its TOML file.
 
@@ -77,6 +126,10 @@ class Task:
         True for the paper's nine.
     notes : tuple of str
         What else is odd about the corpus.
+    women : tuple of str, optional
+        Patterns of the names of the speakers who are women, where the corpus states it; all others are men.
+    download : Download, optional
+        Where it comes from.
 
     Raises
     ------
@@ -115,6 +168,8 @@ class Task:
     log_mel_statistics: tuple[float, float] | None = None
     in_paper: bool = False
     notes: tuple[str, ...] = ()
+    women: tuple[str, ...] | None = None
+    download: Download | None = None
 
     def __post_init__(self) -> None:
         """Refuse a record whose parts contradict each other."""
@@ -167,6 +222,18 @@ class Task:
             return None
         groups["speaker"] = speaker = self.speaker_format.format(**groups)
         return ParsedName(speaker, emotion, groups[self.released_group])
+
+    def gender(self, speaker: str) -> str:
+        """Tell whether a speaker is ``female`` or ``male``; ``unknown`` where the corpus does not state it.
+
+        Examples
+        --------
+        >>> get_task("RAV").gender("04"), get_task("AES").gender("1")
+        ('female', 'unknown')
+        """
+        if self.women is None:
+            return "unknown"
+        return "female" if any(re.fullmatch(pattern, speaker) for pattern in self.women) else "male"
 
 
 def read_task(path: str | Path) -> Task:

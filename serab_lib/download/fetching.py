@@ -9,9 +9,8 @@ from serab_lib.core import SerabError, unknown_name
 from serab_lib.corpora.task import TASKS
 from serab_lib.download.checkpoint import fetch_checkpoint
 from serab_lib.download.common import Fetched, Options
-from serab_lib.download.corpora import CORPORA
 from serab_lib.download.corpus import fetch_corpus
-from serab_lib.download.sources import CHECKPOINT, OPEN, RemoteFile, Source
+from serab_lib.download.sources import CHECKPOINT, CORPORA, OPEN, RemoteFile, Source
 from serab_lib.extractors.registry import EXTRACTORS
 from serab_lib.extractors.weights import CHECKPOINTS, Checkpoint, released_name
 

@@ -1,36 +1,15 @@
-"""The records of what can be fetched: a source, and its files."""
+"""What can be fetched: the source of each corpus, made of what its task says."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+
+from serab_lib.corpora.manifests import read_manifest
+from serab_lib.corpora.task import TASKS, Download, RemoteFile, Task
 
 CORPUS, CHECKPOINT = "corpus", "checkpoint"
 OPEN, RESTRICTED, BY_HAND = "open", "restricted", "by hand"
-
-
-@dataclass(frozen=True, kw_only=True)
-class RemoteFile:
-    """One file to download.
-
-    Attributes
-    ----------
-    name : str
-        Under which it is kept: a file name, or a path below the source's folder.
-    urls : tuple of str
-        The official address first, then its mirrors.
-    size : int or None
-        Bytes, where they are published.
-    checksum : str or None
-        `sha256:`, `md5:` or `git-blob:` with the hexadecimal digest, where one is published.
-    listed_at : str or None
-        Address of a Zenodo record that states checksum and size, read at download time if it can be reached.
-    """
-
-    name: str
-    urls: tuple[str, ...]
-    size: int | None = None
-    checksum: str | None = None
-    listed_at: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,3 +59,37 @@ class Source:
     def is_verified(self) -> bool:
         """Whether a checksum is published for every file."""
         return bool(self.files) and all(file.checksum for file in self.files)
+
+
+def corpus_source(task: Task) -> Source | None:
+    """Say where a task's corpus comes from; None where that is not known."""
+    if (download := task.download) is None:
+        return None
+    files = download.files or tuple(_list_recordings(download))
+    sizes = [file.size for file in files if file.size is not None]
+    return Source(
+        name=task.name,
+        title=task.title,
+        kind=CORPUS,
+        page=task.source,
+        licence=task.licence,
+        citation=task.citation,
+        files=files,
+        access=RESTRICTED if task.access == RESTRICTED else OPEN if files else BY_HAND,
+        advice=download.advice,
+        packed=not download.file_list,
+        download_size=sum(sizes) if files and len(sizes) == len(files) else download.size,
+        unpacked_size=download.unpacked_size,
+        ignored_folders=task.ignored_folders,
+    )
+
+
+def _list_recordings(download: Download) -> Iterator[RemoteFile]:
+    """List the recordings of a corpus without an archive, each with its published hash."""
+    table = read_manifest(download.file_list) if download.file_list else None
+    for row in [] if table is None else table.itertuples():
+        urls = tuple(f"{address}{row.file}" for address in download.addresses)
+        yield RemoteFile(name=row.file, urls=urls, size=int(row.bytes), checksum=f"sha256:{row.sha256}")
+
+
+CORPORA: dict[str, Source] = {source.name: source for source in map(corpus_source, TASKS.values()) if source}

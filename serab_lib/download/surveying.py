@@ -7,9 +7,8 @@ from pathlib import Path
 
 from serab_lib.core import SerabError
 from serab_lib.corpora.corpus import find_corpus, find_data
-from serab_lib.download.corpora import CORPORA
 from serab_lib.download.fetching import list_checkpoints
-from serab_lib.download.sources import OPEN, RESTRICTED, Source
+from serab_lib.download.sources import CORPORA, OPEN, RESTRICTED, Source
 from serab_lib.extractors.weights import CheckpointError, find_checkpoint, require_checkpoint
 
 THERE, FETCHABLE, CONSENT, ASK, BY_HAND, UNCLEAR = (

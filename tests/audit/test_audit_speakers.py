@@ -5,7 +5,6 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from serab_lib.audit.genders import name_gender
 from serab_lib.audit.speakers import compare_speakers, describe_normalisation, find_narrow_tests
 from serab_lib.core import SerabError
 from serab_lib.corpora.manifests import list_utterances
@@ -45,7 +44,7 @@ def test_speakers_of_the_test_parts(speakers: pd.DataFrame) -> None:
 
 def test_genders_add_up(speakers: pd.DataFrame) -> None:
     assert (speakers[["n_female", "n_male", "n_unknown"]].sum(axis=1) == speakers["n_speakers"]).all()
-    women = {speaker for speaker in list_utterances("SHE")["speaker"] if name_gender("SHE", speaker) == "female"}
+    women = {speaker for speaker in list_utterances("SHE")["speaker"] if TASKS["SHE"].gender(speaker) == "female"}
     assert len(women) == 31
     parts = compare_speakers(tasks=["SUB"]).query("protocol == 'described'").set_index("part")
     assert (parts.loc["validation", "n_female"], parts.loc["test", "n_male"]) == (4, 4)

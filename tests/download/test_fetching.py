@@ -28,9 +28,8 @@ from serab_lib.corpora import check, corpus, files, manifests
 from serab_lib.corpora.corpus import find_corpus
 from serab_lib.corpora.manifests import ContentList, read_manifest
 from serab_lib.download import Options, Policy, fetch, places, survey
-from serab_lib.download.corpora import CORPORA
 from serab_lib.download.fetching import get_source, resolve_names
-from serab_lib.download.sources import RemoteFile, Source
+from serab_lib.download.sources import CORPORA, RemoteFile, Source
 from serab_lib.extractors import weights
 from serab_lib.extractors.weights import CHECKPOINTS, Checkpoint
 
