@@ -154,7 +154,7 @@ def test_control_c_is_one_line(program: str, run, monkeypatch: pytest.MonkeyPatc
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("serab_lib.corpora.corpus.list_files", interrupt)
+    monkeypatch.setattr("serab_lib.corpora.corpus._list_files", interrupt)
     with pytest.raises(SystemExit, match="130"):
         run(program)
     assert re.fullmatch(r"interrupted: .*\n", capfd.readouterr().err)

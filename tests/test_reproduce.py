@@ -19,7 +19,7 @@ from serab_lib.cli.planning import Plan, Settings, make_plan
 from serab_lib.cli.reproduction import build_new_book, reproduce
 from serab_lib.core import SerabError
 from serab_lib.corpora import check, corpus
-from serab_lib.corpora.corpus import read_manifest
+from serab_lib.corpora.manifests import read_manifest
 from serab_lib.corpora.splits import PROTOCOLS
 from serab_lib.download.sources import CORPORA, RemoteFile
 from serab_lib.extractors.registry import EXTRACTORS

@@ -14,7 +14,8 @@ import soundfile
 from scipy import stats
 
 from serab_lib.audit.speakers import split_all
-from serab_lib.corpora.corpus import find_corpus, read_manifest
+from serab_lib.corpora.corpus import find_corpus
+from serab_lib.corpora.manifests import read_manifest
 from serab_lib.corpora.splits import PARTS
 from serab_lib.corpora.task import PAPER_TASKS, Task, get_task
 from serab_lib.evaluation.protocol import normalise_speakers

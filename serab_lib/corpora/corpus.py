@@ -8,56 +8,67 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
-from typing import Any
+from fnmatch import fnmatchcase
+from pathlib import Path
 
 import pandas as pd
 import platformdirs
+import soundfile
 
-from serab_lib.core import SerabError, printable
-from serab_lib.corpora.files import (
-    AUDIO_SUFFIXES,
-    UNEXPECTED,
-    LeftOut,
-    choose_files,
-    list_files,
-    read_names,
-    refuse_unclear,
-    require_folder,
-    suffix_of,
-)
-from serab_lib.corpora.iemocap import read_labels
-from serab_lib.corpora.manifests import read_manifest
+from serab_lib.core import SerabError, cache_folder, hash_file, hash_files, printable
+from serab_lib.corpora.manifests import hash_samples, list_utterances, mark_originals
 from serab_lib.corpora.task import RELEASED_WINDOW_SAMPLES, Task, get_task
 
 MARKER = "SYNTHETIC.json"
+# In the order of preference where one recording is there in several formats: the lossless ones first.
+AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
+LOSSY_SUFFIXES = (".ogg", ".mp3")
+# A lossy codec may add or take some frames at the ends.
+LOSSY_TOLERANCE_S = 0.1
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """An audio file that the task does not use.
+
+    `kind` is `excluded`, `other`, `unlabelled`, `unexpected` or `copy`, or what stops a run: `strange` or `conflict`.
+    """
+
+    file: str
+    kind: str
+    reason: str
+
+    def __str__(self) -> str:
+        """File and reason on one printable line."""
+        return f"{printable(self.file)} ({self.reason})"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Corpus:
     """A corpus as it was found on disk.
 
-    Parameters
+    Attributes
     ----------
     task : Task
-        Whose corpus it is.
     root : Path
         Its folder, ``DATA/<name>``.
     synthetic : bool
         True for a corpus made by the demo: numbers from it say nothing about people.
     utterances : pandas.DataFrame
-        One row per utterance that the task uses, sorted by ``stem``, with the columns ``stem``, ``path``
-        (absolute), ``speaker``, ``emotion`` and ``released_group``, all str.
+        One row per utterance that the task uses, sorted by ``stem``, with the columns ``stem``, ``path`` (absolute),
+        ``speaker``, ``emotion`` and ``released_group``, all str.
     n_expected : int or None
         How many utterances there should be; None for a corpus of one's own, of which no list exists.
     missing : tuple of str
-        Utterances (file stems) that are expected and not there; for IEMOCAP also a line for each group whose
-        number of labelled utterances falls short.
+        Stems that are expected and not there; for IEMOCAP also a line for each group whose number of labelled
+        utterances falls short.
     unexpected : tuple of str
-        Utterances that fit the task's pattern and stand on no list. They are left out, except for IEMOCAP,
-        of which only counts are known: there, a line for each count that is surpassed.
+        Stems that fit the task's pattern and stand on no list. They are left out, so that extra files never change a
+        result; but for IEMOCAP, of which only counts are known: there, a line for each count that is surpassed.
     left_out : tuple of LeftOut
         Every audio file that is not used.
     """
@@ -84,26 +95,7 @@ class Corpus:
 
 
 def load_task(task: str | Task, data: str | Path | None = None) -> pd.DataFrame:
-    """Load the utterances of a task.
-
-    Parameters
-    ----------
-    task : str or Task
-        Code, name or record.
-    data : str or Path, optional
-        The folder that holds one folder per corpus; by default the environment variable SERAB_DATA, then the
-        user's cache folder.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row per utterance; see `Corpus`.
-
-    Raises
-    ------
-    SerabError
-        See `find_corpus`, which also says what is missing.
-    """
+    """Load the utterances of a task, one row each: those of `find_corpus`, which also says what is missing."""
     return find_corpus(task, data).utterances
 
 
@@ -123,49 +115,38 @@ def find_corpus(task: str | Task, data: str | Path | None = None, *, strict: boo
     task : str or Task
         Code, name or record.
     data : str or Path, optional
-        As in `load_task`. The corpus lies in ``data/<name>``, at any depth, as .wav, .flac, .ogg or .mp3 in
-        upper or lower case; a file is known by its stem.
+        As in `find_data`. The corpus lies in ``data/<name>``, at any depth, as .wav, .flac, .ogg or .mp3 in upper or
+        lower case; a file is known by its stem.
     strict : bool
-        False lists files of unknown name, and different recordings of one name, in ``left_out`` in place of
-        raising.
-
-    Returns
-    -------
-    Corpus
-        Nothing is decoded, and no audio file is opened unless two have the same name.
+        False lists files of unknown name, and different recordings of one name, in ``left_out`` in place of raising.
 
     Raises
     ------
-    UnknownNameError
-        If there is no such task.
     SerabError
-        If there is no folder, or none with utterances of the task; if a file's name is not known to the
-        task; if two different recordings have one name.
+        If there is no such task or folder, or no utterance in it; if a file's name is not known to the task; if two
+        different recordings have one name, of which no list tells which was released.
 
     Notes
     -----
-    Hidden files (``._*``, ``.DS_Store``) and folders, ``__MACOSX``, and folders reached a second time through
-    a link are passed over. Files that fit the pattern but stand on no list are left out, so that extra files
-    never change a result. One recording in several files counts once, in the first of `AUDIO_SUFFIXES` and then by
-    path. Where files of one name hold different recordings, the one that was released is taken if the list of the
-    corpus's content knows it; otherwise none is.
+    Hidden files and folders and ``__MACOSX`` are passed over. One recording in several files counts once, in the first
+    of `AUDIO_SUFFIXES` and then by path.
     """
     task = get_task(task)
     root = find_data(data) / task.name
-    require_folder(task, root)
-    audio, texts, broken = list_files(task, root)
-    labels = read_labels(texts) if task.labels else None
-    named, unused = read_names(task, audio, labels)
-    chosen, spare = choose_files(task, root, named)
-    left_out = sorted(broken + unused + spare, key=lambda each: each.file)
+    audio, texts = _list_files(task, root)
+    labels = read_emoevaluation(texts) if task.labels else None
+    named, unused = _read_names(task, audio, labels)
+    chosen, copies = _choose_files(task, root, named)
+    left_out = unused + copies
     if strict:
-        refuse_unclear(task, root, left_out)
+        _refuse_unclear(task, root, left_out)
     marker = read_marker(root)
     expected = _list_expected(task, marker, labels)
-    comparison = _compare(task, root, chosen, expected, labels, marker)
-    if expected is not None:
-        extra = sorted(set(chosen) - expected)
-        left_out += [LeftOut(chosen.pop(stem), UNEXPECTED, "not among the task's files") for stem in extra]
+    unexpected = sorted(chosen.keys() - expected) if expected is not None else []
+    left_out += [LeftOut(chosen.pop(stem), "unexpected", "not among the task's files") for stem in unexpected]
+    n_expected, missing = None if expected is None else len(expected), sorted((expected or set()) - chosen.keys())
+    if task.counts and marker is None and labels:
+        n_expected, missing, unexpected = _compare_counts(task, chosen, labels)
     if not chosen:
         raise SerabError(
             f"no utterance of {task.title} in {printable(root)}: "
@@ -176,8 +157,10 @@ def find_corpus(task: str | Task, data: str | Path | None = None, *, strict: boo
         root=root,
         synthetic=marker is not None,
         utterances=_tabulate(task, root, chosen, labels),
+        n_expected=n_expected,
+        missing=tuple(missing),
+        unexpected=tuple(unexpected),
         left_out=tuple(sorted(left_out, key=lambda each: each.file)),
-        **comparison,
     )
 
 
@@ -187,78 +170,181 @@ def read_marker(root: Path) -> dict[str, str] | None:
     if not path.is_file():
         return None
     try:
-        return {str(file): str(digest) for file, digest in json.loads(path.read_bytes())["files"].items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        return dict(json.loads(path.read_bytes())["files"])
+    except (ValueError, KeyError, TypeError) as error:
         raise SerabError(f"{printable(path)} is damaged: delete {printable(root)}, make it again") from error
+
+
+# A turn's own line, `[start - end]<tab>name<tab>label<tab>[valence, activation, dominance]`. The lines of the single
+# raters below it start with C-, A- or the rater's name.
+_TURN = re.compile(r"\[[\d. -]+\]\s+(Ses\w+)\s+([a-z]{3})\s+\[", re.ASCII)
+
+
+def read_emoevaluation(files: Iterable[str | Path]) -> dict[str, str]:
+    """Read IEMOCAP's labels that the raters agreed on, by stem, from the files directly in a folder EmoEvaluation."""
+    labels: dict[str, str] = {}
+    for path in sorted(Path(file) for file in files if Path(file).parent.name == "EmoEvaluation"):
+        # Some raters' comments are not UTF-8; the turns' own lines are plain ASCII.
+        for line in path.read_text(encoding="ascii", errors="replace").splitlines():
+            if (match := _TURN.match(line)) and labels.setdefault(match[1], match[2]) != match[2]:
+                raise SerabError(
+                    f"{path} calls {match[1]} {match[2]!r} where another file says {labels[match[1]]!r}: "
+                    "keep one copy of IEMOCAP only"
+                )
+    if not labels:
+        raise SerabError(
+            "no dialog/EmoEvaluation/*.txt with labels: unpack the full release of IEMOCAP, its dialog folders included"
+        )
+    return labels
+
+
+def suffix_of(file: str) -> str:
+    """Suffix of a file name in lower case, with its dot."""
+    return os.path.splitext(file)[1].lower()
+
+
+def _list_files(task: Task, root: Path) -> tuple[list[str], list[str]]:
+    """List audio files (relative to the root) and text files (whole path)."""
+    if not root.parent.is_dir():
+        raise SerabError(f"no folder {printable(root.parent)} to read corpora from: pass --data DIR or set SERAB_DATA")
+    if not root.is_dir():
+        raise SerabError(f"no folder {printable(root)}: put {task.title} there, at any depth ({task.source})")
+    paths: list[str] = []
+    # Links are followed, but not into a folder where the walk was already or that the corpus lies in.
+    seen = set(map(str, Path(os.path.realpath(root)).parents))
+    for folder, folders, files in os.walk(root, onerror=_refuse_folder, followlinks=True):
+        if (real := os.path.realpath(folder)) in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        ignored = (".*", "__MACOSX", *task.ignored_folders)
+        folders[:] = sorted(name for name in folders if not any(fnmatchcase(name, each) for each in ignored))
+        paths += [os.path.join(folder, file) for file in sorted(files) if not file.startswith(".")]
+    audio = [os.path.relpath(path, root) for path in paths if suffix_of(path) in AUDIO_SUFFIXES]
+    if not audio:
+        raise SerabError(
+            f"no {' '.join(AUDIO_SUFFIXES)} file in the folder {printable(root)} that the task could use: put "
+            f"{task.title} there, unpacked, at any depth ({task.source})"
+        )
+    return audio, [path for path in paths if suffix_of(path) == ".txt"]
+
+
+def _refuse_folder(error: OSError) -> None:
+    raise SerabError(f"cannot read the folder {printable(error.filename)} ({error.strerror}): check its permissions")
+
+
+def _read_names(
+    task: Task, files: Iterable[str], labels: dict[str, str] | None
+) -> tuple[dict[str, list[str]], list[LeftOut]]:
+    """Tell the task's utterances, by stem, from the files that it does not use."""
+    named: dict[str, list[str]] = {}
+    left_out = []
+    for file in files:
+        folder, name = os.path.split(file)
+        stem = os.path.splitext(name)[0]
+        if task.folder_prefix and task.parse(stem) is None:
+            longer = f"{os.path.basename(folder)}_{stem}"
+            stem = longer if task.parse(longer) else stem
+        other = [reason for pattern, reason in task.other_files.items() if re.fullmatch(pattern, stem)]
+        if stem in task.excluded:
+            left_out.append(LeftOut(file, "excluded", task.excluded[stem]))
+        elif other:
+            left_out.append(LeftOut(file, "other", other[0]))
+        elif task.parse(stem) is None:
+            left_out.append(LeftOut(file, "strange", "a name that the task does not know"))
+        elif labels is not None and stem not in labels:
+            left_out.append(LeftOut(file, "unlabelled", "no label file names it"))
+        elif labels is not None and labels[stem] not in task.emotions:
+            left_out.append(LeftOut(file, "other", f"labelled {labels[stem]}, not one of the task's classes"))
+        else:
+            named.setdefault(stem, []).append(file)
+    return named, left_out
+
+
+def _choose_files(task: Task, root: Path, named: dict[str, list[str]]) -> tuple[dict[str, str], list[LeftOut]]:
+    """Settle on one file for each stem: the released recording where its content is known, none in doubt."""
+    chosen, left_out = {}, []
+    rivals = [(stem, file) for stem, files in named.items() if len(files) > 1 for file in files]
+    table = pd.DataFrame(rivals, columns=["stem", "file"])
+    table["path"] = [root / file for _, file in rivals]
+    cache = cache_folder()
+    marks = mark_originals(task, table, hash_files(table["path"], cache=cache), cache=cache) if rivals else None
+    released = set(table.loc[marks, "file"]) if marks else set()
+    for stem, files in named.items():
+        ranked = sorted(files, key=lambda file: (file not in released, AUDIO_SUFFIXES.index(suffix_of(file)), file))
+        first, *others = ranked
+        if first not in released and not all(_is_same_recording(root / first, root / file) for file in others):
+            names = " and ".join(printable(file) for file in ranked)
+            left_out += [LeftOut(file, "conflict", f"different recordings of one name: {names}") for file in ranked]
+            continue
+        chosen[stem] = first
+        what = "not needed beside the one released under its name" if first in released else "the same recording as"
+        left_out += [LeftOut(file, "copy", f"{what}, {printable(first)}, which is used") for file in others]
+    return chosen, left_out
+
+
+def _is_same_recording(first: Path, second: Path) -> bool:
+    """Whether two files hold the same bytes or samples or, where one is lossy, last equally long."""
+    if hash_file(first) == hash_file(second):
+        return True
+    if suffix_of(first.name) not in LOSSY_SUFFIXES and suffix_of(second.name) not in LOSSY_SUFFIXES:
+        return hash_samples(first) == hash_samples(second) != ""
+    try:
+        durations = [soundfile.info(os.fsencode(path)).duration for path in (first, second)]
+    except (soundfile.LibsndfileError, RuntimeError):
+        return True  # what cannot be read is no other recording
+    return abs(durations[0] - durations[1]) <= LOSSY_TOLERANCE_S
+
+
+def _refuse_unclear(task: Task, root: Path, left_out: list[LeftOut]) -> None:
+    """Stop where leaving a file out in silence could hide that the corpus is not what it should be."""
+    if conflicts := list(dict.fromkeys(each.reason for each in left_out if each.kind == "conflict")):
+        raise SerabError(
+            f"different recordings of one name in {printable(root)} ({len(conflicts)} times), such as "
+            f"{conflicts[0].partition(': ')[2]}: nothing here tells which is {task.title}'s, see {task.source}, and "
+            "keep one version there"
+        )
+    if strange := [printable(each.file) for each in left_out if each.kind == "strange"]:
+        raise SerabError(
+            f"names that {task.title} does not know in {printable(root)} ({len(strange)} audio files), such as "
+            f"{', '.join(strange[:3])}: move them elsewhere"
+        )
 
 
 def _list_expected(task: Task, marker: dict[str, str] | None, labels: dict[str, str] | None) -> set[str] | None:
     """List the stems that the task should have; None where no list of names exists."""
     if marker is not None:
-        return set(read_names(task, [file for file in marker if suffix_of(file) in AUDIO_SUFFIXES], labels)[0])
-    if labels is not None:
-        return None
-    manifest = read_manifest(f"{task.name}.csv")
-    if manifest is None:
-        return None
-    return {PurePosixPath(file).stem for file in manifest["file"]} - set(task.excluded)
+        return set(_read_names(task, [file for file in marker if suffix_of(file) in AUDIO_SUFFIXES], labels)[0])
+    try:
+        return None if task.counts else set(list_utterances(task)["stem"])
+    except SerabError:
+        return None  # a corpus of one's own
 
 
-def _compare(
-    task: Task,
-    root: Path,
-    chosen: dict[str, str],
-    expected: set[str] | None,
-    labels: dict[str, str] | None,
-    marker: dict[str, str] | None,
-) -> dict[str, Any]:
-    """Say what is missing, unexpected and expected in number."""
-    if expected is not None:
-        # A label file that is gone takes its utterances off the list of expected ones.
-        lost = [file for file in marker or () if suffix_of(file) == ".txt" and not (root / file).is_file()]
-        return {
-            "missing": (*sorted(expected - set(chosen)), *sorted(lost)),
-            "unexpected": tuple(sorted(set(chosen) - expected)),
-            "n_expected": len(expected),
-        }
-    if labels is None:
-        return {"missing": (), "unexpected": (), "n_expected": None}
-    labelled = {stem for stem, label in labels.items() if label in task.emotions and task.parse(stem)}
-    missing = sorted(labelled - set(chosen) - set(task.excluded))
-    counts = read_manifest(task.counts) if task.counts else None
-    if counts is None:
-        return {"missing": tuple(missing), "unexpected": (), "n_expected": len(labelled)}
-    short, beyond = _compare_counts(task, labelled, labels, counts)
-    n_expected = int(counts["utterances"].astype(int).sum())
-    return {"missing": (*missing, *short), "unexpected": tuple(beyond), "n_expected": n_expected}
+def _compare_counts(task: Task, chosen: Iterable[str], labels: dict[str, str]) -> tuple[int, list[str], list[str]]:
+    """Compare the labelled utterances with the known counts per released group, speaker and class.
 
-
-def _compare_counts(
-    task: Task, labelled: set[str], labels: dict[str, str], counts: pd.DataFrame
-) -> tuple[list[str], list[str]]:
-    """Compare the labelled utterances with the known counts per released group, speaker and class."""
-    found: Counter[tuple[str, str, str]] = Counter()
-    for stem in labelled:
-        name = task.parse(stem)
-        if name is not None:
-            found[name.released_group, name.speaker, task.emotions[labels[stem]]] += 1
-    columns = (counts[column] for column in ("dialogue_prefix", "speaker", "emotion"))
-    wanted = Counter(dict(zip(zip(*columns, strict=True), counts["utterances"].astype(int), strict=True)))
+    The number expected, what is missing, and what is more than expected.
+    """
+    names = {stem: task.parse(stem) for stem, label in labels.items() if label in task.emotions}
+    labelled = {stem: name for stem, name in names.items() if name and stem not in task.excluded}
+    found = Counter((name.released_group, name.speaker, task.emotions[labels[stem]]) for stem, name in labelled.items())
+    listed = list_utterances(task)
+    wanted = Counter(zip(listed["released_group"], listed["speaker"], listed["emotion"], strict=True))
     lines = {
         key: f"{found[key]} of {wanted[key]} labelled utterances: {' '.join(key)}"
         for key in sorted(found.keys() | wanted.keys())
     }
     short = [line for key, line in lines.items() if found[key] < wanted[key]]
-    return short, [line for key, line in lines.items() if found[key] > wanted[key]]
+    beyond = [line for key, line in lines.items() if found[key] > wanted[key]]
+    return len(listed), sorted(labelled.keys() - set(chosen)) + short, beyond
 
 
 def _tabulate(task: Task, root: Path, chosen: dict[str, str], labels: dict[str, str] | None) -> pd.DataFrame:
     rows = []
     for stem, file in sorted(chosen.items()):
-        name = task.parse(stem)
-        if name is not None:
-            code = name.emotion if labels is None else labels[stem]
+        if name := task.parse(stem):
+            code = labels[stem] if labels else name.emotion
             rows.append((stem, os.path.join(root, file), name.speaker, task.emotions[code], name.released_group))
-    columns = ("stem", "path", "speaker", "emotion", "released_group")
     # Python strings: the names of CaFE's folders are not UTF-8, which pandas' own strings cannot hold.
-    return pd.DataFrame(rows, columns=columns, dtype=object)
+    return pd.DataFrame(rows, columns=["stem", "path", "speaker", "emotion", "released_group"], dtype=object)

@@ -11,7 +11,6 @@ from pathlib import Path
 from serab_lib.core import SerabError, printable
 from serab_lib.corpora.check import Problem, check_corpus
 from serab_lib.corpora.corpus import find_corpus, find_data
-from serab_lib.corpora.files import STRANGE
 from serab_lib.download.common import MB, Fetched, Options, describe_failure, retrieve_archive, write_advice
 from serab_lib.download.places import clear, require_space, staged
 from serab_lib.download.retrieval import is_published, look_up, retrieve_all
@@ -150,7 +149,7 @@ def _unpack_all(source: Source, archives: Sequence[Path], corpus: Path, options:
 
 def _drop_strange(source: Source, room: Path) -> tuple[str, ...]:
     """Remove recordings whose names the task does not know, at which every run would stop."""
-    strange = [each.file for each in find_corpus(source.name, room, strict=False).left_out if each.kind == STRANGE]
+    strange = [each.file for each in find_corpus(source.name, room, strict=False).left_out if each.kind == "strange"]
     for file in strange:
         os.unlink(room / source.name / file)
     if not strange:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO
 
 from serab_lib.core import SerabError, printable
-from serab_lib.corpora.files import AUDIO_SUFFIXES
+from serab_lib.corpora.corpus import AUDIO_SUFFIXES
 
 # What a corpus is made of; programs, videos and motion capture stay in the archive.
 CORPUS_SUFFIXES = (*AUDIO_SUFFIXES, ".txt", ".csv", ".tsv", ".json", ".md", ".pdf", ".html", ".doc", ".rtf", "")

@@ -17,8 +17,7 @@ from filelock import FileLock
 
 from serab_lib.audio import AudioError, load_audio
 from serab_lib.core import SerabError, cache_folder, digest, printable, replaced
-from serab_lib.corpora.corpus import load_task
-from serab_lib.corpora.files import AUDIO_SUFFIXES
+from serab_lib.corpora.corpus import AUDIO_SUFFIXES, load_task
 from serab_lib.corpora.splits import split
 from serab_lib.corpora.task import get_task
 

@@ -11,7 +11,8 @@ from archives import BUILDERS, build
 
 from serab_lib.audio import load_audio
 from serab_lib.corpora import check, corpus, files, manifests
-from serab_lib.corpora.corpus import find_corpus, read_manifest
+from serab_lib.corpora.corpus import find_corpus
+from serab_lib.corpora.manifests import read_manifest
 from serab_lib.corpora.task import TASKS, get_task
 from serab_lib.download import Options, fetch
 from serab_lib.download.sources import CORPORA

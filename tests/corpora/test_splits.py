@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from serab_lib.core import SerabError, UnknownNameError
-from serab_lib.corpora.corpus import read_manifest
+from serab_lib.corpora.manifests import read_manifest
 from serab_lib.corpora.splits import (
     PARTS,
     PROTOCOLS,

@@ -62,11 +62,6 @@ def write_truncated_flac(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:30_000])
 
 
-def write_flac_head(path: Path) -> None:
-    soundfile.write(path, make_noise(9, seconds=2), RATE_HZ)
-    path.write_bytes(path.read_bytes()[:60])
-
-
 def write_truncated_wav(path: Path) -> None:
     soundfile.write(path, make_noise(9, seconds=2), RATE_HZ)
     path.write_bytes(path.read_bytes()[:30_000])
@@ -108,7 +103,6 @@ def write_low_rate(path: Path) -> None:
         ("CC_a01.mp3", write_text, "undecodable"),
         ("CC_a01.wav", write_lfs_pointer, "undecodable"),
         ("CC_a01.flac", write_truncated_flac, "undecodable"),
-        ("CC_a01.flac", write_flac_head, "undecodable"),
         ("CC_a01.mp3", write_truncated_mp3, "undecodable"),
         ("CC_a01.wav", write_not_finite, "undecodable"),
         ("CC_a01.wav", write_broken_link, "undecodable"),
