@@ -18,7 +18,7 @@ from serab_lib.cli import app, planning
 from serab_lib.cli.planning import Plan, Settings, make_plan
 from serab_lib.cli.reproduction import build_new_book, reproduce
 from serab_lib.core import SerabError
-from serab_lib.corpora import check, corpus
+from serab_lib.corpora import manifests
 from serab_lib.corpora.manifests import read_manifest
 from serab_lib.corpora.splits import PROTOCOLS
 from serab_lib.download.sources import CORPORA, RemoteFile
@@ -122,8 +122,7 @@ def small(tmp_path: Path, site: Site, monkeypatch: pytest.MonkeyPatch) -> Settin
         table = read_manifest(name)
         return table[table["file"].isin(names)].assign(duration_s="") if name == "savee.csv" else table
 
-    for module in (corpus, check):
-        monkeypatch.setattr(module, "read_manifest", read)
+    monkeypatch.setattr(manifests, "read_manifest", read)
     entry = replace(EXTRACTORS["logmel-stats"], paper_row="openSMILE")
     monkeypatch.setattr(planning, "PAPER_TASKS", ("EMB", "SAV"))
     monkeypatch.setattr(planning, "EXTRACTORS", {entry.name: entry})

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from serab_lib.book.tables import accuracy_grid, paper_grid, render
+from serab_lib.book.tables import accuracy_grid, list_copies, paper_grid, render
 from serab_lib.corpora.task import PAPER_TASKS
 from serab_lib.evaluation.paper import read_accuracies, read_datasets, read_models
 
@@ -65,3 +65,16 @@ def test_the_papers_tables_are_whole() -> None:
     assert set(PAPER_TASKS) <= set(read_accuracies().columns)
     assert len(read_models()) == 13
     assert list(read_datasets()["code"]) == list(PAPER_TASKS)
+
+
+def test_results_list_the_copies_they_were_made_from() -> None:
+    copies = {"sample_rates_hz": {"16000": 480}}
+    provenance = {
+        "SAV/opensmile/released": copies,
+        "SAV/opensmile/described": copies,
+        "RAV/opensmile/described": {"n_utterances": 1440, "n_originals": 1440},
+        "EMB/opensmile/described": {},
+        "own/opensmile/described": copies,
+    }
+    (copy,) = list_copies(provenance)
+    assert copy.startswith("- SAVEE: 480 of 480 recordings at 16 kHz")

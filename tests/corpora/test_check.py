@@ -14,8 +14,9 @@ import pytest
 import soundfile
 
 from serab_lib.core import SerabError
-from serab_lib.corpora.check import Problem, check_corpus
+from serab_lib.corpora.check import Problem, check_corpus, count_sample_rates, describe_copies
 from serab_lib.corpora.corpus import MARKER
+from serab_lib.corpora.manifests import list_utterances
 from serab_lib.corpora.task import TASKS, Task
 
 RATE_HZ = 16_000
@@ -201,7 +202,9 @@ def test_missing_and_wrong_duration(savee: Path) -> None:
     assert wrong.file == "JE_a01.wav" and "lasts 1.00 s" in wrong.consequence and "cut off" in wrong.consequence
     missing = {problem.file: problem.consequence for problem in problems if problem.kind == "missing"}
     assert len(missing) == 477 and len(problems) == 479
-    assert problems[-1].kind == "resampled"
+    resampled = problems[-1]
+    assert (resampled.kind, resampled.file, resampled.affects_result) == ("resampled", "savee/", False)
+    assert resampled.consequence.startswith("3 of 3 recordings at 16 kHz, released at 44.1 kHz: copies")
     assert "incomplete" in missing["DC_a03"]
     assert "nor any other of speaker KL; the split itself comes out differently" in missing["KL_a01"]
 
@@ -238,3 +241,28 @@ def test_interrupt_ends_the_check(root: Path) -> None:
 def test_no_corpus_at_all(tmp_path: Path) -> None:
     with pytest.raises(SerabError, match="no folder"):
         check_corpus("SAV", tmp_path)
+
+
+def test_files_are_counted_by_their_headers(tmp_path: Path) -> None:
+    for name, rate in (("a.wav", 16_000), ("b.flac", 48_000), ("c.wav", 16_000)):
+        soundfile.write(tmp_path / name, np.zeros(100), rate)
+    (tmp_path / "d.wav").write_text("no audio")
+    paths = [str(tmp_path / name) for name in ("a.wav", "b.flac", "c.wav", "d.wav", "missing.wav")]
+    assert list(count_sample_rates(paths).items()) == [("16000", 2), ("48000", 1)]
+
+
+@pytest.mark.parametrize("code", TASKS)
+def test_recordings_as_released_are_no_copies(code: str) -> None:
+    rates = list_utterances(code)["sample_rate"].dropna().astype(int).astype(str).value_counts().to_dict()
+    assert describe_copies(TASKS[code], rates) is None
+
+
+def test_copies_are_named_with_both_rates() -> None:
+    said = describe_copies(TASKS["RAV"], {"48000": 1000, "16000": 439, "22050": 1})
+    assert said.startswith("440 of 1,440 recordings at 16 kHz or 22.05 kHz, released at 48 kHz")
+    assert "released at 44.1 kHz or 22.05 kHz:" in describe_copies(TASKS["SHE"], {"16000": 2})
+    assert describe_copies(TASKS["RAV"], {}) is None
+
+
+def test_nothing_is_said_where_the_released_rate_is_not_known() -> None:
+    assert describe_copies(TASKS["IEM"], {"8000": 3}) is None

@@ -16,7 +16,7 @@ import soundfile
 from serab_lib.benchmark.grid import Settings, run_grid
 from serab_lib.benchmark.results import Results
 from serab_lib.core import SerabError
-from serab_lib.corpora import corpus, manifests
+from serab_lib.corpora import manifests
 from serab_lib.corpora.check import check_corpus, summarise
 from serab_lib.corpora.corpus import find_corpus
 from serab_lib.corpora.manifests import hash_samples, read_content
@@ -51,8 +51,7 @@ def released(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     table = pd.DataFrame(rows, columns=columns)
     manifests.read_content.cache_clear()
     lists = {"savee.csv": table[columns[:5]], "savee_content.csv": table[["file", "sha256", "pcm_md5"]]}
-    for module in (manifests,):
-        monkeypatch.setattr(module, "read_manifest", lists.get)
+    monkeypatch.setattr(manifests, "read_manifest", lists.get)
     yield root
     manifests.read_content.cache_clear()
 
@@ -239,7 +238,7 @@ def test_what_is_new_in_emodb_2_is_said_to_be_left_out(emodb: Path) -> None:
 
 def test_laryngograms_alone_are_refused(emodb: Path) -> None:
     shutil.rmtree(emodb / "wav")
-    with pytest.raises(SerabError, match="no .wav .* that the task could use"):
+    with pytest.raises(SerabError, match=r"no \.wav .* that the task could use"):
         find_corpus("EMB", emodb.parent)
 
 

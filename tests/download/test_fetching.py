@@ -24,9 +24,9 @@ from typer.testing import CliRunner
 
 from serab_lib.cli import app
 from serab_lib.core import SerabError, UnknownNameError
-from serab_lib.corpora import check, corpus, files, manifests
+from serab_lib.corpora import check, manifests
 from serab_lib.corpora.corpus import find_corpus
-from serab_lib.corpora.manifests import ContentList, read_manifest
+from serab_lib.corpora.manifests import read_manifest
 from serab_lib.download import Options, Policy, fetch, places, survey
 from serab_lib.download.fetching import get_source, resolve_names
 from serab_lib.download.sources import CORPORA, RemoteFile, Source
@@ -49,11 +49,9 @@ def _small_emodb(monkeypatch: pytest.MonkeyPatch) -> None:
             return table
         return table[table["file"].isin(NAMES)].assign(duration_s=str(DURATION_S))
 
-    stems = {Path(name).stem: hashlib.sha256(content).hexdigest() for name, content in RECORDINGS.items()}
-    content = ContentList(sha256=stems, samples={})
-    for module in (corpus, check):
-        monkeypatch.setattr(module, "read_manifest", read)
-    for module in (check, files, manifests):
+    content = {Path(name).stem: (hashlib.sha256(content).hexdigest(), "") for name, content in RECORDINGS.items()}
+    monkeypatch.setattr(manifests, "read_manifest", read)
+    for module in (manifests, check):
         monkeypatch.setattr(module, "read_content", {"emodb": content}.get)
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path, PurePosixPath
 
+import archives
 import pandas as pd
 import pytest
 import soundfile
 from archives import BUILDERS, build
 
 from serab_lib.audio import load_audio
-from serab_lib.corpora import check, corpus, files, manifests
+from serab_lib.corpora import check, manifests
 from serab_lib.corpora.corpus import find_corpus
 from serab_lib.corpora.manifests import read_manifest
 from serab_lib.corpora.task import TASKS, get_task
@@ -34,10 +35,9 @@ def _short_files(monkeypatch: pytest.MonkeyPatch) -> None:
         step = len(table) // LONGEST + 1
         return table.iloc[::step].assign(duration_s="")
 
-    for module in (corpus, check):
+    for module in (manifests, archives):
         monkeypatch.setattr(module, "read_manifest", read)
-    monkeypatch.setattr("archives.read_manifest", read)
-    for module in (check, files, manifests):
+    for module in (manifests, check):
         monkeypatch.setattr(module, "read_content", lambda name: None)
 
 
