@@ -66,7 +66,7 @@ def compare(model: str, options: argparse.Namespace, n_seconds: float) -> None:
     command += ["--data", options.data] if options.data else []
     with tempfile.TemporaryDirectory() as folder:
         weights = "no"
-        if get_entry(model).needs_weights:
+        if get_entry(model).checkpoints:
             checkpoint, weights = find_weights(get_entry(model), options.weights, Path(folder))
             command += ["--checkpoint", str(checkpoint)]
         pairs = [[run_side([*command, "--side", side]) for side in SIDES] for _ in range(options.pairs)]

@@ -63,12 +63,10 @@ def time_model(entry: Entry, paths: list[str], n_seconds: float, options: argpar
     """Print one line per device."""
     with tempfile.TemporaryDirectory() as folder:
         weights = "none"
-        if entry.needs_weights:
+        if entry.checkpoints:
             path, weights = find_weights(entry, options.weights, Path(folder))
         if weights == "random":
-            # Another name, so that no released checkpoint is asked for.
-            given = {**entry.options, "checkpoint": path}
-            entry = dataclasses.replace(entry, name=f"{entry.name}*", options=given)
+            entry = dataclasses.replace(entry, own_checkpoint=path)
         spent = {}
         for device in dict.fromkeys(("cpu", options.device)):
             extractor = load_extractor(entry, weights=options.weights, device=device)

@@ -82,8 +82,8 @@ def time_extraction(extractor: Extractor, paths: Sequence[str]) -> tuple[float, 
 
 def find_weights(entry: Entry, weights: str | None, folder: Path) -> tuple[Path, str]:
     """The released checkpoint where it is at hand, else one of random weights in a folder; and which it is."""
-    if find_checkpoint(entry.name, weights):
-        return require_checkpoint(entry.name, weights), "released"
+    if find_checkpoint(entry, weights):
+        return require_checkpoint(entry, weights)[0], "released"
     path = folder / f"{entry.name}.pth"
     if entry.family == "trill:Trill":
         raise NoWeightsError("its SavedModel is not at hand: `serab fetch trill`")

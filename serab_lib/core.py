@@ -52,7 +52,7 @@ def read_toml(path: Path, kind: Any) -> Any:
     path : Path
     kind : type
         A dataclass, whose fields are the file's keys, or a mapping such as ``dict[str, Model]``. Fields may be str,
-        bool, int, float, tuples, mappings by str, dataclasses, and one of these or None.
+        bool, int, float, tuples, mappings by str, dataclasses, one of these or None, and Any, which is left as it is.
 
     Returns
     -------
@@ -84,7 +84,7 @@ def _convert(value: Any, kind: Any, key: str) -> Any:
         kinds = parts[:1] * len(value) if parts[-1] is ... else parts
         if len(kinds) == len(value):
             return tuple(_convert(part, kind, key) for part, kind in zip(value, kinds, strict=True))
-    if type(value) is kind or (kind is float and type(value) is int):
+    if kind is Any or type(value) is kind or (kind is float and type(value) is int):
         return value
     expected = {str: "text", bool: "true or false", int: "a whole number", float: "a number", tuple: "a list"}
     what = expected.get(origin or kind, "a table") + (f" of {len(parts)}" if parts and parts[-1] is not ... else "")
@@ -215,4 +215,4 @@ def _read_memory(path: Path) -> dict[str, str]:
         return {}
     if not isinstance(memory, dict):
         return {}
-    return {key: value for key, value in memory.items() if isinstance(value, str) and len(value) in (0, 32, 64)}
+    return {key: value for key, value in memory.items() if isinstance(value, str) and len(value) in (0, 32, 40, 64)}

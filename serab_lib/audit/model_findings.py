@@ -12,7 +12,7 @@ from serab_lib.audit.finding import Finding, count, join
 from serab_lib.audit.sources import Sources
 from serab_lib.audit.windows import compare_windows
 from serab_lib.evaluation.comparisons import ALPHA, exact_mcnemar
-from serab_lib.extractors.weights import CHECKPOINTS
+from serab_lib.extractors.registry import EXTRACTORS
 
 _SERAB = "https://github.com/Neclow/SERAB/blob/8023cb75dc6f32a6f211bfbc83efe9491c41d8b7"
 _NTT = "https://github.com/nttcslab/byol-a/blob/446c89d55204de11bce16df21d57d8fec5f73dd2"
@@ -129,7 +129,7 @@ def find_recipe(sources: Sources) -> Iterator[Finding]:
     """Yield that BYOL-S was not trained as BYOL-A was."""
     if sources.procedure.same_recipe:
         return
-    files = {name: own[0].file for name, own in CHECKPOINTS.items() if name.startswith("byol-s-")}
+    files = {name: own.checkpoints[0].file for name, own in EXTRACTORS.items() if name.startswith("byol-s-")}
     batches = {name: int(re.search(r"-bs(\d+)-", file)[1]) for name, file in files.items()}
     usual = min(batches.values())
     larger = [name for name, size in batches.items() if size != usual]

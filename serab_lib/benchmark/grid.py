@@ -22,8 +22,8 @@ from serab_lib.corpora.corpus import Corpus, find_corpus
 from serab_lib.corpora.manifests import mark_originals, read_content
 from serab_lib.corpora.splits import find_training, split, split_warnings
 from serab_lib.corpora.task import Task, get_task
-from serab_lib.extractors.registry import Entry, get_entry, hash_weights, identify, load_extractor
-from serab_lib.extractors.weights import weights_folder
+from serab_lib.extractors.registry import Entry, get_entry, identify, load_extractor
+from serab_lib.extractors.weights import require_checkpoint, weights_folder
 
 if TYPE_CHECKING:
     from serab_lib.benchmark.embeddings import Progress
@@ -365,7 +365,7 @@ class _Grid:
         weights = {}
         for entry in entries:
             try:
-                weights[entry.name] = hash_weights(entry, self.settings.weights, cache=self.cache)
+                _, weights[entry.name] = require_checkpoint(entry, self.settings.weights, cache=self.cache)
             except SerabError as error:
                 self.summary.fail(str(error))
         usable = [entry for entry in entries if entry.name in weights]

@@ -13,6 +13,7 @@ from serab_lib.benchmark.results import Results
 from serab_lib.core import SerabError, cache_folder, unknown_name
 from serab_lib.corpora.corpus import Corpus, find_corpus, find_data
 from serab_lib.corpora.task import PAPER_TASKS, Task, get_task
+from serab_lib.extractors.registry import EXTRACTORS
 
 PROFILES = {
     "demo": "everything computed now, on nine small corpora spoken by eSpeak NG",
@@ -20,7 +21,7 @@ PROFILES = {
     "paper": "everything recomputed from the real corpora",
 }
 # What the demo profile runs: extractors that need no weights.
-DEMO_MODELS = ("logmel-stats", "opensmile")
+DEMO_MODELS = tuple(name for name, entry in EXTRACTORS.items() if entry.in_demo)
 
 SYNTHETIC_TITLE = "Synthetic corpora"
 SYNTHETIC_TEXT = (

@@ -15,7 +15,6 @@ from serab_lib.evaluation.intervals import wilson_interval
 from serab_lib.evaluation.metrics import summarise_tasks
 from serab_lib.evaluation.paper import read_accuracies, read_datasets, read_models
 from serab_lib.extractors.registry import EXTRACTORS, Entry
-from serab_lib.extractors.weights import CHECKPOINTS
 
 _MILLION = 1e6
 
@@ -123,8 +122,9 @@ def list_corpus_licences() -> pd.DataFrame:
 def list_weight_licences() -> pd.DataFrame:
     """List each checkpoint's file, licence and source."""
     rows = {
-        name: {"file": checkpoint.file, "licence": checkpoint.licence, "source": _link(checkpoint.url)}
-        for name, (checkpoint, *_) in CHECKPOINTS.items()
+        name: {"file": entry.checkpoints[0].file, "licence": entry.licence, "source": _link(entry.checkpoints[0].url)}
+        for name, entry in EXTRACTORS.items()
+        if entry.checkpoints
     }
     return _tabulate(rows, "extractor")
 

@@ -50,11 +50,10 @@ def tasks(data: Data = None, as_json: AsJson = False) -> None:
 def models(weights: Weights = None, as_json: AsJson = False) -> None:
     """List the extractors: parameters, embedding size, and whether their weights are at hand."""
     from serab_lib.extractors.registry import EXTRACTORS
-    from serab_lib.extractors.weights import CHECKPOINTS
 
     rows = []
     for entry in EXTRACTORS.values():
-        (checkpoint, *_) = CHECKPOINTS.get(entry.name, (None,))
+        checkpoint = next(iter(entry.checkpoints), None)
         rows.append(
             {
                 "name": entry.name,
@@ -63,6 +62,7 @@ def models(weights: Weights = None, as_json: AsJson = False) -> None:
                 "n_parameters": entry.n_parameters,
                 "sample_rate": entry.sample_rate,
                 "licence": entry.licence,
+                "trained_on": entry.trained_on,
                 "weights": entry.weights_state(weights),
                 "file": checkpoint.file if checkpoint else None,
                 "source": checkpoint.url if checkpoint else None,

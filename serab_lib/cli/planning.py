@@ -15,9 +15,6 @@ from serab_lib.download import Offer, survey, write_size
 from serab_lib.download.surveying import ASK, BY_HAND, CONSENT, FETCHABLE, THERE, UNCLEAR
 from serab_lib.extractors.registry import EXTRACTORS, Entry
 
-# Packages outside the plain installation that a family needs, and the extra that brings them.
-_EXTRAS = {"trill:Trill": ("tensorflow", "tensorflow")}
-
 
 @dataclass(frozen=True, kw_only=True)
 class Item:
@@ -162,11 +159,9 @@ def _plan_corpus(offer: Offer, settings: Settings) -> Item:
 
 
 def _plan_extractor(entry: Entry, offer: Offer | None, settings: Settings) -> Item:
-    package, extra = _EXTRAS.get(entry.family, ("", ""))
-    lacks_package = bool(package) and importlib.util.find_spec(package) is None
-    if lacks_package:
-        note = f"pip install 'serab-companion[{extra}]'"
-        return Item(name=entry.name, title=entry.title, state=f"needs {package}", is_feasible=False, note=note)
+    if entry.extra and importlib.util.find_spec(entry.extra) is None:
+        note = f"pip install 'serab-companion[{entry.extra}]'"
+        return Item(name=entry.name, title=entry.title, state=f"needs {entry.extra}", is_feasible=False, note=note)
     if offer is None:
         return Item(name=entry.name, title=entry.title, state="nothing needed", is_feasible=True)
     if offer.state == CONSENT and not settings.accept_licence:

@@ -11,6 +11,7 @@ from serab_lib.download.common import Fetched, Options, retrieve_archive, write_
 from serab_lib.download.places import clear, require_space, staged
 from serab_lib.download.sources import Source
 from serab_lib.download.unpacking import ArchiveError, unpack
+from serab_lib.extractors.registry import EXTRACTORS
 from serab_lib.extractors.weights import (
     CheckpointError,
     find_checkpoint,
@@ -23,10 +24,10 @@ from serab_lib.extractors.weights import (
 def fetch_checkpoint(source: Source, options: Options) -> Fetched:
     """Fetch a checkpoint, unless it is there; see `serab_lib.download.fetch`."""
     weights = weights_folder(options.weights)
-    path = find_checkpoint(source.name, weights)
+    path = find_checkpoint(EXTRACTORS[source.name], weights)
     if path is not None:
         try:
-            require_checkpoint(source.name, weights)
+            require_checkpoint(EXTRACTORS[source.name], weights)
             return Fetched(name=source.name, path=path, state="present", verified=_say_verified(source))
         except CheckpointError:
             pass  # cut off or another file: the released one takes its place, and it is kept under another name

@@ -11,8 +11,8 @@ from serab_lib.download.checkpoint import fetch_checkpoint
 from serab_lib.download.common import Fetched, Options
 from serab_lib.download.corpus import fetch_corpus
 from serab_lib.download.sources import CHECKPOINT, CORPORA, OPEN, RemoteFile, Source
-from serab_lib.extractors.registry import EXTRACTORS
-from serab_lib.extractors.weights import CHECKPOINTS, Checkpoint, released_name
+from serab_lib.extractors.registry import EXTRACTORS, Entry
+from serab_lib.extractors.weights import Checkpoint
 
 GROUPS = ("all", "corpora", "checkpoints")
 
@@ -66,12 +66,12 @@ def get_source(name: str) -> Source:
     corpus = codes.get(folded, folded)
     if corpus in CORPORA:
         return CORPORA[corpus]
-    model = released_name(folded)
-    if model in CHECKPOINTS:
+    model = folded.partition("-layer-")[0]
+    if model in EXTRACTORS and EXTRACTORS[model].checkpoints:
         return checkpoint_source(model)
     if model in EXTRACTORS:
         raise SerabError(f"{model} needs no weights: it is ready for `serab run --models {model}`")
-    known = [*GROUPS, *CORPORA, *(code.upper() for code in codes), *CHECKPOINTS]
+    known = [*GROUPS, *CORPORA, *(code.upper() for code in codes), *(each.name for each in list_checkpoints())]
     raise unknown_name("corpus or checkpoint", name, known, listing="serab fetch")
 
 
@@ -105,37 +105,34 @@ def resolve_names(names: Iterable[str]) -> tuple[list[Source], list[Source]]:
 
 def list_checkpoints() -> list[Source]:
     """List the sources of all checkpoints."""
-    return [checkpoint_source(name) for name in CHECKPOINTS]
+    return [checkpoint_source(name) for name, entry in EXTRACTORS.items() if entry.checkpoints]
 
 
 def checkpoint_source(name: str) -> Source:
     """Describe where an extractor's checkpoint comes from: the first of its alternatives that can be read here."""
-    checkpoint = choose_checkpoint(name)
-    entry = EXTRACTORS.get(name)
-    n_parameters = entry.n_parameters if entry else None
+    entry = EXTRACTORS[name]
+    checkpoint = choose_checkpoint(entry)
     return Source(
         name=name,
-        title=entry.title if entry else name,
+        title=entry.title,
         kind=CHECKPOINT,
         page=checkpoint.url,
-        licence=checkpoint.licence,
-        licence_url=checkpoint.licence_url,
+        licence=entry.licence,
+        licence_url=entry.licence_url,
         files=(_remote_checkpoint(checkpoint),),
         advice=f"download it from {checkpoint.url}",
         packed=checkpoint.is_folder,
-        needs_consent=checkpoint.needs_consent,
+        needs_consent=entry.needs_consent,
         # Four bytes a parameter, where nobody states the size.
-        download_size=checkpoint.n_bytes or (4 * n_parameters if n_parameters else None),
+        download_size=checkpoint.n_bytes or (4 * entry.n_parameters if entry.n_parameters else None),
         unpacked_size=0,
     )
 
 
-def choose_checkpoint(name: str) -> Checkpoint:
-    """Choose among an extractor's alternatives; an .h5 file only where h5py can read it."""
-    has_h5py = importlib.util.find_spec("h5py") is not None
-    alternatives = CHECKPOINTS[name]
-    readable = [each for each in alternatives if has_h5py or not each.file.endswith(".h5")]
-    return (readable or list(alternatives))[0]
+def choose_checkpoint(entry: Entry) -> Checkpoint:
+    """Choose among an extractor's alternatives: the first that an installed package can read."""
+    readable = (each for each in entry.checkpoints if not each.package or importlib.util.find_spec(each.package))
+    return next(readable, entry.checkpoints[0])
 
 
 def _remote_checkpoint(checkpoint: Checkpoint) -> RemoteFile:

@@ -9,6 +9,7 @@ from serab_lib.core import SerabError
 from serab_lib.corpora.corpus import find_corpus, find_data
 from serab_lib.download.fetching import list_checkpoints
 from serab_lib.download.sources import CORPORA, OPEN, RESTRICTED, Source
+from serab_lib.extractors.registry import EXTRACTORS
 from serab_lib.extractors.weights import CheckpointError, find_checkpoint, require_checkpoint
 
 THERE, FETCHABLE, CONSENT, ASK, BY_HAND, UNCLEAR = (
@@ -79,14 +80,14 @@ def _look_at_corpus(source: Source, data: str | Path | None) -> Offer:
 
 
 def _look_at_checkpoint(source: Source, weights: str | Path | None, *, verify: bool) -> Offer:
-    path = find_checkpoint(source.name, weights)
+    path = find_checkpoint(EXTRACTORS[source.name], weights)
     if path is None:
         if source.needs_consent:
             return Offer(source=source, state=CONSENT, note=source.licence_url)
         return Offer(source=source, state=FETCHABLE if source.files[0].urls else BY_HAND)
     try:
         if verify:
-            require_checkpoint(source.name, weights)
+            require_checkpoint(EXTRACTORS[source.name], weights)
     except CheckpointError as error:
         return Offer(source=source, state=UNCLEAR, note=str(error))
     return Offer(source=source, state=THERE, note=path.name)

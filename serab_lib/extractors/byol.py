@@ -40,7 +40,7 @@ class ByolExtractor(StatisticsExtractor):
 
     def __init__(
         self,
-        checkpoint: str | Path | None,
+        checkpoint: str | Path | None = None,
         *,
         window_samples: int = 400,
         embedding_size: int | None = None,

@@ -13,8 +13,7 @@ from torch.nn import functional
 
 from serab_lib.core import SerabError
 from serab_lib.extractors.base import Extractor
-from serab_lib.extractors.registry import load_extractor
-from serab_lib.extractors.weights import CHECKPOINTS
+from serab_lib.extractors.registry import EXTRACTORS, load_extractor
 
 FRAME_S = 1.0
 HOP_S = 0.05
@@ -144,7 +143,9 @@ def get_timestamp_embeddings(audio: torch.Tensor, model: HearModel) -> tuple[tor
 
 
 def _load_file(path: Path) -> Extractor:
-    released = next((name for name, files in CHECKPOINTS.items() if path.name in {each.file for each in files}), None)
+    released = next(
+        (name for name, entry in EXTRACTORS.items() if path.name in {each.file for each in entry.checkpoints}), None
+    )
     return load_extractor(released, weights=path.parent) if released else load_extractor(f"path:{path}")
 
 

@@ -1,25 +1,30 @@
-"""The extractors, one entry each, and all that loads by a name. To add one: a class, and an entry here."""
+"""The extractors by name, as `serab_lib/data/models.toml` describes them, and all that loads by a name."""
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
-import re
+import importlib.util
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from importlib import metadata, resources
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from serab_lib.core import SerabError, cache_folder, hash_files, unknown_name
+from serab_lib.core import SerabError, hash_file, read_toml, unknown_name
 from serab_lib.corpora.task import RELEASED_WINDOW_SAMPLES
-from serab_lib.extractors.weights import CHECKPOINTS, find_checkpoint, released_name, require_checkpoint
+from serab_lib.extractors.weights import (
+    Checkpoint,
+    CheckpointError,
+    find_checkpoint,
+    read_state_dict,
+    require_checkpoint,
+)
 
 if TYPE_CHECKING:
     import torch
 
     from serab_lib.extractors.base import Extractor
-
-
-_AUDEERING_LICENCE = "audEERING research licence, non-commercial"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,182 +36,84 @@ class Entry:
     name, title : str
         On the command line, and in tables.
     family : str
-        Class that implements it, as `module:Class` below `serab_lib.extractors`.
+        Class that implements it, as `module:Class`; a module without a dot is one of `serab_lib.extractors`.
     embedding_size : int
     n_parameters : int or None
         Measured, and held against the instantiated network by a test; None where nobody has measured it.
-    licence : str
+    licence, licence_url : str
         Of the weights, or of the tool where there are none.
+    needs_consent : bool
+        True where the licence must be accepted by the user before a download.
+    trained_on : str
+        Empty where nothing is learnt, or nothing is known.
+    sample_rate : int
+        In Hz.
     version : int
         Raised when a change to the class changes its vectors, so that nothing older is taken for current.
     options : mapping
         Keyword arguments of the class. `window_samples` is the mel window of those whose log-mel input is normalised.
     released_options : mapping
         Those of `options` that the release's code has otherwise.
-    paper_row : str or None
-        The row of the paper's accuracy grid, or None where the paper has none.
+    checkpoints : tuple of Checkpoint
+        The files that the class takes as `checkpoint`, the best first; empty where it takes none.
+    own_checkpoint : Path or None
+        A file of the user's in their place.
     n_layers : int
         Layers that can be read, the last by default; 0 where there is no choice.
+    paper_row : str or None
+        The row of the paper's accuracy grid, or None where the paper has none.
+    extra : str or None
+        Python package that must be there, and the name of the extra that brings it.
+    in_demo : bool
+        Whether the book's demo runs it.
     """
 
-    name: str
+    name: str = ""
     title: str
     family: str
     embedding_size: int
-    n_parameters: int | None
     licence: str
+    n_parameters: int | None = None
+    licence_url: str = ""
+    needs_consent: bool = False
+    trained_on: str = ""
     sample_rate: int = 16_000
     version: int = 1
-    options: Mapping[str, object] = field(default_factory=dict)
-    released_options: Mapping[str, object] = field(default_factory=dict)
-    paper_row: str | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+    released_options: Mapping[str, Any] = field(default_factory=dict)
+    checkpoints: tuple[Checkpoint, ...] = ()
+    own_checkpoint: Path | None = None
     n_layers: int = 0
-
-    @property
-    def needs_weights(self) -> bool:
-        """Whether a checkpoint must be at hand."""
-        return released_name(self.name) in CHECKPOINTS
+    paper_row: str | None = None
+    extra: str | None = None
+    in_demo: bool = False
 
     def under(self, protocol: str) -> Entry:
         """The entry as a protocol has it: `released` hears NTT's checkpoints through the release's window."""
         if protocol != "released" or not self.released_options:
             return self
-        return replace(self, options={**self.options, **self.released_options})
+        return dataclasses.replace(self, options={**self.options, **self.released_options})
 
     def weights_state(self, weights: str | Path | None = None) -> str:
         """Say whether the weights are there: `at hand`, `missing` or `none needed`."""
-        if not self.needs_weights:
+        if not self.checkpoints:
             return "none needed"
-        return "at hand" if find_checkpoint(self.name, weights) else "missing"
+        return "missing" if find_checkpoint(self, weights) is None else "at hand"
 
 
-def _byol(letter: str, embedding_size: int, n_parameters: int) -> Entry:
-    name = f"byol-{letter}-{embedding_size}"
-    # NTT trained with 1,024; the release's one configuration, for all checkpoints, has 400 (its config.yaml).
-    window_samples = {"a": 1024, "s": RELEASED_WINDOW_SAMPLES}[letter]
-    return Entry(
-        name=name,
-        title=f"BYOL-{letter.upper()}, {embedding_size}",
-        family="byol:ByolExtractor",
-        embedding_size=embedding_size,
-        n_parameters=n_parameters,
-        licence=CHECKPOINTS[name][0].licence,
-        options={"window_samples": window_samples, "embedding_size": embedding_size},
-        released_options={"window_samples": RELEASED_WINDOW_SAMPLES},
-        paper_row=f"BYOL-{letter.upper()}, {embedding_size}",
-    )
+def read_entries(path: Path) -> dict[str, Entry]:
+    """Read a file of extractors: a table each, whose keys are the fields of `Entry`.
+
+    Raises
+    ------
+    SerabError
+        If a key is unknown, missing, or of the wrong kind.
+    """
+    tables = read_toml(path, dict[str, Entry])
+    return {name: dataclasses.replace(entry, name=name) for name, entry in tables.items()}
 
 
-def _cvt(embedding_size: int, n_parameters: int, pooling: str) -> Entry:
-    name = f"byol-s-cvt-{embedding_size}"
-    return Entry(
-        name=name,
-        title=f"BYOL-S/CvT, {embedding_size}",
-        family="cvt:CvtExtractor",
-        embedding_size=embedding_size,
-        n_parameters=n_parameters,
-        licence=CHECKPOINTS[name][0].licence,
-        options={"pooling": pooling, "embedding_size": embedding_size, "window_samples": RELEASED_WINDOW_SAMPLES},
-        paper_row=f"BYOL-S/CvT, {embedding_size}",
-    )
-
-
-def _ssl(name: str, title: str, bundle: str, n_parameters: int) -> Entry:
-    is_base = "base" in name
-    return Entry(
-        name=name,
-        title=title,
-        family="ssl:SslExtractor",
-        embedding_size=768 if is_base else 1024,
-        n_parameters=n_parameters,
-        licence=CHECKPOINTS[name][0].licence,
-        options={"bundle": bundle},
-        n_layers=12 if is_base else 24,
-    )
-
-
-_ENTRIES = (
-    Entry(
-        name="logmel-stats",
-        title="Log-mel statistics",
-        family="logmel_stats:LogMelStats",
-        embedding_size=128,
-        n_parameters=0,
-        licence="MIT",
-    ),
-    Entry(
-        name="byol-random-512",
-        title="Random BYOL, 512",
-        family="byol:ByolExtractor",
-        embedding_size=512,
-        n_parameters=600_192,
-        licence="MIT",
-        options={"checkpoint": None, "seed": 42, "window_samples": RELEASED_WINDOW_SAMPLES, "embedding_size": 512},
-    ),
-    Entry(
-        name="egemaps",
-        title="eGeMAPS",
-        family="opensmile:OpenSmile",
-        embedding_size=88,
-        n_parameters=0,
-        licence=_AUDEERING_LICENCE,
-        options={"feature_set": "eGeMAPSv02"},
-    ),
-    Entry(
-        name="opensmile",
-        title="openSMILE",
-        family="opensmile:OpenSmile",
-        embedding_size=6373,
-        n_parameters=0,
-        licence=_AUDEERING_LICENCE,
-        paper_row="openSMILE",
-    ),
-    Entry(
-        name="vggish",
-        title="VGGish",
-        family="vggish:VggishExtractor",
-        embedding_size=128,
-        n_parameters=72_141_184,
-        licence=CHECKPOINTS["vggish"][0].licence,
-        paper_row="VGGish",
-    ),
-    Entry(
-        name="yamnet",
-        title="YAMNet",
-        family="yamnet:YamnetExtractor",
-        embedding_size=1024,
-        n_parameters=3_195_456,
-        licence=CHECKPOINTS["yamnet"][0].licence,
-        paper_row="YAMNet",
-    ),
-    Entry(
-        name="trill",
-        title="TRILL, layer 19",
-        family="trill:Trill",
-        embedding_size=12_288,
-        n_parameters=None,  # never measured; a loaded model counts its own
-        licence=CHECKPOINTS["trill"][0].licence,
-        paper_row="TRILL, layer 19",
-    ),
-    _byol("a", 512, 600_192),
-    _byol("a", 1024, 1_649_792),
-    _byol("a", 2048, 5_321_856),
-    _byol("s", 512, 600_192),
-    _byol("s", 1024, 1_649_792),
-    _byol("s", 2048, 5_321_856),
-    _cvt(256, 1_583_488, "mean"),
-    _cvt(512, 5_012_992, "mean"),
-    _cvt(2048, 5_012_992, "mean+max"),
-    _ssl("wav2vec2-base", "wav2vec 2.0 base", "WAV2VEC2_BASE", 94_370_944),
-    _ssl("wav2vec2-xlsr-53", "wav2vec 2.0 XLSR-53", "WAV2VEC2_XLSR53", 315_437_696),
-    _ssl("wav2vec2-xls-r-300m", "wav2vec 2.0 XLS-R 300M", "WAV2VEC2_XLSR_300M", 315_437_696),
-    _ssl("hubert-base", "HuBERT base", "HUBERT_BASE", 94_370_944),
-    _ssl("hubert-large", "HuBERT large", "HUBERT_LARGE", 315_434_112),
-    _ssl("wavlm-base-plus", "WavLM base+", "WAVLM_BASE_PLUS", 94_381_168),
-    _ssl("wavlm-large", "WavLM large", "WAVLM_LARGE", 315_452_096),
-)
-
-EXTRACTORS: dict[str, Entry] = {entry.name: entry for entry in _ENTRIES}
+EXTRACTORS = read_entries(Path(str(resources.files("serab_lib") / "data" / "models.toml")))
 
 
 def get_entry(name: str) -> Entry:
@@ -229,38 +136,17 @@ def get_entry(name: str) -> Entry:
     SerabError
         If there is no such layer or module.
     """
-    if name.startswith("path:"):
-        return _entry_of_file(name)
-    if name.startswith("hear:"):
-        return _entry_of_module(name)
-    folded = name.casefold()
-    layered = re.fullmatch(r"(.+)-layer-(\d+)", folded)
-    if layered and layered[1] in EXTRACTORS:
-        return _entry_of_layer(EXTRACTORS[layered[1]], int(layered[2]))
-    if folded not in EXTRACTORS:
+    kind, _, rest = name.partition(":")
+    if rest and kind in ("path", "hear"):
+        return _entry_of_file(rest) if kind == "path" else _entry_of_module(rest)
+    released, _, layer = name.casefold().partition("-layer-")
+    if released not in EXTRACTORS or (layer and not layer.isdecimal()):
         raise unknown_name("extractor", name, EXTRACTORS, listing="serab models")
-    return EXTRACTORS[folded]
+    return _entry_of_layer(EXTRACTORS[released], int(layer)) if layer else EXTRACTORS[released]
 
 
 def choose_layer(name: str, layer: int | None) -> str:
-    """Name an extractor that reads a given layer.
-
-    Parameters
-    ----------
-    name : str
-    layer : int or None
-        From 1; None for the name as it is.
-
-    Returns
-    -------
-    str
-        Such as `wavlm-large-layer-12`; the plain name for the last layer, which it reads anyway.
-
-    Raises
-    ------
-    SerabError
-        If the extractor has no such layer.
-    """
+    """Name an extractor that reads a layer, from 1: `wavlm-large-layer-12`; the plain name for None or the last."""
     return name if layer is None else _entry_of_layer(get_entry(name), layer).name
 
 
@@ -272,7 +158,7 @@ def _entry_of_layer(entry: Entry, layer: int) -> Entry:
         raise SerabError(f"{entry.name} has no layer {layer}: choose 1 to {entry.n_layers}")
     if layer == entry.n_layers:
         return entry
-    return replace(
+    return dataclasses.replace(
         entry,
         name=f"{entry.name}-layer-{layer}",
         title=f"{entry.title}, layer {layer}",
@@ -283,12 +169,7 @@ def _entry_of_layer(entry: Entry, layer: int) -> Entry:
 
 def _entry_of_module(name: str) -> Entry:
     """Describe a guest. Its sizes are known once it is loaded: 0 until then."""
-    from serab_lib.extractors.hear_guest import module_version
-
-    module, _, weights = name.removeprefix("hear:").partition("@")
-    options: dict[str, object] = {"module": module, "version": module_version(module)}
-    if weights:
-        options["checkpoint"] = weights
+    module, _, weights = name.partition("@")
     label = f"{module}-{Path(weights).stem}" if weights else module
     return Entry(
         name=f"hear-{label}",
@@ -297,22 +178,39 @@ def _entry_of_module(name: str) -> Entry:
         embedding_size=0,
         n_parameters=0,
         licence=f"that of {module}",
-        options=options,
+        options={"module": module, "version": _version_of(module)},
+        own_checkpoint=Path(weights) if weights else None,
     )
+
+
+def _version_of(module: str) -> str:
+    """Version of the distribution that a module is from; of one without, the hash of its file."""
+    package = module.partition(".")[0]
+    try:
+        spec = importlib.util.find_spec(module)
+    except (ImportError, ValueError):
+        spec = None
+    if spec is None:
+        raise SerabError(
+            f"there is no module {module!r} to run as hear:{module}: install its package here, "
+            "or name its folder in PYTHONPATH"
+        )
+    distributions = sorted(set(metadata.packages_distributions().get(package, [])))
+    versions = [f"{name} {metadata.version(name)}" for name in distributions]
+    return ", ".join(versions) or f"file {hash_file(str(spec.origin))}"
 
 
 def _entry_of_file(name: str) -> Entry:
     from serab_lib.extractors.cvt import infer_widths
     from serab_lib.extractors.cvt_network import N_ROWS, POOLINGS
-    from serab_lib.extractors.weights import CheckpointError, read_state_dict
 
-    file, _, pooling = name.removeprefix("path:").rpartition(":")
+    file, _, pooling = name.rpartition(":")
     if pooling not in POOLINGS:
-        file, pooling = name.removeprefix("path:"), ""
+        file, pooling = name, ""
     path = Path(file)
     state = read_state_dict(path)
     widths = infer_widths(state)
-    options: dict[str, object] = {"checkpoint": str(path), "window_samples": RELEASED_WINDOW_SAMPLES}
+    options: dict[str, object] = {"window_samples": RELEASED_WINDOW_SAMPLES}
     if widths:
         options["pooling"] = pooling or "mean"
         embedding_size = widths[-1] * (N_ROWS if pooling == "mean+max" else 1)
@@ -321,10 +219,10 @@ def _entry_of_file(name: str) -> Entry:
     else:
         embedding_size = len(state["fc.3.weight"]) if "fc.3.weight" in state else 0
     # The name tells results apart that differ in pooling alone.
-    suffix = "-mean+max" if pooling == "mean+max" else ""
+    label = f"{path.stem}-mean+max" if pooling == "mean+max" else path.stem
     return Entry(
-        name=f"path-{path.stem}{suffix}",
-        title=f"{path.stem}{suffix}",
+        name=f"path-{label}",
+        title=label,
         family="cvt:CvtExtractor" if widths else "byol:ByolExtractor",
         embedding_size=embedding_size,
         n_parameters=sum(
@@ -332,22 +230,8 @@ def _entry_of_file(name: str) -> Entry:
         ),
         licence="the user's own",
         options=options,
+        own_checkpoint=path,
     )
-
-
-def hash_weights(entry: Entry, weights: str | Path | None = None, *, cache: Path | None = None) -> str:
-    """Hash the files of an extractor's weights, verified; `none` where there are none.
-
-    Raises
-    ------
-    CheckpointError
-        If they are missing or are not the released ones.
-    """
-    file = require_checkpoint(entry.name, weights) if entry.needs_weights else entry.options.get("checkpoint")
-    files = [Path(str(file))] if file else []
-    if files and files[0].is_dir():
-        files = sorted(path for path in files[0].rglob("*") if path.is_file())
-    return " ".join(hash_files([str(path) for path in files], cache=cache or cache_folder())) or "none"
 
 
 def identify(entry: Entry, weights: str) -> str:
@@ -357,10 +241,9 @@ def identify(entry: Entry, weights: str) -> str:
     ----------
     entry : Entry
     weights : str
-        As from `hash_weights`.
+        Their content, as from `require_checkpoint`.
     """
-    options = sorted((name, str(value)) for name, value in entry.options.items() if name != "checkpoint")
-    settings = ", ".join(f"{name} {value}" for name, value in options)
+    settings = ", ".join(f"{name} {value}" for name, value in sorted(entry.options.items()))
     return f"{entry.family} {entry.version}, {settings or 'no options'}, weights {weights}"
 
 
@@ -395,14 +278,12 @@ def load_extractor(
     torch.Size([1, 128])
     """
     entry = name if isinstance(name, Entry) else get_entry(name)
-    options = dict(entry.options)
-    if entry.needs_weights:
-        options["checkpoint"] = require_checkpoint(entry.name, weights)
+    checkpoint, content = require_checkpoint(entry, weights)
     module, class_name = entry.family.split(":")
-    family = getattr(importlib.import_module(f"serab_lib.extractors.{module}"), class_name)
-    extractor = family(**options)
-    extractor.name, extractor.title = entry.name, entry.title
-    extractor.fingerprint = identify(entry, hash_weights(entry, weights))
+    module = module if "." in module else f"serab_lib.extractors.{module}"
+    family = getattr(importlib.import_module(module), class_name)
+    extractor = family(**entry.options, **({"checkpoint": checkpoint} if checkpoint else {}))
+    extractor.name, extractor.title, extractor.fingerprint = entry.name, entry.title, identify(entry, content)
     return extractor.to(_available(device))
 
 

@@ -28,10 +28,11 @@ from serab_lib.corpora import check, manifests
 from serab_lib.corpora.corpus import find_corpus
 from serab_lib.corpora.manifests import read_manifest
 from serab_lib.download import Options, Policy, fetch, places, survey
-from serab_lib.download.fetching import get_source, resolve_names
+from serab_lib.download.fetching import get_source, list_checkpoints, resolve_names
 from serab_lib.download.sources import CORPORA, RemoteFile, Source
 from serab_lib.extractors import weights
-from serab_lib.extractors.weights import CHECKPOINTS, Checkpoint
+from serab_lib.extractors.registry import EXTRACTORS
+from serab_lib.extractors.weights import Checkpoint
 
 DURATION_S = 0.2
 NAMES = [f"wav/{stem}.wav" for stem in ("03a01Fa", "03a01Nc", "08a01Na", "16b10Wb")]
@@ -316,11 +317,10 @@ def model(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> bytes:
     released = Checkpoint(
         file="released.pth",
         url=site.add("released.pth", content),
-        licence="MIT",
-        licence_url="https://example.org/licence",
         git_blob=hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest(),
     )
-    monkeypatch.setitem(CHECKPOINTS, "byol-s-512", (released,))
+    entry = replace(EXTRACTORS["byol-s-512"], licence_url="https://example.org/licence", checkpoints=(released,))
+    monkeypatch.setitem(EXTRACTORS, "byol-s-512", entry)
     return content
 
 
@@ -328,7 +328,7 @@ def test_a_checkpoint_lands_under_its_released_name(model: bytes, options: Optio
     made = fetch("byol-s-512", options)
     assert made.path == Path(options.weights) / "released.pth" and made.path.read_bytes() == model
     assert os.listdir(options.weights) == ["released.pth"]
-    assert weights.require_checkpoint("byol-s-512", options.weights) == made.path
+    assert weights.require_checkpoint(EXTRACTORS["byol-s-512"], options.weights)[0] == made.path
     assert fetch("byol-s-512", options).state == "present"
 
 
@@ -350,8 +350,9 @@ def test_a_damaged_checkpoint_is_replaced_and_kept(model: bytes, options: Option
 def test_a_checkpoint_without_a_hash_must_be_readable(
     site: Site, model: bytes, options: Options, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (released,) = CHECKPOINTS["byol-s-512"]
-    monkeypatch.setitem(CHECKPOINTS, "byol-s-512", (replace(released, git_blob=None),))
+    entry = EXTRACTORS["byol-s-512"]
+    unverified = replace(entry.checkpoints[0], git_blob=None)
+    monkeypatch.setitem(EXTRACTORS, "byol-s-512", replace(entry, checkpoints=(unverified,)))
     site.pages["/released.pth"].content = model[:1000]
     with pytest.raises(SerabError, match="not a checkpoint of tensors, or is cut off"):
         fetch("byol-s-512", options)
@@ -362,8 +363,7 @@ def test_a_checkpoint_without_a_hash_must_be_readable(
 def test_a_licence_must_be_accepted(
     site: Site, model: bytes, options: Options, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (released,) = CHECKPOINTS["byol-s-512"]
-    monkeypatch.setitem(CHECKPOINTS, "byol-s-512", (replace(released, needs_consent=True),))
+    monkeypatch.setitem(EXTRACTORS, "byol-s-512", replace(EXTRACTORS["byol-s-512"], needs_consent=True))
     with pytest.raises(SerabError, match=r"read https://example\.org/licence.*--accept-licence"):
         fetch("byol-s-512", options)
     assert site.asked == []
@@ -371,7 +371,7 @@ def test_a_licence_must_be_accepted(
 
 
 def test_the_checkpoints_that_need_consent_are_ntts() -> None:
-    assert {name for name, (first, *_) in CHECKPOINTS.items() if first.needs_consent} == {
+    assert {name for name, entry in EXTRACTORS.items() if entry.needs_consent} == {
         f"byol-a-{size}" for size in (512, 1024, 2048)
     }
 
@@ -382,8 +382,8 @@ def test_a_saved_model_is_unpacked_as_a_folder(
 ) -> None:
     members = {f"{top}saved_model.pb": b"graph", f"{top}variables/variables.data-00000-of-00001": b"numbers"}
     url = site.add("trill.tar.gz", write_tar(tmp_path / "t.tar.gz", members).read_bytes())
-    (released,) = CHECKPOINTS["trill"]
-    monkeypatch.setitem(CHECKPOINTS, "trill", (replace(released, mirrors=(url,)),))
+    released = replace(EXTRACTORS["trill"].checkpoints[0], mirrors=(url,))
+    monkeypatch.setitem(EXTRACTORS, "trill", replace(EXTRACTORS["trill"], checkpoints=(released,)))
     made = fetch("trill", options)
     assert made.path == Path(options.weights) / "trill"
     assert (made.path / "variables" / "variables.data-00000-of-00001").read_bytes() == b"numbers"
@@ -457,7 +457,8 @@ def test_the_command_names_what_a_group_leaves_out(monkeypatch: pytest.MonkeyPat
 def test_the_list_needs_no_network(tmp_path: Path) -> None:
     code, out, _ = run("fetch", "--data", tmp_path, "--weights", tmp_path, "--json")
     rows = json.loads(out)
-    assert code == 0 and {row["name"] for row in rows} == set(CORPORA) | set(CHECKPOINTS)
+    known = set(CORPORA) | {source.name for source in list_checkpoints()}
+    assert code == 0 and {row["name"] for row in rows} == known
     assert all(row["licence"] and row["page"].startswith("http") and row["state"] for row in rows)
 
 

@@ -12,7 +12,7 @@ from torch.nn import functional
 from serab_lib.core import SerabError
 from serab_lib.extractors.registry import EXTRACTORS, choose_layer, get_entry, load_extractor
 from serab_lib.extractors.ssl import Architecture, SslExtractor
-from serab_lib.extractors.weights import CHECKPOINTS, CheckpointError
+from serab_lib.extractors.weights import CheckpointError
 
 ENTRIES = [entry for entry in EXTRACTORS.values() if entry.family == "ssl:SslExtractor"]
 BUNDLES = [entry.options["bundle"] for entry in ENTRIES]
@@ -186,7 +186,7 @@ def test_entry_says_what_the_full_network_is(entry) -> None:
 def test_file_is_the_one_that_torchaudio_would_download(entry) -> None:
     from torchaudio import pipelines
 
-    (checkpoint,) = CHECKPOINTS[entry.name]
+    (checkpoint,) = entry.checkpoints
     assert checkpoint.file == getattr(pipelines, entry.options["bundle"])._path
     assert checkpoint.url.endswith(f"/{checkpoint.file}")
 
@@ -206,7 +206,6 @@ def test_layers_are_chosen_by_name() -> None:
     assert choose_layer("wavlm-large", 24) == "wavlm-large"
     entry = get_entry("wavlm-large-layer-12")
     assert entry.options["layer"] == 12
-    assert entry.needs_weights
     assert entry.weights_state("/nowhere") == "missing"
 
 

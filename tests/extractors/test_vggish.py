@@ -9,9 +9,9 @@ from making import make_vggish_state
 from torch.nn import functional
 
 from serab_lib.extractors.audioset_mel import audioset_log_mel
-from serab_lib.extractors.registry import load_extractor
+from serab_lib.extractors.registry import EXTRACTORS, load_extractor
 from serab_lib.extractors.vggish import VggishExtractor
-from serab_lib.extractors.weights import CHECKPOINTS, CheckpointError
+from serab_lib.extractors.weights import CheckpointError
 
 State = dict[str, torch.Tensor]
 
@@ -113,6 +113,6 @@ def test_what_is_not_vggish_is_refused_in_one_line(
 
 
 def test_a_file_under_the_released_name_must_have_its_hash(state: State, tmp_path: Path) -> None:
-    torch.save(state, tmp_path / CHECKPOINTS["vggish"][0].file)
+    torch.save(state, tmp_path / EXTRACTORS["vggish"].checkpoints[0].file)
     with pytest.raises(CheckpointError, match="not the released file"):
         load_extractor("vggish", weights=tmp_path)

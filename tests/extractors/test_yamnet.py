@@ -3,6 +3,7 @@ from __future__ import annotations
 import hashlib
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -12,8 +13,8 @@ import torch
 from making import write_yamnet_h5
 from torch.nn import functional
 
-from serab_lib.extractors.registry import load_extractor
-from serab_lib.extractors.weights import CHECKPOINTS, Checkpoint, CheckpointError, verify
+from serab_lib.extractors.registry import EXTRACTORS, load_extractor
+from serab_lib.extractors.weights import CheckpointError, require_checkpoint
 from serab_lib.extractors.yamnet import YamnetExtractor
 from serab_lib.extractors.yamnet_weights import read_yamnet
 
@@ -313,11 +314,12 @@ def test_a_file_under_a_released_name_must_have_its_hash(h5: Path, tmp_path: Pat
 def test_another_build_of_the_same_file_is_let_through(tmp_path: Path) -> None:
     path = tmp_path / "yamnet.tflite"
     path.write_bytes(b"weights")
-    fields = {"file": "", "url": "", "licence": "", "licence_url": "", "sha256": "0" * 64}
+    content = hashlib.sha256(b"weights").hexdigest()
+    released = replace(EXTRACTORS["yamnet"].checkpoints[1], also_sha256=("1" * 64, content))
     with pytest.raises(CheckpointError):
-        verify(path, Checkpoint(**fields, also_sha256=("1" * 64,)))
-    verify(path, Checkpoint(**fields, also_sha256=("1" * 64, hashlib.sha256(b"weights").hexdigest())))
+        require_checkpoint(EXTRACTORS["yamnet"], tmp_path)
+    assert require_checkpoint(replace(EXTRACTORS["yamnet"], checkpoints=(released,)), tmp_path) == (path, content)
 
 
 def test_floats_are_preferred_to_8_bits() -> None:
-    assert [each.file for each in CHECKPOINTS["yamnet"]] == ["yamnet.h5", "yamnet.tflite"]
+    assert [each.file for each in EXTRACTORS["yamnet"].checkpoints] == ["yamnet.h5", "yamnet.tflite"]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from serab_lib.extractors.registry import load_extractor
+from serab_lib.extractors.registry import EXTRACTORS, load_extractor
 from serab_lib.extractors.weights import find_checkpoint
 
 pytestmark = pytest.mark.realdata
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.realdata
 
 def test_sine_gives_the_published_numbers(real_weights: Path) -> None:
     """Google's smoke test of VGGish: three seconds of 1 kHz, patches of mean 0.000657 and deviation 0.343."""
-    if find_checkpoint("vggish", real_weights) is None:
+    if find_checkpoint(EXTRACTORS["vggish"], real_weights) is None:
         pytest.skip("SERAB_WEIGHTS holds no vggish-10086976.pth")
     extractor = load_extractor("vggish", weights=real_weights)
     sine = torch.sin(2 * torch.pi * 1000 * torch.arange(48_000) / 16_000)

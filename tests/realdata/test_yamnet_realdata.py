@@ -195,5 +195,5 @@ def test_floats_and_8_bits_agree(extractor: YamnetExtractor, real_weights: Path,
 
 
 def test_the_file_at_hand_is_a_released_one(checkpoint: Path, extractor: YamnetExtractor) -> None:
-    assert require_checkpoint("yamnet", checkpoint.parent).parent == checkpoint.parent
+    assert require_checkpoint(EXTRACTORS["yamnet"], checkpoint.parent)[0] == checkpoint
     assert extractor.n_parameters == EXTRACTORS["yamnet"].n_parameters

@@ -11,7 +11,7 @@ import numpy as np
 import soundfile
 import torch
 
-from serab_lib.extractors.weights import CHECKPOINTS
+from serab_lib.extractors.registry import EXTRACTORS
 
 if TYPE_CHECKING:
     import pytest
@@ -140,15 +140,16 @@ def write_world(folder: Path) -> None:
     write_savee(folder / "data", n_takes=2)
     write_ravdess(folder / "data")
     (folder / "weights").mkdir()
-    torch.save(make_byol_state(), folder / "weights" / CHECKPOINTS["byol-s-512"][0].file)
+    torch.save(make_byol_state(), folder / "weights" / EXTRACTORS["byol-s-512"].checkpoints[0].file)
 
 
 def enter_world(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Work with what such a folder holds as if its checkpoint were the released one."""
     for name in ("data", "weights"):
         monkeypatch.setenv(f"SERAB_{name.upper()}", str(folder / name))
-    released = dataclasses.replace(CHECKPOINTS["byol-s-512"][0], sha256=None, git_blob=None)
-    monkeypatch.setitem(CHECKPOINTS, "byol-s-512", (released,))
+    entry = EXTRACTORS["byol-s-512"]
+    unverified = dataclasses.replace(entry.checkpoints[0], sha256=None, git_blob=None)
+    monkeypatch.setitem(EXTRACTORS, "byol-s-512", dataclasses.replace(entry, checkpoints=(unverified,)))
 
 
 def write_noises(folder: Path, *, n_files: int = 8, seconds: float = 1.2, rate: int = 16_000) -> list[Path]:

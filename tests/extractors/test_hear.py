@@ -11,8 +11,7 @@ from making import make_byol_state
 
 from serab_lib.core import SerabError
 from serab_lib.extractors import hear
-from serab_lib.extractors.registry import load_extractor
-from serab_lib.extractors.weights import CHECKPOINTS
+from serab_lib.extractors.registry import EXTRACTORS, load_extractor
 
 
 def make_audio(n_sounds: int = 3, n_samples: int = 12_345) -> torch.Tensor:
@@ -90,7 +89,7 @@ def test_a_path_may_be_given_in_place_of_a_name(byol_checkpoint: Path) -> None:
 
 def test_a_released_name_says_which_extractor_it_is(tmp_path: Path) -> None:
     """NTT's checkpoints want another window, and a file under a released name is verified."""
-    (checkpoint,) = CHECKPOINTS["byol-a-512"]
+    (checkpoint,) = EXTRACTORS["byol-a-512"].checkpoints
     torch.save(make_byol_state(), tmp_path / checkpoint.file)
     with pytest.raises(SerabError, match="is not the released file"):
         hear.load_model(str(tmp_path / checkpoint.file))

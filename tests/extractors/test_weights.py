@@ -1,0 +1,155 @@
+"""Weights: found, verified once, read without running code."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import pickle
+import subprocess
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from making import make_byol_state
+
+from serab_lib import core
+from serab_lib.extractors.byol import ByolExtractor
+from serab_lib.extractors.registry import EXTRACTORS, Entry, load_extractor
+from serab_lib.extractors.weights import Checkpoint, CheckpointError, read_state_dict, require_checkpoint
+
+
+def released(**hashes: object) -> Entry:
+    """An extractor with one checkpoint, `file.pth`."""
+    return replace(EXTRACTORS["byol-s-512"], checkpoints=(Checkpoint(file="file.pth", url="", **hashes),))
+
+
+def test_missing_weights_say_which_file_to_put_where(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="needs default2048_BYOLAs64x96") as caught:
+        load_extractor("byol-s-2048", weights=tmp_path)
+    assert str(tmp_path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+    with pytest.raises(CheckpointError, match="no folder"):
+        load_extractor("byol-s-512", weights=tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize(
+    ("name", "file"), [(entry.name, each.file) for entry in EXTRACTORS.values() for each in entry.checkpoints]
+)
+def test_a_file_under_a_released_name_must_have_its_hash(tmp_path: Path, name: str, file: str) -> None:
+    checkpoint = next(each for each in EXTRACTORS[name].checkpoints if each.file == file)
+    if not (checkpoint.sha256 or checkpoint.git_blob):
+        return
+    (tmp_path / file).write_bytes(b"no such weights")
+    with pytest.raises(CheckpointError, match="not the released file"):
+        require_checkpoint(EXTRACTORS[name], tmp_path)
+
+
+def test_both_kinds_of_published_hash(tmp_path: Path) -> None:
+    path = tmp_path / "file.pth"
+    path.write_bytes(b"weights")
+    printed = subprocess.run(["git", "hash-object", path], capture_output=True, text=True, check=True).stdout.strip()
+    content = hashlib.sha256(b"weights").hexdigest()
+    for hashes in (
+        {},
+        {"git_blob": printed},
+        {"sha256": content},
+        {"sha256": "0" * 64, "also_sha256": ("1" * 64, content)},
+    ):
+        assert require_checkpoint(released(**hashes), tmp_path) == (path, content)
+    for hashes in ({"git_blob": "0" * 40}, {"sha256": "0" * 64, "also_sha256": ("1" * 64,)}):
+        with pytest.raises(CheckpointError, match="not the released file"):
+            require_checkpoint(released(**hashes), tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["sha256", "git_blob"])
+def test_a_file_is_read_for_its_hash_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    """Also by another process, which this one has to be taken for."""
+    path, content = tmp_path / "file.pth", b"weights"
+    path.write_bytes(content)
+    blob = hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
+    entry = released(**{kind: {"sha256": hashlib.sha256(content).hexdigest(), "git_blob": blob}[kind]})
+    expected = require_checkpoint(entry, tmp_path)
+    monkeypatch.setattr(core, "_hashed", {})
+    status = path.stat()
+    path.write_bytes(b"changed")
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert require_checkpoint(entry, tmp_path) == expected
+    os.utime(path, ns=(1, 1))
+    with pytest.raises(CheckpointError, match="not the released file"):
+        require_checkpoint(entry, tmp_path)
+
+
+def test_a_folder_counts_by_all_that_is_in_it(tmp_path: Path) -> None:
+    (tmp_path / "trill" / "variables").mkdir(parents=True)
+    (tmp_path / "trill" / "saved_model.pb").write_bytes(b"graph")
+    (tmp_path / "trill" / "variables" / "a").write_bytes(b"numbers")
+    _, content = require_checkpoint(EXTRACTORS["trill"], tmp_path)
+    assert content == " ".join(hashlib.sha256(each).hexdigest() for each in (b"graph", b"numbers"))
+
+
+class Malicious:
+    def __reduce__(self) -> tuple:
+        return (Path("pwned").touch, ())
+
+
+def not_a_file(path: Path) -> None:
+    pass
+
+
+def text(path: Path) -> None:
+    path.write_text("hello")
+
+
+def lines_like_a_pickle(path: Path) -> None:
+    """What a user's list of accounts looks like; the reader takes its first letter for a command."""
+    path.write_text("root:x:0:0:root:/root:/bin/bash\n")
+
+
+def cut_off(path: Path) -> None:
+    torch.save(make_byol_state(), path)
+    path.write_bytes(path.read_bytes()[:100_000])
+
+
+def code(path: Path) -> None:
+    path.write_bytes(pickle.dumps({"fc.3.weight": Malicious()}))
+
+
+def a_list(path: Path) -> None:
+    torch.save([torch.zeros(3)], path)
+
+
+def other_network(path: Path) -> None:
+    torch.save({"weight": torch.zeros(3)}, path)
+
+
+def missing_tensor(path: Path) -> None:
+    state = make_byol_state()
+    del state["features.8.bias"]
+    torch.save(state, path)
+
+
+@pytest.mark.parametrize(
+    "breakage", [not_a_file, text, lines_like_a_pickle, cut_off, code, a_list, other_network, missing_tensor]
+)
+def test_what_is_no_checkpoint_is_refused_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, breakage: Callable[[Path], None]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    breakage(tmp_path / "broken.pth")
+    with pytest.raises(CheckpointError, match=r"broken\.pth") as caught:
+        ByolExtractor(tmp_path / "broken.pth")
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "pwned").exists()
+
+
+def test_another_width_is_named(tmp_path: Path) -> None:
+    torch.save(make_byol_state(1024), tmp_path / "wide.pth")
+    with pytest.raises(CheckpointError, match="1024 numbers, the model has 512"):
+        ByolExtractor(tmp_path / "wide.pth", embedding_size=512)
+
+
+def test_a_wrapped_state_dict_is_read(tmp_path: Path) -> None:
+    torch.save({"state_dict": make_byol_state(), "epoch": 3}, tmp_path / "wrapped.pth")
+    assert "fc.3.weight" in read_state_dict(tmp_path / "wrapped.pth")
