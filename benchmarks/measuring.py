@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 import tempfile
@@ -11,10 +12,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import torch
 
+from serab_lib.audit.measurements import read_measurement
 from serab_lib.benchmark.embeddings import extract
-from serab_lib.core import SerabError, hash_files
+from serab_lib.benchmark.results import Results
+from serab_lib.core import SerabError, hash_files, replaced
 from serab_lib.corpora.corpus import load_task
 from serab_lib.extractors.base import Extractor
 from serab_lib.extractors.registry import Entry
@@ -54,6 +58,18 @@ def run(main: Callable[[], int | None], *, interrupted: str | None = None) -> No
         sys.exit(130)
     if code:
         sys.exit(code)
+
+
+def keep(results: Results, name: str, table: pd.DataFrame) -> None:
+    """Write a table to the results' `audit/<name>.csv`, in the place of its rows of the same tasks and models."""
+    cells = {}
+    for rows in (read_measurement(results, name), table):
+        cells |= dict(iter(rows.groupby(["task", "model"], sort=False)))
+    whole = pd.concat(cells.values())
+    if "best_params" in whole:
+        whole = whole.assign(best_params=whole["best_params"].map(json.dumps))
+    with replaced(results.folder / "audit" / f"{name}.csv") as temporary:
+        whole.round(6).to_csv(temporary, index=False)
 
 
 def choose_recordings(data: str | None, n_files: int) -> list[str]:

@@ -22,10 +22,9 @@ import pandas as pd
 import soundfile
 import torch
 import torchaudio
-from measuring import make_parser, run
+from measuring import keep, make_parser, run
 
 from serab_lib.audio import SAMPLE_RATE_HZ, decode, resample
-from serab_lib.audit.kept import write_kept
 from serab_lib.benchmark.grid import Settings, run_grid
 from serab_lib.benchmark.results import Results
 from serab_lib.core import SerabError, replaced
@@ -53,7 +52,7 @@ def main() -> None:
             tables.append(measure_copy(task, options.models.split(","), settings).assign(resampler=name))
             print(f"{corpus.task.code}, {name}: measured", flush=True)
         table = pd.concat(tables)[[*COLUMNS, "selected", "best_params"]]
-        write_kept(Results(options.results), "resampler", table)
+        keep(Results(options.results), "resampler", table)
         shutil.rmtree(work)
 
 

@@ -38,7 +38,7 @@ n_draws: int = 2000
 import numpy as np
 
 from serab_lib.book.plots import audit as plots
-from serab_lib.audit import arithmetic, corpora, denominators, findings, leak, selection, weighted, windows
+from serab_lib.audit import arithmetic, corpora, denominators, findings, measurements, selection, weighted
 from serab_lib.audit.finding import join
 from serab_lib.audit.sources import Sources
 from serab_lib.book.show import record, show_figure, show_markdown, show_table
@@ -70,7 +70,7 @@ record(n_findings=len(found), n_certain=sum(each.confidence == "certain" for eac
 
 # %% tags=["hide-input"]
 if len(sources.windows):
-    heard = windows.compare_windows(sources.windows, sources.accuracies, sources.cells)
+    heard = measurements.compare_windows(sources.windows, sources.accuracies, sources.cells)
     show_figure(
         plots.plot_windows(heard),
         name="fig-window",
@@ -159,24 +159,9 @@ show_table(
 )
 
 # %% [markdown]
-# How much is it worth to know the voices? In made-up embeddings of emotion, voice, and the way a voice shows an
-# emotion, the size of the leak can be measured ({numref}`fig-leak`). The names of the files are those of ShEMO and
-# IEM4; the voices are simulated, so the points are not theirs. It shows in which direction a leak works, and which part of it speaker normalisation takes away.
-
-# %%
-leaks = {code: leak.simulate_leak(sources.utterances[code], sources.task(code), n_draws=2) for code in ("SHE", "IEM")}
-
-# %% tags=["hide-input"]
-show_figure(
-    plots.plot_leak(leaks),
-    name="fig-leak",
-    caption="SIMULATED embeddings: accuracy by how split and normalisation take speakers. One point per draw.",
-    alt="Accuracy is higher where the split shares speakers between train and test.",
-)
-
-# %% [markdown]
-# Real voices can be measured without a corpus that leaks: one half of the test part is tested by a classifier that has
-# heard its speakers in the other half, and by one that has not, with as much to learn from.
+# How much is it worth to know the voices? That can be measured without a corpus that leaks: one half of the test part
+# is tested by a classifier that has heard its speakers in the other half, and by one that has not, with as much to
+# learn from.
 
 # %% tags=["hide-input"]
 for task, own in sources.leaks.groupby("task", sort=False):
@@ -227,7 +212,7 @@ record(
 
 # %% tags=["hide-input"]
 if len(measured):
-    effects = leak.decompose_protocols(data.read_measured())
+    effects = selection.decompose_protocols(data.read_measured())
     show_table(
         effects.drop(columns="synthetic"),
         name="tbl-effects",

@@ -9,8 +9,8 @@ from typing import Any
 import pandas as pd
 
 from serab_lib.audit.finding import Finding, count, join
+from serab_lib.audit.measurements import compare_windows
 from serab_lib.audit.sources import Sources
-from serab_lib.audit.windows import compare_windows
 from serab_lib.evaluation.comparisons import ALPHA, exact_mcnemar
 from serab_lib.extractors.registry import EXTRACTORS
 

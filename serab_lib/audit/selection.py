@@ -9,6 +9,7 @@ import pandas as pd
 from scipy import stats
 
 from serab_lib.benchmark.results import CELL_KEY
+from serab_lib.corpora.splits import PROTOCOLS
 from serab_lib.evaluation.protocol import select
 
 
@@ -44,6 +45,39 @@ def measure_selection(cells: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=[*columns, "n_utterances", "synthetic"])
 
 
+def decompose_protocols(cells: pd.DataFrame) -> pd.DataFrame:
+    """Take the difference of the protocols apart: what the split does, and what the selection does.
+
+    Parameters
+    ----------
+    cells : pandas.DataFrame
+        As `serab_lib.benchmark.results.Results.read_cells` gives them, with both protocols.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per task and model with both: `described` (its split, chosen on validation), `released_split` (the
+        released split, chosen on validation), `released` (chosen on test), `effect_of_split` and
+        `effect_of_selection` (their steps, points), all in percent; `synthetic`.
+    """
+    table = measure_selection(cells).set_index(CELL_KEY)
+    rows = []
+    for task, model in dict.fromkeys((task, model) for task, model, _ in table.index):
+        if not all((task, model, protocol) in table.index for protocol in PROTOCOLS):
+            continue
+        released, described = (table.loc[(task, model, protocol)] for protocol in PROTOCOLS)
+        row = {
+            "described": 100 * described["chosen_accuracy"],
+            "released_split": 100 * released["chosen_accuracy"],
+            "released": 100 * released["best_accuracy"],
+        }
+        row["effect_of_split"] = row["released_split"] - row["described"]
+        row["effect_of_selection"] = row["released"] - row["released_split"]
+        rows.append({"task": task, "model": model, **row, "synthetic": bool(released["synthetic"])})
+    columns = ["task", "model", "described", "released_split", "released", "effect_of_split", "effect_of_selection"]
+    return pd.DataFrame(rows, columns=[*columns, "synthetic"])
+
+
 @dataclass(frozen=True, kw_only=True)
 class SelectionModel:
     """How five classifiers of one model on one task are simulated.
@@ -64,8 +98,7 @@ class SelectionModel:
     Notes
     -----
     Utterances are independent of each other given the speakers. The number of utterances with each pattern of right
-    and wrong answers is then multinomial, which is what is drawn. `calibrate` estimates spread and correlation from
-    measured cells.
+    and wrong answers is then multinomial, which is what is drawn.
     """
 
     n_classifiers: int = 5
@@ -122,46 +155,6 @@ def _draw_counts(accuracies: np.ndarray, n: int, correlation: float, rng: np.ran
     chances = chances @ weights
     counts = rng.multinomial(n, chances / chances.sum(axis=1, keepdims=True))
     return counts @ patterns
-
-
-def calibrate(predictions: pd.DataFrame, classifiers: tuple[str, ...] = ("LDA", "LR", "RF", "SVC")) -> SelectionModel:
-    """Estimate the simulation's spread and correlation from one measured cell.
-
-    Parameters
-    ----------
-    predictions : pandas.DataFrame
-        As `serab_lib.benchmark.results.Results.read_predictions` gives them.
-    classifiers : tuple of str
-        Those that are in the running; QDA, with far more features than utterances, is not.
-
-    Returns
-    -------
-    SelectionModel
-        The spread is that of the test accuracies with the sampling error of their differences taken out (0 at
-        least); the correlation is the one under which two classifiers with these accuracies are right together as
-        often as they are. The shift is the default one.
-    """
-    right = np.stack([(predictions[name] == predictions["emotion"]).to_numpy(float) for name in classifiers], axis=1)
-    accuracies = right.mean(axis=0)
-    n, k = right.shape
-    covariance = np.cov(right.T, bias=True) / n
-    noise = (np.trace(covariance) - covariance.sum() / k) / (k - 1)
-    spread = float(np.sqrt(max(accuracies.var(ddof=1) - noise, 0.0)))
-    together = np.array([(right[:, i] * right[:, j]).mean() for i in range(k) for j in range(i)])
-    pairs = [(accuracies[i], accuracies[j]) for i in range(k) for j in range(i)]
-    correlation = float(np.mean([_find_correlation(*pair, both) for pair, both in zip(pairs, together, strict=True)]))
-    return SelectionModel(n_classifiers=5, spread=spread, correlation=correlation)
-
-
-def _find_correlation(one: float, other: float, both: float) -> float:
-    """Correlation of two hidden normal values that are below their thresholds together with a given chance."""
-    thresholds = stats.norm.ppf(np.clip([one, other], 1e-3, 1 - 1e-3))
-    low, high = 0.0, 0.999
-    for _ in range(20):
-        middle = (low + high) / 2
-        chance = stats.multivariate_normal.cdf(thresholds, cov=[[1, middle], [middle, 1]])
-        low, high = (middle, high) if chance < both else (low, middle)
-    return (low + high) / 2
 
 
 def simulate_selection(

@@ -14,9 +14,8 @@ import pandas as pd
 from serab_lib.audit.arithmetic import check_means
 from serab_lib.audit.corpora import hash_audio, is_transductive, read_digests, wrap_full_scale
 from serab_lib.audit.denominators import compare_readings, list_readings, recover_sizes
-from serab_lib.audit.kept import no_rows, read_kept
+from serab_lib.audit.measurements import NO_ROWS, read_measurement, read_windows
 from serab_lib.audit.speakers import compare_speakers, describe_normalisation
-from serab_lib.audit.windows import read_windows
 from serab_lib.benchmark.results import Results
 from serab_lib.corpora.corpus import find_corpus, find_data
 from serab_lib.corpora.manifests import list_utterances
@@ -135,7 +134,7 @@ class Sources:
     resamplers : pandas.DataFrame
         What `benchmarks/resampler.py` measured; may be empty.
     windows : pandas.DataFrame
-        As from `serab_lib.audit.windows.read_windows`; may be empty.
+        As from `serab_lib.audit.measurements.read_windows`; may be empty.
     embeddings : mapping
         (task code, model) to one row per utterance of `utterances`; may be empty.
     n_draws : int
@@ -154,10 +153,10 @@ class Sources:
     digests: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     sounds: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     cells: pd.DataFrame = field(default_factory=pd.DataFrame)
-    orders: pd.DataFrame = field(default_factory=no_rows)
-    leaks: pd.DataFrame = field(default_factory=no_rows)
-    resamplers: pd.DataFrame = field(default_factory=no_rows)
-    windows: pd.DataFrame = field(default_factory=no_rows)
+    orders: pd.DataFrame = field(default_factory=lambda: NO_ROWS)
+    leaks: pd.DataFrame = field(default_factory=lambda: NO_ROWS)
+    resamplers: pd.DataFrame = field(default_factory=lambda: NO_ROWS)
+    windows: pd.DataFrame = field(default_factory=lambda: NO_ROWS)
     embeddings: Mapping[tuple[str, str], np.ndarray] = field(default_factory=dict)
     n_draws: int = 10_000
     seed: int = 0
@@ -248,8 +247,8 @@ def hash_corpora(tasks: tuple[Task, ...], data: str | Path) -> dict[str, pd.Data
 def _read_measured(results: Results) -> dict[str, pd.DataFrame]:
     return {
         "cells": results.read_cells(),
-        "orders": read_kept(results, "label_order"),
-        "leaks": read_kept(results, "speaker_leak"),
-        "resamplers": read_kept(results, "resampler"),
+        "orders": read_measurement(results, "label_order"),
+        "leaks": read_measurement(results, "speaker_leak"),
+        "resamplers": read_measurement(results, "resampler"),
         "windows": read_windows(results),
     }

@@ -6,10 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from serab_lib.audit.leak import decompose_protocols
 from serab_lib.audit.selection import (
     SelectionModel,
-    calibrate,
+    decompose_protocols,
     measure_selection,
     simulate_ranking,
     simulate_selection,
@@ -80,15 +79,3 @@ def test_ranking_survives_where_models_are_far_apart() -> None:
     close = simulate_ranking(sizes, pd.DataFrame({"A": [60.0, 60.1, 60.2]}), n_draws=100)
     assert close["kendall_tau"].mean() < 0.9
     assert (close["gap"] >= 0).all()
-
-
-def test_calibration_recovers_the_correlation() -> None:
-    rng = np.random.default_rng(0)
-    shared, own = rng.standard_normal((20_000, 1)), rng.standard_normal((20_000, 4))
-    right = np.sqrt(0.5) * shared + np.sqrt(0.5) * own < 0.5
-    table = pd.DataFrame({"emotion": ["x"] * len(right)})
-    for number, name in enumerate(("LDA", "LR", "RF", "SVC")):
-        table[name] = np.where(right[:, number], "x", "y")
-    model = calibrate(table)
-    assert model.correlation == pytest.approx(0.5, abs=0.03)
-    assert model.spread < 0.01

@@ -12,9 +12,9 @@ import pandas as pd
 import pytest
 from auditing import make_sources
 
+from serab_lib.audit.measurements import compare_windows, read_windows
 from serab_lib.audit.model_findings import find_recipe, find_window, pool_windows
 from serab_lib.audit.sources import Procedure, Sources
-from serab_lib.audit.windows import compare_windows, read_windows
 from serab_lib.benchmark.results import Results
 from serab_lib.evaluation.paper import read_accuracies
 

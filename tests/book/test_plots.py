@@ -46,12 +46,6 @@ def paper() -> SimpleNamespace:
     )
 
 
-def leak_table() -> pd.DataFrame:
-    keys = ("released", "described")
-    rows = [{"split": a, "normalisation": b, "accuracy": 0.5 + d} for a in keys for b in keys for d in (0, 0.1)]
-    return pd.DataFrame(rows)
-
-
 def draw_selection() -> Figure:
     released = paper().readings[paper().readings["reading"] == "released"]
     simulated = simulate_selection(released, paper().grid.median(), n_draws=50)
@@ -91,7 +85,6 @@ FIGURES: dict[str, Callable[[], Figure]] = {
     ),
     "shared speakers": lambda: audit.plot_shared_speakers(compare_speakers()),
     "selection": draw_selection,
-    "leak": lambda: audit.plot_leak({"SHE": leak_table(), "IEM": leak_table()}),
     "measured leak": lambda: audit.plot_measured_leak(
         {"model": pd.DataFrame({"without": [0.6, 0.62], "with_leak": [0.7, 0.68]})}
     ),

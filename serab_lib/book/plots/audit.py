@@ -174,50 +174,13 @@ def plot_selection_gap(simulated: pd.DataFrame, measured: pd.DataFrame | None = 
     return figure
 
 
-def plot_leak(tables: dict[str, pd.DataFrame]) -> Figure:
-    """Draw accuracy by how the split and the normalisation take speakers.
-
-    Parameters
-    ----------
-    tables : dict
-        Title of a panel, such as the task, to a table as from `serab_lib.audit.leak.simulate_leak` or
-        `serab_lib.audit.leak.compare_protocols`.
-
-    Returns
-    -------
-    Figure
-        One point per draw, a bar for their mean.
-    """
-    figure, panels = new_figure(1, len(tables), height=3.2, sharey=True, squeeze=False)
-    for axes, (title, table) in zip(panels[0], tables.items(), strict=True):
-        for x, (split, normalisation) in enumerate(
-            [("described", "described"), ("described", "released"), ("released", "described"), ("released", "released")]
-        ):
-            own = 100 * table.loc[(table["split"] == split) & (table["normalisation"] == normalisation), "accuracy"]
-            colour = PROTOCOL_COLOURS[split]
-            axes.bar(x, own.mean(), color=colour, alpha=0.45, width=0.75)
-            spread = np.linspace(-0.2, 0.2, len(own)) if len(own) > 1 else [0.0]
-            axes.plot(x + np.asarray(spread), own, "o", markersize=4, color=colour)
-        axes.set_xticks(range(4), ["speaker", "group", "speaker", "group"], fontsize=9)
-        axes.set_title(title, fontsize=10)
-        axes.grid(axis="x", visible=False)
-        axes.set_xlabel("normalised by")
-    panels[0][0].set_ylabel("accuracy on test (%)")
-    handles = [
-        Line2D([], [], linestyle="", marker="s", markersize=9, color=PROTOCOL_COLOURS[name], label=label)
-        for name, label in (("described", "split by speaker"), ("released", "split by the release's group"))
-    ]
-    put_legend_above(figure, handles, n_columns=2)
-    return figure
-
-
 def plot_measured_leak(tables: dict[str, pd.DataFrame]) -> Figure:
     """Draw what it is worth to have heard the test speakers, on the same test utterances.
 
     Parameters
     ----------
     tables : dict
-        Name, such as a model, to a table as from `serab_lib.audit.leak.measure_leak`.
+        Name, such as a model, to a table as from `benchmarks/speaker_leak.py`.
 
     Returns
     -------
@@ -256,7 +219,7 @@ def plot_windows(table: pd.DataFrame) -> Figure:
     Parameters
     ----------
     table : pandas.DataFrame
-        As from `serab_lib.audit.windows.compare_windows`.
+        As from `serab_lib.audit.measurements.compare_windows`.
 
     Returns
     -------
@@ -293,7 +256,7 @@ def plot_label_order(orders: pd.DataFrame, *, printed: float | None = None, colu
     Parameters
     ----------
     orders : pandas.DataFrame
-        As from `serab_lib.audit.label_order.measure_label_order`.
+        As `benchmarks/label_order.py` writes them.
     printed : float, optional
         The paper's accuracy, percent.
     column : str

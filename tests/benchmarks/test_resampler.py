@@ -17,7 +17,7 @@ import soundfile
 from making import write_savee
 
 from serab_lib.audio import decode
-from serab_lib.audit.kept import read_kept
+from serab_lib.audit.measurements import read_measurement
 from serab_lib.benchmark import grid
 from serab_lib.benchmark.results import Results
 from serab_lib.corpora.corpus import find_corpus
@@ -95,7 +95,7 @@ def test_a_run_measures_every_copy_and_goes_on_after_an_interruption(
     sys.modules["soxr"].resample = working
     run(monkeypatch, tmp_path)
     assert calls == {"resampy": 84, "soxr": 84}
-    table = read_kept(Results(tmp_path / "results"), "resampler")
+    table = read_measurement(Results(tmp_path / "results"), "resampler")
     cells = table.groupby(["task", "model", "resampler", "protocol"], sort=False)
     wanted = [("SAV", "logmel-stats", name, protocol) for name in NAMES for protocol in sorted(PROTOCOLS)]
     assert [key for key, _ in cells] == wanted

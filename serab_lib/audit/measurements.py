@@ -1,20 +1,39 @@
-"""BYOL-A 512 through the release's window and through its own: what `results/byol-a-window` holds."""
+"""What was measured on real recordings for the audit, as the results folder holds it."""
 
 from __future__ import annotations
 
+import json
+
 import pandas as pd
 
-from serab_lib.audit.kept import no_rows
 from serab_lib.benchmark.results import CELL_KEY, Results
 from serab_lib.evaluation.comparisons import read_right
 
-FOLDER = "byol-a-window"
-BYOL_A, BYOL_S = "BYOL-A, 512", "BYOL-S, 512"
-_MODELS = {"window_400": "byol-a-512-window-400", "window_1024": "byol-a-512-window-1024"}
+NO_ROWS = pd.DataFrame(columns=CELL_KEY)
+_WINDOWS = {"window_400": "byol-a-512-window-400", "window_1024": "byol-a-512-window-1024"}
+
+
+def read_measurement(results: Results, name: str) -> pd.DataFrame:
+    """Read what a program in `benchmarks/` measured.
+
+    Parameters
+    ----------
+    results : Results
+        The folder that holds `audit/`.
+    name : str
+        Of the program and of its table: ``label_order``, ``resampler`` or ``speaker_leak``.
+
+    Returns
+    -------
+    pandas.DataFrame
+        With `task` and `model`; empty where nothing was measured.
+    """
+    path = results.folder / "audit" / f"{name}.csv"
+    return pd.read_csv(path, converters={"best_params": json.loads}) if path.is_file() else NO_ROWS
 
 
 def read_windows(results: Results) -> pd.DataFrame:
-    """Read what was measured through the two windows.
+    """Read what BYOL-A 512 gave through the release's window and through its own.
 
     Parameters
     ----------
@@ -30,14 +49,14 @@ def read_windows(results: Results) -> pd.DataFrame:
         `own_statistics` (percent, window 1,024 with statistics measured through it); `mean_400` and `mean_1024`, of
         the log-mel spectrograms of the training part.
     """
-    measured = Results(results.folder / FOLDER)
+    measured = Results(results.folder / "byol-a-window")
     cells = measured.read_cells()
     if cells.empty:
-        return no_rows()
+        return NO_ROWS
     rows = []
     for task, protocol in cells[["task", "protocol"]].drop_duplicates().itertuples(index=False):
-        right = read_right(measured, task, protocol, models=_MODELS.values())
-        short, long = (right[model] for model in _MODELS.values())
+        right = read_right(measured, task, protocol, models=_WINDOWS.values())
+        short, long = (right[model] for model in _WINDOWS.values())
         row = {"task": task, "protocol": protocol, "n_test": len(right)}
         row |= {"window_400": 100 * short.mean(), "window_1024": 100 * long.mean()}
         rows.append(row | {"only_400": int((short & ~long).sum()), "only_1024": int((long & ~short).sum())})
@@ -67,13 +86,13 @@ def compare_windows(
         Percent; one row per task, the last one `mean`: `printed`, `window_400`, `window_1024`, `own_statistics`,
         `byol_s_printed` and, where it was measured on all these tasks, `byol_s_measured`.
     """
-    table = windows[windows["protocol"] == protocol].set_index("task")[["window_400", "window_1024", "own_statistics"]]
-    printed = accuracies.loc[[BYOL_A, BYOL_S], table.index]
-    table = table.assign(printed=printed.loc[BYOL_A], byol_s_printed=printed.loc[BYOL_S])
-    if len(cells):
-        selected = cells[cells["selected"].astype(bool) & ~cells["synthetic"].astype(bool)].set_index(CELL_KEY)
-        keys = [(task, "byol-s-512", protocol) for task in table.index]
-        if all(key in selected.index for key in keys):
-            table["byol_s_measured"] = (100 * selected.loc[keys, "test_accuracy"]).to_numpy()
+    table = windows[windows["protocol"] == protocol].set_index("task")[[*_WINDOWS, "own_statistics"]]
+    printed = accuracies[table.index]
+    table = table.assign(printed=printed.loc["BYOL-A, 512"], byol_s_printed=printed.loc["BYOL-S, 512"])
+    own = cells[(cells["model"] == "byol-s-512") & (cells["protocol"] == protocol)] if len(cells) else NO_ROWS
+    if len(own):
+        own = own[own["selected"].astype(bool) & ~own["synthetic"].astype(bool)].set_index("task")
+        if set(table.index) <= set(own.index):
+            table["byol_s_measured"] = 100 * own["test_accuracy"]
     table.loc["mean"] = table.mean()
     return table

@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 from serab_lib.benchmark.grid import Settings
 from serab_lib.cli import app
 
-BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
+BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 # A small form of each program, what it prints, and the table that it leaves.
 PROGRAMS = {
     "classifiers": ("--quick --features 40", "test accuracies agree", ""),
