@@ -27,7 +27,7 @@ from serab_lib.extractors.weights import find_checkpoint, require_checkpoint
 
 # Enough for several batches, so that each worker has begun.
 N_WARM = 16
-TESTS = Path(__file__).resolve().parents[1] / "tests"
+TESTS = Path(__file__).resolve().parents[1] / "tests" / "support"
 
 
 class NoWeightsError(SerabError):
