@@ -19,10 +19,9 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.model_selection import ParameterGrid
 from threadpoolctl import threadpool_limits
 
-from serab_lib.core import SerabError, unknown_name
+from serab_lib.core import unknown_name
 from serab_lib.evaluation import logistic, svm
-from serab_lib.evaluation.linear_discriminant import LinearDiscriminant
-from serab_lib.evaluation.quadratic_discriminant import compute_log_posteriors, iterate_spreads
+from serab_lib.evaluation.discriminants import fit_linear, score_quadratic
 
 CLASSIFIERS = ("LDA", "LR", "QDA", "RF", "SVC")
 
@@ -111,9 +110,9 @@ def fit_classifier(
     name : str
         One of `CLASSIFIERS`.
     X_train, X_validation, X_test : np.ndarray, shapes (n_train | n_validation | n_test, n_features)
-        Embeddings; computed with in float64.
+        Embeddings, finite.
     y_train, y_validation : np.ndarray, shapes (n_train,), (n_validation,)
-        Labels.
+        Labels, two classes or more.
     search : bool
         Whether to search the grid; otherwise the defaults are fitted.
     grid : mapping from str to sequence, optional
@@ -129,14 +128,13 @@ def fit_classifier(
     Raises
     ------
     SerabError
-        An unknown classifier, parts that do not fit together, values that are not finite, fewer than two classes
-        in train.
+        An unknown classifier.
 
     Notes
     -----
     As the released ``clf_benchmark.py``: candidates in the order of scikit-learn's ``ParameterGrid``, ties to the
     first. That QDA gives a result at all is explained at
-    `serab_lib.evaluation.quadratic_discriminant`. Optimisers that stop at their iteration limit do so in
+    `serab_lib.evaluation.discriminants`. Optimisers that stop at their iteration limit do so in
     silence; the release only warned.
 
     Examples
@@ -149,7 +147,7 @@ def fit_classifier(
     >>> result.validation_accuracy, result.predictions[:2].tolist()
     (1.0, ['anger', 'sadness'])
     """
-    parts = _check_parts(X_train, y_train, X_validation, y_validation, X_test)
+    parts = X_train, y_train, X_validation, y_validation, X_test
     groups = divide_search(name, search=search, grid=grid)
     tried = [candidate for group in groups for candidate in try_candidates(name, group, parts, seed=seed)]
     return fit_best(name, tried, parts, seed=seed)
@@ -212,67 +210,29 @@ def _predict(
     *,
     seed: int,
 ) -> list[np.ndarray]:
-    """Fit each setting and predict, on one thread wherever it runs.
+    """Fit each setting and predict, in float64 and on one thread wherever it runs.
 
     The order of a sum can decide between two classes that are as likely, and threads change that order.
     """
+    X_fit, X_eval = np.asarray(X_fit, dtype=np.float64), np.asarray(X_eval, dtype=np.float64)
     with warnings.catch_warnings(), threadpool_limits(1):
         warnings.filterwarnings("ignore", module=r"sklearn\.")
         return _PREDICTORS[name](X_fit, y_fit, X_eval, settings, seed=seed)
 
 
-def _check_parts(
-    X_train: np.ndarray, y_train: np.ndarray, X_validation: np.ndarray, y_validation: np.ndarray, X_test: np.ndarray
-) -> Parts:
-    """Arrays of float64, and of labels; refuse what no classifier can be fitted to, with one line that says why."""
-    X_train, X_validation, X_test = (np.asarray(X, dtype=np.float64) for X in (X_train, X_validation, X_test))
-    y_train, y_validation = np.asarray(y_train), np.asarray(y_validation)
-    parts = {"train": X_train, "validation": X_validation, "test": X_test}
-    for part, X in parts.items():
-        if X.ndim != 2 or len(X) == 0 or X.shape[1] == 0:
-            raise SerabError(
-                f"the {part} part has embeddings of shape {X.shape}, needs (utterances, features) and at least one of"
-                " each: check the corpus and the split"
-            )
-        if not np.isfinite(X).all():
-            n_bad = int((~np.isfinite(X).all(axis=1)).sum())
-            raise SerabError(
-                f"{n_bad} of {len(X)} embeddings of the {part} part hold NaN or infinity, needs finite numbers: check"
-                " the audio and the weights"
-            )
-    widths = {X.shape[1] for X in parts.values()}
-    if len(widths) > 1:
-        raise SerabError(
-            f"embeddings have {sorted(widths)} features in different parts, needs one number: extract all parts with"
-            " the same model"
-        )
-    for part, X, y in (("train", X_train, y_train), ("validation", X_validation, y_validation)):
-        if y.shape != (len(X),):
-            raise SerabError(
-                f"the {part} part has {len(X)} embeddings and labels of shape {y.shape}: pass one label per embedding"
-            )
-    n_classes = len(np.unique(y_train))
-    if n_classes < 2:
-        raise SerabError(
-            f"the train part has {n_classes} class, a classifier needs two or more: check which files of the corpus"
-            " are missing"
-        )
-    return X_train, y_train, X_validation, y_validation, X_test
-
-
 def _predict_lda(
     X_fit: np.ndarray, y_fit: np.ndarray, X_eval: np.ndarray, settings: Settings, *, seed: int
 ) -> list[np.ndarray]:
-    """LDA has one candidate."""
-    return [LinearDiscriminant().fit(X_fit, y_fit).predict(X_eval) for _ in settings]
+    """LDA has one setting."""
+    coefficients, constants = fit_linear(X_fit, y_fit)
+    return [np.unique(y_fit)[(X_eval @ coefficients.T + constants).argmax(axis=1)]]
 
 
 def _predict_qda(
     X_fit: np.ndarray, y_fit: np.ndarray, X_eval: np.ndarray, settings: Settings, *, seed: int
 ) -> list[np.ndarray]:
-    """QDA's candidates share the directions of each class."""
-    reg_params = [params["reg_param"] for params in settings]
-    scores = compute_log_posteriors(iterate_spreads(X_fit, y_fit), X_eval, reg_params)
+    """QDA's settings share the directions of each class."""
+    scores = score_quadratic(X_fit, y_fit, X_eval, [params["reg_param"] for params in settings])
     return list(np.unique(y_fit)[scores.argmax(axis=2)])
 
 
@@ -292,8 +252,8 @@ def _predict_rf(
 
 _PREDICTORS: Mapping[str, Callable[..., list[np.ndarray]]] = {
     "LDA": _predict_lda,
-    "LR": logistic.predict_candidates,
+    "LR": logistic.predict_settings,
     "QDA": _predict_qda,
     "RF": _predict_rf,
-    "SVC": svm.predict_candidates,
+    "SVC": svm.predict_settings,
 }

@@ -1,4 +1,4 @@
-"""From embeddings to the accuracies of one cell: normalise per speaker, fit five classifiers, select one."""
+"""From embeddings to the accuracies of one cell: normalise per speaker, fit five classifiers, select one, score."""
 
 from __future__ import annotations
 
@@ -12,9 +12,18 @@ import numpy as np
 import pandas as pd
 from joblib.externals.loky import BrokenProcessPool
 
-from serab_lib.core import SerabError
+from serab_lib.core import SerabError, unknown_name
 from serab_lib.corpora.splits import PARTS, PROTOCOLS
-from serab_lib.evaluation.classifiers import CLASSIFIERS, ClassifierResult, fit_classifier
+from serab_lib.evaluation.classifiers import (
+    CLASSIFIERS,
+    Candidate,
+    ClassifierResult,
+    Parts,
+    divide_search,
+    fit_best,
+    fit_classifier,
+    try_candidates,
+)
 from serab_lib.evaluation.metrics import accuracy, unweighted_average_recall
 
 logger = logging.getLogger(__name__)
@@ -67,8 +76,7 @@ def normalise_speakers(embeddings: np.ndarray, groups: Sequence[str], parts: Seq
         own = result[rows]
         std = own.std(axis=0)
         # Values that are equal up to rounding are constant: dividing by their spread would blow up noise.
-        std[std <= 1e-12 * np.abs(own).max(axis=0, initial=0.0)] = 1.0
-        std[std == 0] = 1.0
+        std[std <= 1e-12 * np.abs(own).max(axis=0)] = 1.0
         result[rows] = (own - own.mean(axis=0)) / std
     return result
 
@@ -89,7 +97,7 @@ def select(scores: pd.DataFrame, protocol: str) -> str:
         Among equals, the first in the order of `CLASSIFIERS`.
     """
     if protocol not in PROTOCOLS:
-        raise SerabError(f"there is no protocol {protocol!r}: choose {' or '.join(PROTOCOLS)}")
+        raise unknown_name("protocol", protocol, PROTOCOLS, listing="serab run --help")
     column = "test_accuracy" if protocol == "released" else "validation_accuracy"
     return str(scores.loc[scores[column].idxmax(), "classifier"])
 
@@ -137,9 +145,100 @@ def evaluate(
     the class with the lower number. On RAVDESS with BYOL-S 512 that alone can decide whether validation prefers
     the linear kernel or the radial one, points apart on test (`benchmarks/label_order.py`).
     """
-    problem = Problem(embeddings, utterances, tuple(classes or sorted(set(utterances["emotion"]))))
-    ((_, results),) = evaluate_many([problem], search=search, n_jobs=n_jobs)
-    return score(results, utterances, protocol)
+    classes = classes or sorted(set(utterances["emotion"]))
+    (results,) = fit_classifiers([make_parts(embeddings, utterances, classes)], search=search, n_jobs=n_jobs)
+    return score(results, utterances, protocol, classes)
+
+
+def make_parts(embeddings: np.ndarray, utterances: pd.DataFrame, classes: Sequence[str]) -> Parts:
+    """Normalise the embeddings of a split and number its classes: what classifiers are fitted to.
+
+    Parameters
+    ----------
+    embeddings : np.ndarray [shape=(n, d)]
+    utterances : pandas.DataFrame
+        With `emotion`, `group` and `part`, in the same order.
+    classes : sequence of str
+        In the order in which they are numbered.
+
+    Returns
+    -------
+    tuple of np.ndarray
+        `X_train, y_train, X_validation, y_validation, X_test`.
+
+    Raises
+    ------
+    SerabError
+        If the embeddings do not fit the utterances or are not finite, if a part is empty, if train has one class.
+    """
+    if np.ndim(embeddings) != 2 or len(embeddings) != len(utterances):
+        raise SerabError(
+            f"embeddings of shape {np.shape(embeddings)} for {len(utterances)} utterances: pass one row per utterance"
+        )
+    if not np.isfinite(embeddings).all():
+        raise SerabError("some embeddings are not finite: check the extractor and its checkpoint")
+    if unknown := set(utterances["emotion"]) - set(classes):
+        raise SerabError(f"classes {', '.join(sorted(unknown))} are not among {', '.join(classes)}: pass all of them")
+    rows = {part: np.flatnonzero(utterances["part"] == part) for part in PARTS}
+    if empty := [part for part in PARTS if not len(rows[part])]:
+        raise SerabError(f"the {empty[0]} part is empty: check which files of the corpus are missing")
+    X = normalise_speakers(embeddings, utterances["group"], utterances["part"])
+    y = utterances["emotion"].map({name: number for number, name in enumerate(classes)}).to_numpy(dtype=int)
+    if len(np.unique(y[rows["train"]])) < 2:
+        raise SerabError("the train part has one class, needs two or more: check which files of the corpus are missing")
+    train, validation, test = rows.values()
+    return X[train], y[train], X[validation], y[validation], X[test]
+
+
+def fit_classifiers(
+    splits: Sequence[Parts],
+    *,
+    search: bool = True,
+    n_jobs: int = 1,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[list[ClassifierResult]]:
+    """Fit the classifiers to several splits on all cores: first every group of candidates, then the best of each.
+
+    Parameters
+    ----------
+    splits : sequence of tuple
+        As from `make_parts`.
+    search : bool
+    n_jobs : int
+        Groups of candidates tried at a time.
+    progress : callable, optional
+        Told how many classifiers are finished, and how many there are.
+
+    Returns
+    -------
+    list of list of ClassifierResult
+        For each split, in the order of `CLASSIFIERS`.
+
+    Raises
+    ------
+    SerabError
+        If a worker process dies.
+    """
+    pool = joblib.Parallel(n_jobs=n_jobs, return_as="generator", max_nbytes="1M")
+    searches = [(name, number) for name in SLOWEST_FIRST for number in range(len(splits))]
+    jobs = [(*which, group) for which in searches for group in divide_search(which[0], search=search)]
+    tried: dict[tuple[str, int], list[Candidate]] = {which: [] for which in searches}
+    fitted: dict[tuple[str, int], ClassifierResult] = {}
+    try:
+        found = pool(joblib.delayed(try_candidates)(name, group, splits[number]) for name, number, group in jobs)
+        for (name, number, _), candidates in zip(jobs, found, strict=True):
+            tried[name, number] += candidates
+        results = pool(joblib.delayed(fit_best)(name, tried[name, number], splits[number]) for name, number in searches)
+        for which, result in zip(searches, results, strict=True):
+            fitted[which] = result
+            if progress:
+                progress(len(fitted), len(searches))
+    except BrokenProcessPool as error:
+        raise SerabError(
+            "a worker process died while classifiers were fitted (killed, or out of memory): "
+            "the same command goes on from there, with fewer --jobs it needs less memory"
+        ) from error
+    return [[fitted[name, number] for name in CLASSIFIERS] for number in range(len(splits))]
 
 
 @dataclass(frozen=True)
@@ -159,20 +258,9 @@ class Problem:
     utterances: pd.DataFrame
     classes: tuple[str, ...]
 
-    def parts(self) -> tuple[np.ndarray, ...]:
-        """Normalised features and class numbers: `X_train, y_train, X_validation, y_validation, X_test`."""
-        if len(self.embeddings) != len(self.utterances):
-            raise SerabError(
-                f"{len(self.embeddings)} embeddings for {len(self.utterances)} utterances: pass one row per utterance"
-            )
-        if not np.isfinite(self.embeddings).all():
-            raise SerabError("some embeddings are not finite: check the extractor and its checkpoint")
-        if unknown := set(self.utterances["emotion"]) - set(self.classes):
-            raise SerabError(f"classes {', '.join(sorted(unknown))} are not among {', '.join(self.classes)}")
-        features = normalise_speakers(self.embeddings, self.utterances["group"], self.utterances["part"])
-        numbers = self.utterances["emotion"].map({name: i for i, name in enumerate(self.classes)}).to_numpy(dtype=int)
-        train, validation, test = (np.flatnonzero(self.utterances["part"] == part) for part in PARTS)
-        return features[train], numbers[train], features[validation], numbers[validation], features[test]
+    def parts(self) -> Parts:
+        """As from `make_parts`."""
+        return make_parts(self.embeddings, self.utterances, self.classes)
 
 
 def evaluate_many(
@@ -240,21 +328,15 @@ def _fit(position: int, name: str, arrays: tuple[np.ndarray, ...], search: bool)
     return position, fit_classifier(name, *arrays, search=search)
 
 
-def score(results: Sequence[ClassifierResult], utterances: pd.DataFrame, protocol: str) -> CellResult:
-    """Score fitted classifiers on the test part and select the one that a protocol reports.
-
-    Parameters
-    ----------
-    results : sequence of ClassifierResult
-        Predictions as names of classes.
-    utterances : pandas.DataFrame
-        As `evaluate` takes them.
-    protocol : str
-
-    Returns
-    -------
-    CellResult
-    """
+def score(
+    results: Sequence[ClassifierResult],
+    utterances: pd.DataFrame,
+    protocol: str,
+    classes: Sequence[str] | None = None,
+) -> CellResult:
+    """Score fitted classifiers on the test part and select the one that a protocol reports; arguments as above."""
+    if classes:
+        results = name_predictions(results, classes)
     test = utterances[utterances["part"] == "test"]
     truth = test["emotion"].to_numpy(dtype=str)
     scores = pd.DataFrame(

@@ -60,7 +60,7 @@ def test_released_selects_on_test_and_described_on_validation() -> None:
     scores = pd.DataFrame({"classifier": ["LDA", "LR"], "validation_accuracy": [0.9, 0.8], "test_accuracy": [0.5, 0.6]})
     assert select(scores, "released") == "LR"
     assert select(scores, "described") == "LDA"
-    with pytest.raises(SerabError, match="choose released or described"):
+    with pytest.raises(SerabError, match="there is no protocol"):
         select(scores, "other")
 
 
@@ -88,7 +88,7 @@ def test_parallel_gives_the_same() -> None:
 
 def test_wrong_embeddings_are_refused() -> None:
     X, frame = made_up()
-    with pytest.raises(SerabError, match="179 embeddings for 180 utterances"):
+    with pytest.raises(SerabError, match=r"shape \(179, 12\) for 180 utterances"):
         evaluate(X[1:], frame)
     X[3] = np.nan
     with pytest.raises(SerabError, match="not finite"):

@@ -1,0 +1,154 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import linalg
+from sklearn.covariance import ledoit_wolf_shrinkage
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis, QuadraticDiscriminantAnalysis
+from sklearn.preprocessing import StandardScaler
+
+from serab_lib.evaluation import discriminants
+from serab_lib.evaluation.discriminants import fit_linear, score_quadratic
+
+
+def make_classes(counts: tuple[int, ...], n_features: int, *, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Overlapping classes with correlated features, of the given sizes, in mixed order."""
+    generator = np.random.default_rng(seed)
+    names = np.array(["anger", "boredom", "calm", "disgust"])[: len(counts)]
+    y = generator.permutation(np.repeat(names, counts))
+    mixing = generator.normal(size=(n_features, n_features)) / np.sqrt(n_features)
+    X = generator.normal(size=(len(y), n_features)) @ (np.eye(n_features) + mixing)
+    for name in names:
+        X[y == name] += generator.normal(scale=0.5, size=n_features)
+    return X, y
+
+
+def assert_same_lda(X: np.ndarray, y: np.ndarray) -> None:
+    """Check coefficients and constants to 1e-8 against scikit-learn, which has differences for two classes."""
+    expected = LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto").fit(X, y)
+    coefficients, constants = fit_linear(X, y)
+    if len(constants) == 2:
+        coefficients, constants = np.diff(coefficients, axis=0), np.diff(constants)
+    scale = np.abs(expected.coef_).max()
+    np.testing.assert_allclose(coefficients, expected.coef_, rtol=0, atol=1e-8 * scale)
+    np.testing.assert_allclose(constants, expected.intercept_, rtol=1e-8, atol=1e-8)
+
+
+@pytest.fixture
+def no_fallback(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fail where scikit-learn would do the work."""
+    monkeypatch.setattr(discriminants, "LinearDiscriminantAnalysis", lambda **_: pytest.fail("scikit-learn was asked"))
+
+
+@pytest.mark.filterwarnings("ignore:Only one sample")
+@pytest.mark.usefixtures("no_fallback")
+@pytest.mark.parametrize(
+    ("counts", "n_features"), [((20, 30, 10, 5), 200), ((100, 40, 60), 20), ((30, 30), 150), ((12, 1, 15), 90)]
+)
+def test_lda_is_that_of_scikit_learn(counts: tuple[int, ...], n_features: int) -> None:
+    assert_same_lda(*make_classes(counts, n_features))
+
+
+@pytest.mark.usefixtures("no_fallback")
+@pytest.mark.parametrize("n_features", [30, 200])
+def test_lda_with_constant_columns(n_features: int) -> None:
+    """A dead unit, a unit that is dead for one emotion, and one whose values differ in the last bit only."""
+    X, y = make_classes((25, 20, 15), n_features)
+    X[:, 3] = 0.7
+    X[y == "calm", 5] = -1.5
+    X[:, 7] = np.where(np.arange(len(y)) % 2, 1.0, 1.0 + np.finfo(float).eps)
+    assert_same_lda(X, y)
+
+
+@pytest.mark.usefixtures("no_fallback")
+def test_lda_that_shrinks_all_the_way() -> None:
+    """Noise without any structure: Ledoit and Wolf's estimate passes 1 and is held there."""
+    X = np.random.default_rng(0).normal(size=(60, 10))
+    y = np.repeat(["anger", "fear"], 30)
+    assert {ledoit_wolf_shrinkage(StandardScaler().fit_transform(X[y == name])) for name in np.unique(y)} == {1.0}
+    assert_same_lda(X, y)
+
+
+def test_lda_without_shrinkage_is_left_to_scikit_learn() -> None:
+    """Two samples that mirror each other leave nothing to shrink, and neither does a single feature."""
+    half, centres = np.random.default_rng(0).normal(size=(2, 2, 12))
+    assert_same_lda(np.concatenate([centres + half, centres - half]), np.array(["anger", "fear"] * 2))
+    assert_same_lda(*make_classes((10, 12), 1))
+
+
+def test_lda_of_hopeless_scales_is_left_to_scikit_learn() -> None:
+    """Where least squares drops directions, the identity would keep them."""
+    X, y = make_classes((20, 25, 22), 60)
+    X[:, 0] *= 1e-12
+    X[:, 1] *= 1e9
+    coefficients, constants = fit_linear(X, y)
+    expected = LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto").fit(X, y)
+    np.testing.assert_array_equal(np.unique(y)[(X @ coefficients.T + constants).argmax(axis=1)], expected.predict(X))
+
+
+def score_as_2021(X: np.ndarray, y: np.ndarray, X_new: np.ndarray, reg_param: float) -> np.ndarray:
+    """Scores of the old scikit-learn, divided by n, without the last direction of each class."""
+    columns = []
+    for name in np.unique(y):
+        group = X[y == name]
+        _, singular, rows = linalg.svd(group - group.mean(axis=0), full_matrices=False)
+        variances = (1 - reg_param) * singular[:-1] ** 2 / len(group) + reg_param
+        distances = (((X_new - group.mean(axis=0)) @ rows[:-1].T) ** 2 / variances).sum(axis=1)
+        columns.append(-0.5 * (distances + np.log(variances).sum()) + np.log(len(group) / len(y)))
+    return np.stack(columns, axis=1)
+
+
+@pytest.mark.parametrize(("counts", "n_features"), [((40, 25, 60), 10), ((20, 21, 24), 20)])
+def test_qda_is_that_of_scikit_learn_where_it_accepts(counts: tuple[int, ...], n_features: int) -> None:
+    """Including one class with as many samples as features, of which only a regularised covariance has full rank."""
+    X, y = make_classes(counts, n_features)
+    X_new, _ = make_classes((50, 50, 50), n_features, seed=1)
+    reg_params = [0.1, 0.25, 1.0] + [0.0] * (min(counts) > n_features)
+    for reg_param, scores in zip(reg_params, score_quadratic(X, y, X_new, reg_params), strict=True):
+        expected = QuadraticDiscriminantAnalysis(reg_param=reg_param).fit(X, y)
+        np.testing.assert_allclose(scores, expected.decision_function(X_new), rtol=1e-9, atol=1e-9)
+
+
+def test_qda_goes_on_with_fewer_samples_than_features() -> None:
+    X, y = make_classes((20, 30, 25), 80)
+    X_new, _ = make_classes((20, 20, 20), 80, seed=1)
+    with pytest.raises(linalg.LinAlgError):
+        QuadraticDiscriminantAnalysis(reg_param=0.1).fit(X, y)
+    reg_params = (0.0, 0.1, 0.25)
+    for reg_param, scores in zip(reg_params, score_quadratic(X, y, X_new, reg_params), strict=True):
+        np.testing.assert_allclose(scores, score_as_2021(X, y, X_new, reg_param), rtol=1e-8)
+
+
+def test_qda_does_not_depend_on_rounding_noise() -> None:
+    """A repeated recording adds a direction without variance; the order of sums moves such directions about."""
+    X, y = make_classes((20, 30, 25), 80)
+    X[np.flatnonzero(y == "calm")[:3]] = X[y == "calm"][0]
+    X_new, _ = make_classes((20, 20, 20), 80, seed=1)
+    generator, reg_params = np.random.default_rng(2), [0.0, 0.1]
+    rows, columns = generator.permutation(len(X)), generator.permutation(80)
+    scores = score_quadratic(X, y, X_new, reg_params)
+    jittered = X * (1 + 1e-12 * generator.normal(size=X.shape))
+    for variant in ((X[rows], y[rows], X_new), (X[:, columns], y, X_new[:, columns]), (jittered, y, X_new)):
+        np.testing.assert_allclose(score_quadratic(*variant, reg_params), scores, rtol=1e-6)
+    assert np.abs(scores).max() < 1e6
+
+
+def test_qda_drops_dead_units_only_without_regularisation() -> None:
+    """With enough samples and a regularised covariance the directions span the space and all count."""
+    X, y = make_classes((40, 50, 45), 10)
+    X[:, 4] = 0.0
+    X_new, _ = make_classes((20, 20, 20), 10, seed=1)
+    plain, regularised = score_quadratic(X, y, X_new, [0.0, 0.1])
+    expected = QuadraticDiscriminantAnalysis(reg_param=0.1).fit(X, y).decision_function(X_new)
+    np.testing.assert_allclose(regularised, expected, rtol=1e-9, atol=1e-9)
+    alive = np.arange(10) != 4
+    expected = QuadraticDiscriminantAnalysis().fit(X[:, alive], y).decision_function(X_new[:, alive])
+    np.testing.assert_allclose(plain, expected, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("n_features", [5, 60])
+@pytest.mark.parametrize("counts", [(1, 20, 20), (20, 1)])
+def test_qda_never_predicts_a_class_of_one(counts: tuple[int, ...], n_features: int) -> None:
+    X, y = make_classes(counts, n_features)
+    for scores in score_quadratic(X, y, X, [0.0, 0.25]):
+        assert np.argmin(counts) not in scores.argmax(axis=1)
