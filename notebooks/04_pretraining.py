@@ -50,11 +50,15 @@ batch_size: int = 32
 hidden_size: int = 512
 
 # %% tags=["hide-input"]
+from tempfile import TemporaryDirectory
+
+import pandas as pd
+
 from serab_lib.book.plots import pretraining as plots
 from serab_lib.audio import load_audio
-from serab_lib.pretraining import PretrainConfig
-from serab_lib.pretraining.illustration import illustrate
-from serab_lib.pretraining.showcase import pretrain_small, read_kept, write_gains
+from serab_lib.pretraining import PretrainConfig, pretrain, read_probe
+from serab_lib.pretraining.augmentations import illustrate
+from serab_lib.pretraining.clips import find_training_part
 from serab_lib.book.show import record, show_figure, show_table
 from serab_lib.book.profile import open_profile
 
@@ -71,11 +75,11 @@ data.show_origin()
 
 # %%
 waveforms = [load_audio(path) for path in corpus.utterances["path"].iloc[[0, -1]]]
-illustration = illustrate(*waveforms)
+crops, views = illustrate(*waveforms)
 
 # %% tags=["hide-input"]
 show_figure(
-    plots.plot_augmentations(illustration),
+    plots.plot_augmentations(crops, views),
     name="fig-augmentations",
     caption="One crop and its partner, the mixtures on their canvas with what is cut out, and the two views.",
     alt="Six log-mel spectrograms: crop and partner, two mixtures with a dashed rectangle, two resized views.",
@@ -84,15 +88,22 @@ show_figure(
 
 # %% [markdown]
 # ## A small run
+#
+# Only training speakers are heard.
 
 # %%
 config = PretrainConfig(model=model, epochs=epochs, batch_size=batch_size, hidden_size=hidden_size, device="cpu")
 if data.synthetic:
-    corpora = [data.find_corpus(code) for code in ("EMB", "EMV", "RAV", "SAV")]
-    run, references = pretrain_small(corpora, config, probe_on=corpus)
-    logs = {"this run": run.log}
+    files = []
+    for code in ("EMB", "EMV", "RAV", "SAV"):
+        files += find_training_part(code, data.find_corpus(code).root.parent)
+    with TemporaryDirectory() as folder:
+        logs = {"this run": pretrain(files, folder, config, probe="EMV", data=corpus.root.parent)}
+        probe = read_probe(folder)
 else:
-    logs, accuracies = read_kept(data.results.folder / "pretraining")
+    kept = data.results.folder / "pretraining"
+    logs = {path.stem.removeprefix("log-"): pd.read_csv(path) for path in sorted(kept.glob("log-*.csv"))}
+    accuracies = pd.read_csv(kept / "ravdess.csv")
 
 # %% tags=["hide-input"]
 show_figure(
@@ -111,7 +122,7 @@ record(first_loss=f"{next(iter(logs.values()))['loss'].iloc[0]:.1f}", n_steps=le
 # %% tags=["hide-input"]
 if data.synthetic:
     show_figure(
-        plots.plot_probe(run.probe, references=references),
+        plots.plot_probe(probe),
         name="fig-probe",
         caption="Probe: logistic regression on frozen embeddings, validation accuracy after each epoch. SYNTHETIC corpus.",
         alt="Accuracy of the probe against epochs, with a dashed line for the random weights at the beginning.",
@@ -138,12 +149,17 @@ if not data.synthetic:
 
 # %% tags=["hide-input", "real"]
 if not data.synthetic:
+    columns = ["model", "protocol", "seed", "condition", "classifier", "accuracy", "low", "high"]
+    percent = accuracies.assign(**(100 * accuracies[["accuracy", "low", "high"]]))[columns]
     show_table(
-        write_gains(accuracies),
+        pd.concat([percent[percent["condition"] != "gain"], percent[percent["condition"] == "gain"]]),
         name="tbl-gain",
         caption="Pre-trained against random weights on RAVDESS's test speakers. Percent, with 95 % bootstrap intervals; the last rows are the gain over all seeds, in points.",
         index=False,
     )
+
+# %% tags=["hide-input", "real"]
+if not data.synthetic:
     for row in accuracies.query("condition == 'gain'").itertuples():
         span = f"{100 * row.accuracy:.1f} points ({100 * row.low:.1f} to {100 * row.high:.1f})"
         record(**{f"gain_{row.protocol}": span})

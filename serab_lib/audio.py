@@ -151,12 +151,12 @@ def load_audio(path: str | Path, *, sample_rate: int = SAMPLE_RATE_HZ) -> torch.
 
 
 @functools.lru_cache(maxsize=8)
-def _mel_transform(window_samples: int) -> tuple[torch.Tensor, torch.Tensor]:
+def _mel_transform(window_samples: int, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
     """Hann window, padded to the FFT length by torch, and the mel filter bank (513, 64)."""
     from torchaudio.functional import melscale_fbanks
 
     bank = melscale_fbanks(513, 60.0, 7800.0, 64, SAMPLE_RATE_HZ, norm=None, mel_scale="htk")
-    return torch.hann_window(window_samples), bank
+    return torch.hann_window(window_samples).to(device), bank.to(device)
 
 
 def log_mel(waveform: torch.Tensor, *, window_samples: int = 400) -> torch.Tensor:
@@ -164,24 +164,24 @@ def log_mel(waveform: torch.Tensor, *, window_samples: int = 400) -> torch.Tenso
 
     Parameters
     ----------
-    waveform : torch.Tensor [shape=(n_samples,)]
-        At 16 kHz. Anything shorter than half an FFT window is first padded with silence to 513 samples.
+    waveform : torch.Tensor [shape=(..., n_samples)]
+        At 16 kHz, on any device. Anything shorter than half an FFT window is first padded with silence to 513 samples.
     window_samples : int
         Length of the Hann window: 400 (25 ms) for the SERAB checkpoints, 1,024 for NTT's BYOL-A ones.
 
     Returns
     -------
-    torch.Tensor [shape=(64, 1 + n_samples // 160)]
+    torch.Tensor [shape=(..., 64, 1 + n_samples // 160)]
         log(mel power + float32 epsilon).
 
     Notes
     -----
     64 HTK mel bands from 60 to 7,800 Hz, FFT of 1,024 samples, hop 160, as in the release's configuration.
     """
-    shortfall = 513 - len(waveform)
+    shortfall = 513 - waveform.shape[-1]
     if shortfall > 0:
         waveform = functional.pad(waveform, (0, shortfall))
-    window, bank = _mel_transform(window_samples)
+    window, bank = _mel_transform(window_samples, waveform.device)
     spectrum = torch.stft(waveform, 1024, hop_length=160, win_length=window_samples, window=window, return_complex=True)
-    power = spectrum.real.square() + spectrum.imag.square()  # (513, n_frames)
+    power = spectrum.real.square() + spectrum.imag.square()  # (..., 513, n_frames)
     return torch.log(bank.T @ power + torch.finfo(torch.float32).eps)

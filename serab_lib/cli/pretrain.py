@@ -10,6 +10,7 @@ from rich.markup import escape
 
 from serab_lib.cli.app import Data, Jobs, command, output, progress, split_names
 from serab_lib.core import SerabError
+from serab_lib.pretraining.config import CropStart, Device, Precision, PretrainConfig, Schedule
 
 
 @command
@@ -19,7 +20,7 @@ def pretrain(
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder of the run.")] = Path("pretrained"),
     model: Annotated[str, typer.Option(help="byol-s-512, -1024, -2048, byol-s-cvt-256, -512, -2048, or byol-a-….")] = (
-        "byol-s-512"
+        PretrainConfig.model
     ),
     task: Annotated[
         str, typer.Option(help="Train on this task's training part: no speaker of validation or test is heard.")
@@ -29,34 +30,37 @@ def pretrain(
     labels: Annotated[
         str, typer.Option(help="Ontology ids in place of speech and its children, comma-separated.")
     ] = "",
-    epochs: Annotated[int, typer.Option(help="Passes over the clips.")] = 100,
-    batch_size: Annotated[int, typer.Option(help="Crops a step, over all devices.")] = 256,
-    accumulate: Annotated[int, typer.Option(help="Parts a batch is computed in, to save memory.")] = 1,
-    learning_rate: Annotated[float, typer.Option(help="Of AdamW.")] = 3e-4,
-    schedule: Annotated[str, typer.Option(help="Of the learning rate: constant or cosine.")] = "constant",
-    momentum: Annotated[float, typer.Option(help="Of the target's moving average.")] = 0.99,
-    seed: Annotated[int, typer.Option(help="One seed gives one result on one device.")] = 42,
-    crops_per_clip: Annotated[int, typer.Option(help="Crops of each clip in an epoch.")] = 1,
-    crop_start: Annotated[str, typer.Option(help="random, or released: always at the clip's start.")] = "random",
+    epochs: Annotated[int, typer.Option(min=1, help="Passes over the clips.")] = PretrainConfig.epochs,
+    batch_size: Annotated[int, typer.Option(min=2, help="Crops a step, over all devices.")] = PretrainConfig.batch_size,
+    accumulate: Annotated[int, typer.Option(min=1, help="Parts a batch is computed in, to save memory.")] = 1,
+    learning_rate: Annotated[float, typer.Option(min=0, help="Of AdamW.")] = PretrainConfig.learning_rate,
+    schedule: Annotated[Schedule, typer.Option(help="Of the learning rate.")] = PretrainConfig.schedule,
+    momentum: Annotated[
+        float, typer.Option(min=0, max=1, help="Of the target's moving average.")
+    ] = PretrainConfig.momentum,
+    seed: Annotated[int, typer.Option(min=0, help="One seed gives one result on one device.")] = PretrainConfig.seed,
+    crops_per_clip: Annotated[int, typer.Option(min=1, help="Crops of each clip in an epoch.")] = 1,
+    crop_start: Annotated[CropStart, typer.Option(help="Released: always at the clip's start.")] = "random",
     mixup: Annotated[bool, typer.Option(help="Mix views with earlier crops.")] = True,
     crop: Annotated[bool, typer.Option(help="Cut and resize views at random.")] = True,
-    hidden_size: Annotated[int, typer.Option(help="Width of projector and predictor.")] = 4096,
-    precision: Annotated[str, typer.Option(help="32 or bf16.")] = "32",
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    devices: Annotated[int, typer.Option(help="How many of them.")] = 1,
+    hidden_size: Annotated[
+        int, typer.Option(min=1, help="Width of projector and predictor.")
+    ] = PretrainConfig.hidden_size,
+    precision: Annotated[Precision, typer.Option(help="Of products.")] = PretrainConfig.precision,
+    device: Annotated[Device, typer.Option(help="Where to train.")] = PretrainConfig.device,
+    devices: Annotated[int, typer.Option(min=1, help="How many of them.")] = 1,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out, if there is one.")] = False,
     checkpoint_steps: Annotated[
-        int, typer.Option(help="Steps between checkpoints; one follows each epoch, too.")
-    ] = 500,
+        int, typer.Option(min=1, help="Steps between checkpoints; one follows each epoch, too.")
+    ] = PretrainConfig.checkpoint_steps,
     probe: Annotated[str, typer.Option(help="Task whose validation accuracy is measured during training.")] = "",
-    probe_epochs: Annotated[int, typer.Option(help="Epochs between two measurements.")] = 1,
+    probe_epochs: Annotated[int, typer.Option(min=1, help="Epochs between two measurements.")] = 1,
     data: Data = None,
     cache: Annotated[Path | None, typer.Option(help="Folder of caches. Default: SERAB_CACHE, then the user's.")] = None,
     jobs: Jobs = None,
 ) -> None:
     """Pre-train a BYOL-A, BYOL-S or BYOL-S/CvT encoder on audio files."""
-    from serab_lib.pretraining.config import PretrainConfig
-    from serab_lib.pretraining.distributed import is_leader
+    from serab_lib.pretraining.train import is_first_process
     from serab_lib.pretraining.train import pretrain as train
 
     config = PretrainConfig(
@@ -84,15 +88,15 @@ def pretrain(
         log = train(
             files, out, config, resume=resume, probe=probe or None, data=data, cache=cache, n_jobs=jobs, progress=tell
         )
-    if not is_leader():
+    if not is_first_process():
         return
     last = log[log["epoch"] == log["epoch"].max()].mean(numeric_only=True)
-    encoder = out / "encoder.pth"
+    encoder = escape(str(out / "encoder.pth"))
     pooling = ":mean+max" if model.endswith("cvt-2048") else ""
     output.print(
         f"{len(log)} steps; last epoch: loss {last['loss']:.3f}, spread of the embeddings {last['embedding_std']:.3f}, "
-        f"{last['crops_per_s']:.0f} crops a second\n{escape(str(encoder))} is the encoder: "
-        f"serab run --models path:{escape(str(encoder))}{pooling}",
+        f"{last['crops_per_s']:.0f} crops a second\n{encoder} is the encoder: "
+        f"serab run --models path:{encoder}{pooling}",
         soft_wrap=True,
     )
 
@@ -101,8 +105,7 @@ def _choose_files(
     audio: list[Path], task: str, data: Path | None, segments: Path | None, speech: bool, labels: str
 ) -> list[Path]:
     """Files to train on: those of the arguments and of a task's training part, then AudioSet's selection."""
-    from serab_lib.pretraining.audioset import SPEECH_LABELS, select_segments
-    from serab_lib.pretraining.clips import find_audio, find_training_part
+    from serab_lib.pretraining.clips import SPEECH_LABELS, find_audio, find_training_part, select_segments
 
     if not audio and not task:
         raise SerabError("no audio to train on: name a folder, audio files or a list of them, or a --task")

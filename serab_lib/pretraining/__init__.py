@@ -8,17 +8,12 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-_PUBLIC = {
-    "PretrainConfig": "serab_lib.pretraining.config",
-    "pretrain": "serab_lib.pretraining.train",
-    "read_log": "serab_lib.pretraining.journal",
-    "read_probe": "serab_lib.pretraining.journal",
-}
+_HOMES = {"PretrainConfig": "config", "pretrain": "train", "read_log": "run", "read_probe": "run"}
 
 __all__ = ["PretrainConfig", "pretrain", "read_log", "read_probe"]
 
 
 def __getattr__(name: str) -> Any:
-    if name in _PUBLIC:
-        return getattr(importlib.import_module(_PUBLIC[name]), name)
+    if name in _HOMES:
+        return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

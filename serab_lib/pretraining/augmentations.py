@@ -1,138 +1,66 @@
 """From crops to two normalised views of each, for a whole batch at a time on the device.
 
 Log-mel spectrogram, running normalisation, then for each view mixup and a random resized crop, and at last a
-normalisation of both views together. What is random is drawn beforehand (`Draws`); the rest are functions of it.
+normalisation of both views together.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 import torch
+from torch import nn
 
-from serab_lib.audio import _mel_transform
+from serab_lib.audio import log_mel
 from serab_lib.extractors.audio_ntt import N_MELS
-from serab_lib.pretraining.clips import CROP_FRAMES, FULL_SCALE
+from serab_lib.pretraining.batches import Purpose, make_generator
+from serab_lib.pretraining.clips import CROP_FRAMES, CROP_SAMPLES, FULL_SCALE
 from serab_lib.pretraining.config import PretrainConfig
-from serab_lib.pretraining.distributed import average, gather
-from serab_lib.pretraining.memory import MemoryBank, RunningStatistics
 
 N_VIEWS = 2
-WINDOW_SAMPLES = 400
 _EPS = torch.finfo(torch.float32).eps
 # Cubic convolution with the constant that PyTorch's own bicubic interpolation has.
 _CUBIC = -0.75
 
 
-class LogMel:
-    """Log-mel spectrograms of crops of one length, as `serab_lib.audio.log_mel` makes them one by one.
+class Draws(NamedTuple):
+    """The random numbers of one view of n crops."""
 
-    Parameters
-    ----------
-    device : torch.device
-    """
-
-    def __init__(self, device: torch.device) -> None:
-        window, bank = _mel_transform(WINDOW_SAMPLES)
-        self.window, self.bank = window.to(device), bank.T.contiguous().to(device)
-
-    def __call__(self, crops: torch.Tensor) -> torch.Tensor:
-        """Transform crops.
-
-        Parameters
-        ----------
-        crops : torch.Tensor [shape=(n, 15_200)]
-            int16 with full scale 32,767, or float.
-
-        Returns
-        -------
-        torch.Tensor [shape=(n, 64, 96)]
-        """
-        waveforms = crops if crops.is_floating_point() else crops.float() / FULL_SCALE
-        spectra = torch.stft(
-            waveforms, 1024, hop_length=160, win_length=WINDOW_SAMPLES, window=self.window, return_complex=True
-        )
-        power = spectra.real.square() + spectra.imag.square()  # (n, 513, 96)
-        return torch.log(self.bank @ power + _EPS)
+    ratios: torch.Tensor  # (n,): share of the partner's energy
+    partners: torch.Tensor  # (n,): the partner's place in the memory
+    rows: torch.Tensor  # (n, 2): first band of the cut on the canvas, and their number
+    columns: torch.Tensor  # (n, 2): the same in frames
 
 
-@dataclass(frozen=True)
-class Draws:
-    """The random numbers of one batch, for both views.
-
-    Attributes
-    ----------
-    ratios : np.ndarray [shape=(2, n)]
-        Share of the partner's energy.
-    partners : np.ndarray [shape=(2, n)]
-        Place in the memory bank.
-    rows, columns : np.ndarray [shape=(2, n, 2)]
-        First band or frame of the crop on the canvas, and their number.
-    """
-
-    ratios: np.ndarray
-    partners: np.ndarray
-    rows: np.ndarray
-    columns: np.ndarray
-
-    def take(self, share: slice) -> Draws:
-        """Keep the numbers of a part of the batch."""
-        return Draws(*(values[:, share] for values in (self.ratios, self.partners, self.rows, self.columns)))
+def draw(
+    generator: np.random.Generator, n: int, n_partners: int, config: PretrainConfig, device: torch.device | str = "cpu"
+) -> list[Draws]:
+    """Draw what is random about the views of n crops, for one view after the other."""
+    uniform = torch.from_numpy(generator.random((6, N_VIEWS, n))).to(device)
+    rows = _draw_cut(uniform[2], uniform[3], N_MELS, config.canvas[0], config.crop_scale)
+    columns = _draw_cut(uniform[4], uniform[5], CROP_FRAMES, config.canvas[1], config.crop_scale)
+    ratios, partners = (config.mixup_ratio * uniform[0]).float(), (uniform[1] * n_partners).long()
+    return [Draws(*view) for view in zip(ratios, partners, rows, columns, strict=True)]
 
 
-def draw(generator: np.random.Generator, n: int, n_partners: int, config: PretrainConfig) -> Draws:
-    """Draw what is random about the views of n crops.
-
-    Parameters
-    ----------
-    generator : numpy.random.Generator
-    n : int
-    n_partners : int
-        Spectrograms in the memory bank.
-    config : PretrainConfig
-
-    Returns
-    -------
-    Draws
-    """
-    uniform = generator.random((6, N_VIEWS, n))
-    rows = _draw_interval(uniform[2], uniform[3], N_MELS, config.canvas[0], config.crop_scale)
-    columns = _draw_interval(uniform[4], uniform[5], CROP_FRAMES, config.canvas[1], config.crop_scale)
-    partners = (uniform[1] * n_partners).astype(np.int64)
-    return Draws(config.mixup_ratio * uniform[0], partners, rows, columns)
-
-
-def _draw_interval(
-    size: np.ndarray, start: np.ndarray, n: int, canvas: float, scale: tuple[float, float]
-) -> np.ndarray:
+def _draw_cut(
+    size: torch.Tensor, start: torch.Tensor, n: int, canvas: float, scale: tuple[float, float]
+) -> torch.Tensor:
     """Turn uniform numbers into a start on the canvas and a size of at least one, no larger than the canvas."""
     n_canvas = int(canvas * n)
-    sizes = np.clip((n * (scale[0] + (scale[1] - scale[0]) * size)).astype(np.int64), 1, n_canvas)
-    starts = (start * (n_canvas - sizes + 1)).astype(np.int64)
-    return np.stack([starts, sizes], axis=-1)
+    sizes = (n * (scale[0] + (scale[1] - scale[0]) * size)).long().clamp(1, n_canvas)
+    return torch.stack([(start * (n_canvas - sizes + 1)).long(), sizes], dim=-1)
 
 
 def mix(log_mels: torch.Tensor, partners: torch.Tensor, ratios: torch.Tensor) -> torch.Tensor:
-    """Mix spectrograms with others as their sounds would mix: energies add up, not their logarithms.
-
-    Parameters
-    ----------
-    log_mels, partners : torch.Tensor [shape=(n, 64, 96)]
-    ratios : torch.Tensor [shape=(n,)]
-        Share of the partner, 0 to 1.
-
-    Returns
-    -------
-    torch.Tensor [shape=(n, 64, 96)]
-    """
+    """Mix spectrograms (n, 64, 96) as their sounds would mix: energies add up, the partner's share by the ratio."""
     ratios = ratios[:, None, None]
     return torch.logaddexp(log_mels + torch.log1p(-ratios), partners + torch.log(ratios))
 
 
 def resize_crops(
-    log_mels: torch.Tensor, rows: torch.Tensor, columns: torch.Tensor, *, canvas: tuple[float, float] = (1.0, 1.5)
+    log_mels: torch.Tensor, rows: torch.Tensor, columns: torch.Tensor, canvas: tuple[float, float]
 ) -> torch.Tensor:
     """Cut a rectangle out of each spectrogram, laid on a larger canvas of zeros, and resize it to the old size.
 
@@ -145,10 +73,6 @@ def resize_crops(
     canvas : tuple of float
         Its size relative to the spectrogram's, which lies in its middle.
 
-    Returns
-    -------
-    torch.Tensor [shape=(n, 64, 96)]
-
     Notes
     -----
     Bicubic, the corners of the cut on the corners of the result. The two axes are independent of each other, so
@@ -159,20 +83,18 @@ def resize_crops(
     return down @ log_mels @ across.transpose(1, 2)
 
 
-def _interpolation_weights(intervals: torch.Tensor, n: int, canvas: float) -> torch.Tensor:
-    """Weights (len(intervals), n, n) of each input for each output."""
-    device = intervals.device
+def _interpolation_weights(cuts: torch.Tensor, n: int, canvas: float) -> torch.Tensor:
+    """Weights (len(cuts), n, n) of each input for each output."""
     margin = (int(canvas * n) - n) // 2
-    starts, sizes = intervals[:, :1], intervals[:, 1:]
-    positions = torch.arange(n, device=device) * ((sizes - 1) / (n - 1))  # (batch, n), counted from the cut's start
+    starts, sizes = cuts[:, :1], cuts[:, 1:]
+    places = torch.arange(n, device=cuts.device)
+    positions = places * ((sizes - 1) / (n - 1))  # (batch, n), counted from the cut's start
     base = positions.floor()
-    offset = positions - base
-    weights = torch.zeros(len(intervals), n, n, device=device)
+    weights = torch.zeros(len(cuts), n, n, device=cuts.device)
     for tap in (-1, 0, 1, 2):
         inputs = torch.minimum((base + tap).clamp(min=0), sizes - 1) + starts - margin
-        # Inputs on the canvas but off the spectrogram are zeros, and match no column.
-        hits = inputs[..., None] == torch.arange(n, device=device)
-        weights += hits * _cubic_kernel((offset - tap).abs())[..., None]
+        # Inputs on the canvas but off the spectrogram are zeros, and match no place.
+        weights += (inputs[..., None] == places) * _cubic_kernel((positions - base - tap).abs())[..., None]
     return weights
 
 
@@ -183,96 +105,99 @@ def _cubic_kernel(distance: torch.Tensor) -> torch.Tensor:
     return torch.where(distance <= 1, near, torch.where(distance < 2, far, torch.zeros_like(far)))
 
 
-def normalise_views(views: torch.Tensor) -> torch.Tensor:
-    """Normalise both views of a whole batch with one mean and one standard deviation.
-
-    Parameters
-    ----------
-    views : torch.Tensor [shape=(2, share, 64, 96)]
-        One process's share; the statistics are those of all processes' views.
-
-    Returns
-    -------
-    torch.Tensor [shape=(2, share, 64, 96)]
-    """
-    mean = average(views.mean())
-    variance = average((views - mean).square().mean())
-    return (views - mean) / variance.clamp(min=_EPS**2).sqrt()
+def make_view(
+    log_mels: torch.Tensor, partners: torch.Tensor | None, drawn: Draws, config: PretrainConfig
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """One view of spectrograms (n, 64, 96), after mixup and after the cut."""
+    mixed = log_mels
+    if config.mixup_ratio and partners is not None:
+        mixed = mix(log_mels, partners, drawn.ratios)
+    return mixed, resize_crops(mixed, drawn.rows, drawn.columns, config.canvas) if config.resized_crop else mixed
 
 
-class Augmentation:
-    """Two views of each crop, with the memory that this takes.
+class Augmentation(nn.Module):
+    """Two views of each crop of a batch.
 
-    Parameters
-    ----------
-    config : PretrainConfig
-    device : torch.device
+    Notes
+    -----
+    Its state are the sums that running mean and deviation come from, and the latest spectrograms. Partners for mixup
+    are crops of earlier batches, normalised as they were then; the first batch has none and is not mixed. In the
+    release each crop finds the ones before it in its own batch, too.
     """
 
     def __init__(self, config: PretrainConfig, device: torch.device) -> None:
-        self.config, self.device = config, device
-        self.log_mel = LogMel(device)
-        self.statistics = RunningStatistics(device)
-        self.memory = MemoryBank(config.memory_size, device)
+        super().__init__()
+        self.config = config
+        # Number of the values that were seen, their sum and the sum of their squares.
+        self.register_buffer("sums", torch.zeros(3, dtype=torch.float64, device=device))
+        self.register_buffer("memory", torch.zeros(config.memory_size, N_MELS, CROP_FRAMES, device=device))
 
     @torch.no_grad()
-    def __call__(
-        self, crops: torch.Tensor, generator: np.random.Generator, *, share: slice = slice(None), measure: bool = True
-    ) -> torch.Tensor:
-        """Make the views.
+    def forward(self, crops: torch.Tensor, step: int, *, measure: bool = True) -> torch.Tensor:
+        """Make the views of a batch.
 
         Parameters
         ----------
-        crops : torch.Tensor [shape=(share, 15_200)]
-            This process's share of a batch.
-        generator : numpy.random.Generator
-            The same in all processes: each draws for the whole batch and keeps the numbers of its share.
-        share : slice
-            Which part of the batch this process has.
+        crops : torch.Tensor [shape=(batch_size, 15_200)]
+            int16 with full scale 32,767.
+        step : int
+            All batches before it have been through.
         measure : bool
             Whether the running statistics take this batch into account: in the first epoch.
 
         Returns
         -------
-        torch.Tensor [shape=(2, share, 1, 64, 96)]
-
-        Notes
-        -----
-        Partners for mixup are crops of earlier batches, normalised as they were then; the first batch has none
-        and is not mixed. In the release each crop finds the ones before it in its own batch, too.
+        torch.Tensor [shape=(2, batch_size, 1, 64, 96)]
+            With mean 0 and standard deviation 1 over both views of the whole batch.
         """
-        log_mels = self.log_mel(crops)
-        batch = gather(log_mels)
+        log_mels = log_mel(crops.float() / FULL_SCALE)
         if measure:
-            self.statistics.update(batch)
-        log_mels, batch = self.statistics.normalise(log_mels), self.statistics.normalise(batch)
-        draws = draw(generator, len(batch), len(self.memory), self.config).take(share)
-        views = torch.stack([self._make_view(log_mels, draws, view) for view in range(N_VIEWS)])
-        self.memory.add(batch)
-        return normalise_views(views)[:, :, None]
+            exact = log_mels.double()
+            self.sums[0] += exact.numel()
+            self.sums[1] += exact.sum()
+            self.sums[2] += exact.square().sum()
+        log_mels = self.normalise(log_mels)
+        n_seen = step * len(crops)
+        n_partners = min(n_seen, len(self.memory))
+        generator = make_generator(self.config.seed, Purpose.AUGMENTATION, step)
+        views = []
+        for drawn in draw(generator, len(crops), n_partners, self.config, crops.device):
+            partners = self.memory[drawn.partners] if n_partners else None
+            views.append(make_view(log_mels, partners, drawn, self.config)[1])
+        latest = log_mels[-len(self.memory) :]
+        places = torch.arange(n_seen + len(crops) - len(latest), n_seen + len(crops), device=crops.device)
+        self.memory[places % len(self.memory)] = latest
+        views = torch.stack(views)[:, :, None]
+        centred = views - views.mean()
+        return centred / centred.square().mean().clamp(min=_EPS**2).sqrt()
 
-    def _make_view(self, log_mels: torch.Tensor, draws: Draws, view: int) -> torch.Tensor:
-        if self.config.mixup_ratio and len(self.memory):
-            partners = self.memory.spectrograms[self._move(draws.partners[view])]
-            log_mels = mix(log_mels, partners, self._move(draws.ratios[view]).float())
-        if self.config.resized_crop:
-            rows, columns = self._move(draws.rows[view]), self._move(draws.columns[view])
-            log_mels = resize_crops(log_mels, rows, columns, canvas=self.config.canvas)
-        return log_mels
+    def normalise(self, log_mels: torch.Tensor) -> torch.Tensor:
+        """Subtract the running mean and divide by the running standard deviation."""
+        n, total, squares = self.sums
+        variance = squares / n - (total / n).square()
+        return (log_mels - (total / n).float()) / variance.clamp(min=_EPS**2).sqrt().float()
 
-    def _move(self, values: np.ndarray) -> torch.Tensor:
-        return torch.from_numpy(values).to(self.device)
 
-    def state_dict(self) -> dict[str, Any]:
-        """What the next batch depends on."""
-        return {
-            "sums": self.statistics.sums,
-            "memory": self.memory.spectrograms,
-            "n_seen": self.memory.n_seen,
-        }
+def illustrate(
+    waveform: torch.Tensor, partner: torch.Tensor, *, seed: int = 0
+) -> tuple[torch.Tensor, list[tuple[Draws, torch.Tensor, torch.Tensor]]]:
+    """Make two views of the middle of a clip, mixed with the middle of another one.
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a state."""
-        self.statistics.sums.copy_(state["sums"])
-        self.memory.spectrograms.copy_(state["memory"])
-        self.memory.n_seen = state["n_seen"]
+    Parameters
+    ----------
+    waveform, partner : torch.Tensor [shape=(n_samples,)]
+        At 16 kHz, 0.95 s or longer.
+
+    Returns
+    -------
+    crops : torch.Tensor [shape=(2, 64, 96)]
+        Normalised log-mel spectrograms of the crop and of its partner.
+    views : list of (Draws, torch.Tensor, torch.Tensor) [shape=(1, 64, 96)]
+        What was drawn for each view, the view after mixup, and after the random resized crop.
+    """
+    config = PretrainConfig()
+    crops = [each[(len(each) - CROP_SAMPLES) // 2 :][:CROP_SAMPLES] for each in (waveform, partner)]
+    both = log_mel(torch.stack(crops))
+    both = (both - both.mean()) / both.std()
+    views = draw(np.random.default_rng(seed), 1, 1, config)
+    return both, [(drawn, *make_view(both[:1], both[1:], drawn, config)) for drawn in views]

@@ -6,7 +6,7 @@ import functools
 import time
 from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from enum import IntEnum
 
 import numpy as np
@@ -35,14 +35,8 @@ def make_generator(seed: int, purpose: Purpose, *position: int) -> np.random.Gen
 
     Parameters
     ----------
-    seed : int
-    purpose : Purpose
     *position : int
         Step or epoch, and the process where each draws its own.
-
-    Returns
-    -------
-    numpy.random.Generator
 
     Notes
     -----
@@ -53,29 +47,9 @@ def make_generator(seed: int, purpose: Purpose, *position: int) -> np.random.Gen
 
 
 class CropBatches:
-    """The batches of a run, by the number of the step.
+    """The batches of a run, by the number of the step; the crops of an epoch that fill no whole one are left out."""
 
-    Parameters
-    ----------
-    clips : Clips
-    config : PretrainConfig
-    rank, n_ranks : int
-        This process and how many there are: each cuts its own share of every batch.
-
-    Attributes
-    ----------
-    n_steps_per_epoch : int
-        The crops of an epoch that fill no whole batch are left out, other ones in each epoch.
-    wait_s : float
-        Time that was spent waiting for batches.
-
-    Raises
-    ------
-    SerabError
-        If the clips do not fill one batch.
-    """
-
-    def __init__(self, clips: Clips, config: PretrainConfig, *, rank: int = 0, n_ranks: int = 1) -> None:
+    def __init__(self, clips: Clips, config: PretrainConfig) -> None:
         self.clips, self.config = clips, config
         self.n_crops = len(clips) * config.crops_per_clip
         self.n_steps_per_epoch = self.n_crops // config.batch_size
@@ -84,13 +58,11 @@ class CropBatches:
                 f"{self.n_crops} crops do not fill one batch of {config.batch_size}: choose a smaller --batch-size, "
                 "more --crops-per-clip, or add audio"
             )
-        share = config.batch_size // n_ranks
-        self.share = slice(rank * share, (rank + 1) * share)
         self.n_starts = clips.n_starts
         self.wait_s = 0.0
 
     def choose(self, step: int) -> tuple[np.ndarray, np.ndarray]:
-        """Choose the crops of a whole batch: the clips and the first samples, both of shape (batch_size,)."""
+        """Choose the clips of a batch and the first sample of each crop, both of shape (batch_size,)."""
         epoch, within = divmod(step, self.n_steps_per_epoch)
         size = self.config.batch_size
         order = _draw_order(self.config.seed, epoch, self.n_crops)
@@ -100,48 +72,26 @@ class CropBatches:
         uniform = make_generator(self.config.seed, Purpose.CROPS, step).random(size)
         return clips, (uniform * self.n_starts[clips]).astype(np.int64)
 
-    def cut(self, step: int) -> torch.Tensor:
-        """Cut this process's share of a batch, int16 of shape (share, 15_200)."""
-        clips, starts = self.choose(step)
-        return torch.from_numpy(self.clips.cut(clips[self.share], starts[self.share]))
+    def cut(self, step: int, *, pinned: bool = False) -> torch.Tensor:
+        """Cut a batch, int16 of shape (batch_size, 15_200)."""
+        crops = torch.from_numpy(self.clips.cut(*self.choose(step)))
+        return crops.pin_memory() if pinned else crops
 
     def iterate(self, start: int, stop: int, device: torch.device) -> Iterator[tuple[int, torch.Tensor]]:
-        """Yield steps and their crops on the device; threads cut the next ones meanwhile.
-
-        Parameters
-        ----------
-        start, stop : int
-            First step, and the one after the last.
-        device : torch.device
-
-        Yields
-        ------
-        step : int
-        crops : torch.Tensor [shape=(share, 15_200)]
-            int16.
-        """
-        pinned = device.type == "cuda"
-        pending: deque[Future] = deque()
+        """Yield steps and their crops on the device; threads cut the next ones meanwhile."""
+        cut = functools.partial(self.cut, pinned=device.type == "cuda")
         with ThreadPoolExecutor(_N_THREADS, thread_name_prefix="crops") as pool:
-
-            def submit(step: int) -> None:
-                pending.append(pool.submit(lambda: self.cut(step).pin_memory() if pinned else self.cut(step)))
-
-            try:
-                for step in range(start, min(start + _N_AHEAD, stop)):
-                    submit(step)
-                for step in range(start, stop):
-                    began = time.perf_counter()
-                    crops = pending.popleft().result()
-                    self.wait_s += time.perf_counter() - began
-                    if step + _N_AHEAD < stop:
-                        submit(step + _N_AHEAD)
-                    yield step, crops.to(device, non_blocking=pinned)
-            finally:
-                for future in pending:
-                    future.cancel()
+            pending = deque(pool.submit(cut, step) for step in range(start, min(start + _N_AHEAD, stop)))
+            for step in range(start, stop):
+                began = time.perf_counter()
+                crops = pending.popleft().result()
+                self.wait_s += time.perf_counter() - began
+                if step + _N_AHEAD < stop:
+                    pending.append(pool.submit(cut, step + _N_AHEAD))
+                yield step, crops.to(device, non_blocking=True)
 
 
 @functools.lru_cache(maxsize=2)
 def _draw_order(seed: int, epoch: int, n_crops: int) -> np.ndarray:
+    """Order of an epoch's crops."""
     return make_generator(seed, Purpose.ORDER, epoch).permutation(n_crops)

@@ -26,24 +26,7 @@ MEASURES = ("embedding_std", "projection_std", "agreement")
 
 
 def build_encoder(model: str, *, dropout: float | None = None) -> AudioNTTEncoder | CvtEncoder:
-    """Make an encoder with random weights.
-
-    Parameters
-    ----------
-    model : str
-        See `PretrainConfig`.
-    dropout : float, optional
-        In place of the network's own.
-
-    Returns
-    -------
-    AudioNTTEncoder or CvtEncoder
-        With PyTorch's initial weights, drawn from its global generator.
-
-    Raises
-    ------
-    SerabError
-        If there is no such encoder.
+    """Make an encoder with PyTorch's random weights; `dropout` takes the place of the network's own.
 
     Examples
     --------
@@ -67,62 +50,25 @@ def build_encoder(model: str, *, dropout: float | None = None) -> AudioNTTEncode
     return encoder
 
 
-def moving_average(average: torch.Tensor, value: torch.Tensor, momentum: float) -> torch.Tensor:
-    """Move an average towards a value.
-
-    Parameters
-    ----------
-    average, value : torch.Tensor
-        Of one shape.
-    momentum : float
-        Share of the old average: 1 leaves it where it is, 0 puts the value in its place.
-
-    Returns
-    -------
-    torch.Tensor
-        `momentum * average + (1 - momentum) * value`; the arguments are not changed.
-
-    Examples
-    --------
-    >>> moving_average(torch.tensor([1.0]), torch.tensor([3.0]), 0.75)
-    tensor([1.5000])
-    """
-    return momentum * average + (1 - momentum) * value
-
-
 def prediction_loss(predictions: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    """Squared distance of unit vectors, 2 - 2 cos: 0 where they point the same way, 4 where they are opposite.
-
-    Parameters
-    ----------
-    predictions, targets : torch.Tensor [shape=(n, d)]
-
-    Returns
-    -------
-    torch.Tensor [shape=(n,)]
-        float32.
-    """
+    """Squared distance of unit vectors, 2 - 2 cos: 0 where they point the same way, 4 where they are opposite."""
     return 2 - 2 * functional.cosine_similarity(predictions.float(), targets.float(), dim=-1)
 
 
 def measure_spread(vectors: torch.Tensor) -> torch.Tensor:
-    """Standard deviation of unit vectors over a batch: about 1 for random directions, 0 when all are equal.
+    """Standard deviation of unit vectors (n, d) over a batch: about 1 for random directions, 0 when all are equal.
 
-    Parameters
-    ----------
-    vectors : torch.Tensor [shape=(n, d)]
-
-    Returns
-    -------
-    torch.Tensor
-        Scalar: the mean over the dimensions, times the square root of their number. Embeddings of which no
-        number is negative share a direction, and stay well below 1 without any collapse.
+    Notes
+    -----
+    The mean over the dimensions, times the square root of their number. Embeddings of which no number is negative
+    share a direction, and stay well below 1 without any collapse.
     """
     units = functional.normalize(vectors.detach().float(), dim=-1)
     return units.std(dim=0).mean() * units.shape[-1] ** 0.5
 
 
 def _build_head(n_in: int, config: PretrainConfig) -> nn.Sequential:
+    """Projector or predictor."""
     return nn.Sequential(
         nn.Linear(n_in, config.hidden_size),
         nn.BatchNorm1d(config.hidden_size),
@@ -133,18 +79,6 @@ def _build_head(n_in: int, config: PretrainConfig) -> nn.Sequential:
 
 class Byol(nn.Module):
     """The online network and its target.
-
-    Parameters
-    ----------
-    config : PretrainConfig
-
-    Attributes
-    ----------
-    encoder : AudioNTTEncoder or CvtEncoder
-        What is kept at the end.
-    projector, predictor : nn.Module
-    target : nn.Sequential
-        Copies of encoder and projector that no gradient reaches.
 
     Notes
     -----
@@ -192,4 +126,4 @@ class Byol(nn.Module):
         """Move the target's weights towards the online network's."""
         online = [*self.encoder.parameters(), *self.projector.parameters()]
         for average, value in zip(self.target.parameters(), online, strict=True):
-            average.copy_(moving_average(average, value, momentum))
+            average.copy_(momentum * average + (1 - momentum) * value)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,28 +28,29 @@ Progress = Callable[[str, int, int], None]
 CROP_FRAMES, CROP_SAMPLES = 96, 15_200
 FULL_SCALE = 32_767
 _LIST_SUFFIXES = (".txt", ".lst", ".list")
+# Files that are decoded, and held in memory, at a time.
+_N_HELD = 256
+
+SPEECH_LABELS = {
+    "/m/09x0r": "Speech",
+    "/m/05zppz": "Male speech, man speaking",
+    "/m/02zsn": "Female speech, woman speaking",
+    "/m/0ytgt": "Child speech, kid speaking",
+    "/m/01h8n0": "Conversation",
+    "/m/02qldy": "Narration, monologue",
+    "/m/0261r1": "Babbling",
+    "/m/0brhx": "Speech synthesizer",
+}
+"""Speech and its children in AudioSet's ontology."""
 
 
 @dataclass(frozen=True, eq=False)
 class Clips:
-    """Decoded audio, one clip after the other.
+    """Decoded audio, one clip after the other; no clip is shorter than a crop."""
 
-    Attributes
-    ----------
-    samples : np.ndarray [shape=(n_samples,)]
-        int16 at 16 kHz, full scale 32,767; on disk, mapped into memory.
-    offsets : np.ndarray [shape=(n_clips + 1,)]
-        Where each clip begins, and where the last one ends. No clip is shorter than a crop.
-    names : tuple of str [shape=(n_clips,)]
-        The files.
-    left_out : tuple of str
-        One line for each file that could not be used.
-    """
-
-    samples: np.ndarray
-    offsets: np.ndarray
-    names: tuple[str, ...]
-    left_out: tuple[str, ...]
+    samples: np.ndarray  # (n_samples,): int16 at 16 kHz, on disk, mapped into memory
+    offsets: np.ndarray  # (n_clips + 1,): where each clip begins, and where the last one ends
+    names: tuple[str, ...]  # the files
 
     def __len__(self) -> int:
         """Number of clips."""
@@ -67,20 +67,7 @@ class Clips:
         return digest([*map(os.path.basename, self.names), *map(str, self.offsets)])
 
     def cut(self, clips: np.ndarray, starts: np.ndarray) -> np.ndarray:
-        """Cut crops.
-
-        Parameters
-        ----------
-        clips : np.ndarray [shape=(n,)]
-            Which clip each is cut from.
-        starts : np.ndarray [shape=(n,)]
-            First sample, counted from the clip's start and below its `n_starts`.
-
-        Returns
-        -------
-        np.ndarray [shape=(n, 15_200)]
-            int16.
-        """
+        """Cut a crop of each of the clips (n,), from its sample `starts` (n,) on: int16 of shape (n, 15_200)."""
         windows = np.lib.stride_tricks.sliding_window_view(self.samples, CROP_SAMPLES)
         return windows[self.offsets[clips] + starts]
 
@@ -107,21 +94,15 @@ def find_audio(sources: str | Path | Iterable[str | Path]) -> list[Path]:
     chosen = [sources] if isinstance(sources, str | Path) else list(sources)
     if not chosen:
         raise SerabError("no audio to train on: name a folder, audio files or a list of them")
-    found: dict[Path, None] = {}
-    for source in map(Path, chosen):
-        found |= dict.fromkeys(_find(source))
-    return list(found)
+    return list(dict.fromkeys(path for source in chosen for path in _find(Path(source))))
 
 
 def _find(source: Path) -> list[Path]:
+    """Audio files of one source."""
     known = " ".join(AUDIO_SUFFIXES)
     if source.is_dir():
-        files = sorted(
-            Path(folder, name)
-            for folder, _, names in os.walk(source)
-            for name in names
-            if not name.startswith(".") and Path(name).suffix.lower() in AUDIO_SUFFIXES
-        )
+        inside = [Path(folder, name) for folder, _, names in os.walk(source) for name in names]
+        files = [each for each in sorted(inside) if each.suffix.lower() in AUDIO_SUFFIXES and each.name[0] != "."]
         if not files:
             raise SerabError(f"no {known} file in the folder {printable(source)}: name a folder of audio")
         return files
@@ -141,28 +122,54 @@ def _find(source: Path) -> list[Path]:
 
 
 def find_training_part(task: str, data: str | Path | None = None) -> list[Path]:
-    """List the utterances of a task's training part, so that no speaker of validation or test is heard.
+    """List the utterances that a task trains on under `described`: no speaker of validation or test is heard."""
+    record = get_task(task)
+    utterances = split(load_task(record, data), record, "described")
+    return [Path(path) for path in utterances.loc[utterances["part"] == "train", "path"]]
+
+
+def select_segments(
+    paths: Sequence[Path], segments: str | Path, *, labels: Collection[str] | None = None
+) -> list[Path]:
+    """Keep the files that one of AudioSet's lists of segments names.
 
     Parameters
     ----------
-    task : str
-        Code or name.
-    data : str or Path, optional
-        Folder of the corpora; see `serab_lib.corpora.corpus.find_corpus`.
-
-    Returns
-    -------
-    list of Path
-        Of the speakers that the protocol `described` trains on.
+    paths : sequence of Path
+        Named by the video, such as `--PJHxphWEs.wav`, `Y--PJHxphWEs.flac` or `--PJHxphWEs_30.000_40.000.wav`.
+    segments : str or Path
+        As published: `YTID, start_seconds, end_seconds, positive_labels`, comments after #.
+    labels : collection of str, optional
+        Ontology ids, one of which a segment must have: `SPEECH_LABELS` for BYOL-S. All segments if None, for
+        BYOL-A.
 
     Raises
     ------
     SerabError
-        If the corpus is not there or cannot be split.
+        If the list cannot be read or no file is left.
     """
-    record = get_task(task)
-    utterances = split(load_task(record, data), record, "described")
-    return [Path(path) for path in utterances.loc[utterances["part"] == "train", "path"]]
+    columns = ["video", "start_s", "end_s", "labels"]
+    hint = "name one of AudioSet's lists of segments, such as balanced_train_segments.csv"
+    try:
+        listed = pd.read_csv(segments, names=columns, comment="#", skipinitialspace=True, dtype=str)
+    except (OSError, ValueError) as error:
+        raise SerabError(f"{printable(segments)} cannot be read ({error}): {hint}") from error
+    if listed.empty or listed.isna().any(axis=None):
+        raise SerabError(f"{printable(segments)} lists no segments, or not {', '.join(columns)} of each: {hint}")
+    wanted = {
+        video
+        for video, own in zip(listed["video"], listed["labels"], strict=True)
+        if labels is None or not set(labels).isdisjoint(own.split(","))
+    }
+    # A video's name has 11 characters, perhaps after a Y as in AudioSet's own features.
+    chosen = [path for path in paths if wanted & {path.stem[:11], path.stem.removeprefix("Y")[:11]}]
+    if not chosen:
+        raise SerabError(
+            f"none of {len(paths)} audio files is one of the {len(wanted)} chosen segments of {printable(segments)}: "
+            "files are named by their video, such as --PJHxphWEs.wav"
+        )
+    logger.info("%d of %d audio files are chosen segments of %s", len(chosen), len(paths), segments)
+    return chosen
 
 
 def prepare_clips(
@@ -177,16 +184,13 @@ def prepare_clips(
     Parameters
     ----------
     paths : sequence of Path
+        Known by path, size and time of change.
     cache : path, optional
         Folder of caches; the samples are kept in `pretraining/` there, 32 kB a second of audio.
     n_jobs : int, optional
         Threads; one per core if None.
     progress : callable, optional
         Told what is done, how many files are, and how many there are.
-
-    Returns
-    -------
-    Clips
 
     Raises
     ------
@@ -197,38 +201,36 @@ def prepare_clips(
     -----
     A file that cannot be decoded and one of silence alone are left out, with a warning that counts them. A clip
     shorter than a crop is padded with silence to the length of one, half of it before and half after, so that
-    all its crops are the same. The files are known by path, size and time of change.
+    all its crops are the same.
     """
     keys = []
     for path in paths:
-        try:
-            status = os.stat(path)
-            keys.append(f"{os.path.abspath(path)}|{status.st_size}|{status.st_mtime_ns}")
-        except OSError:
-            keys.append(f"{os.path.abspath(path)}|missing")
-    folder = cache_folder(cache) / "pretraining" / f"clips1-{digest(keys)[:16]}"
+        status = os.stat(path) if path.exists() else None
+        keys.append(f"{os.path.abspath(path)}|{status and (status.st_size, status.st_mtime_ns)}")
+    folder = cache_folder(cache) / "pretraining" / f"clips2-{digest(keys)[:16]}"
     folder.mkdir(parents=True, exist_ok=True)
     # Several processes may want the same clips: one decodes, the others wait for it.
     with FileLock(folder / "lock"):
         if not (folder / "clips.parquet").exists():
             _decode_all(paths, folder, n_jobs, progress)
-    clips = _open(folder)
-    if clips.left_out:
-        what = f"{len(clips.left_out)} of {len(paths)} audio files cannot be used"
-        if not len(clips):
-            raise SerabError(f"{what}, and there are no others; the first: {clips.left_out[0]}")
-        logger.warning("%s and are left out; the first: %s", what, clips.left_out[0])
-    return clips
+    table = pd.read_parquet(folder / "clips.parquet")
+    used, problems = table[table["problem"] == ""], table.loc[table["problem"] != "", "problem"].tolist()
+    if problems:
+        what = f"{len(problems)} of {len(paths)} audio files cannot be used"
+        if used.empty:
+            raise SerabError(f"{what}, and there are no others; the first: {problems[0]}")
+        logger.warning("%s and are left out; the first: %s", what, problems[0])
+    offsets = np.concatenate([[0], np.cumsum(used["n_samples"].to_numpy(dtype=np.int64))])
+    return Clips(np.memmap(folder / "samples.int16", dtype=np.int16, mode="r"), offsets, tuple(used["name"]))
 
 
 def _decode_all(paths: Sequence[Path], folder: Path, n_jobs: int | None, progress: Progress | None) -> None:
+    """Write the samples of all files one after the other, and a table of them."""
     rows = []
     with replaced(folder / "samples.int16") as temporary, temporary.open("wb") as file:
-        for path, outcome in zip(paths, _decode_in_order(paths, n_jobs), strict=True):
-            problem = outcome if isinstance(outcome, str) else ""
-            if not problem:
-                outcome.tofile(file)
-            rows.append((printable(path), 0 if problem else len(outcome), problem))
+        for path, (samples, problem) in zip(paths, _decode_in_order(paths, n_jobs), strict=True):
+            samples.tofile(file)
+            rows.append((printable(path), len(samples), problem))
             if progress:
                 progress("decoding", len(rows), len(paths))
     # Written last: where it is, the samples are whole.
@@ -236,42 +238,22 @@ def _decode_all(paths: Sequence[Path], folder: Path, n_jobs: int | None, progres
         pd.DataFrame(rows, columns=["name", "n_samples", "problem"]).to_parquet(temporary, index=False)
 
 
-def _decode_in_order(paths: Sequence[Path], n_jobs: int | None) -> Iterator[np.ndarray | str]:
-    """Samples of each file, or why it has none; few are held at a time."""
-    n_workers = n_jobs or os.cpu_count() or 1
-    pending: deque[Future] = deque()
-    with ThreadPoolExecutor(n_workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-        try:
-            for path in paths:
-                pending.append(pool.submit(_decode, path))
-                if len(pending) > 4 * n_workers:
-                    yield pending.popleft().result()
-            while pending:
-                yield pending.popleft().result()
-        except BaseException:
-            pool.shutdown(wait=True, cancel_futures=True)
-            raise
+def _decode_in_order(paths: Sequence[Path], n_jobs: int | None) -> Iterator[tuple[np.ndarray, str]]:
+    """Samples of each file, and why it has none."""
+    with ThreadPoolExecutor(n_jobs or os.cpu_count(), initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        for first in range(0, len(paths), _N_HELD):
+            yield from pool.map(_decode, paths[first : first + _N_HELD])
 
 
-def _decode(path: Path) -> np.ndarray | str:
+def _decode(path: Path) -> tuple[np.ndarray, str]:
+    """Samples of a file, int16, at least as many as a crop has."""
+    nothing = np.zeros(0, dtype=np.int16)
     try:
         waveform = load_audio(path)
     except AudioError as error:
-        return str(error)
+        return nothing, str(error)
     samples = (waveform.clamp(-1, 1) * FULL_SCALE).round().to(torch.int16).numpy()
     if not samples.any():
-        return f"{printable(path)} is silent: replace the file or leave it out"
+        return nothing, f"{printable(path)} is silent: replace the file or leave it out"
     shortfall = max(0, CROP_SAMPLES - len(samples))
-    return np.pad(samples, (shortfall // 2, shortfall - shortfall // 2))
-
-
-def _open(folder: Path) -> Clips:
-    table = pd.read_parquet(folder / "clips.parquet")
-    used = table[table["problem"] == ""]
-    offsets = np.concatenate([[0], np.cumsum(used["n_samples"].to_numpy(dtype=np.int64))])
-    path = folder / "samples.int16"
-    if path.stat().st_size != 2 * offsets[-1]:
-        raise SerabError(f"{path} is cut off: delete the folder {folder}, it is made anew")
-    samples = np.memmap(path, dtype=np.int16, mode="r") if offsets[-1] else np.zeros(0, dtype=np.int16)
-    problems = table.loc[table["problem"] != "", "problem"]
-    return Clips(samples, offsets, tuple(used["name"]), tuple(problems))
+    return np.pad(samples, (shortfall // 2, shortfall - shortfall // 2)), ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,19 +16,9 @@ from serab_lib.core import SerabError, replaced, require_writable
 from serab_lib.pretraining.augmentations import Augmentation
 from serab_lib.pretraining.batches import CropBatches, Purpose, make_generator
 from serab_lib.pretraining.byol import Byol
-from serab_lib.pretraining.checkpoint import (
-    LAST,
-    Position,
-    keep_best,
-    read_checkpoint,
-    require_new,
-    restore,
-    write_checkpoint,
-)
-from serab_lib.pretraining.clips import find_audio, prepare_clips
+from serab_lib.pretraining.clips import Progress, find_audio, prepare_clips
 from serab_lib.pretraining.config import PretrainConfig
-from serab_lib.pretraining.distributed import count_ranks, synchronise_batch_norms
-from serab_lib.pretraining.journal import Journal, read_log
+from serab_lib.pretraining.run import LAST, Log, keep_best, read_checkpoint, read_log, write_checkpoint
 
 if TYPE_CHECKING:
     from lightning.fabric import Fabric
@@ -36,8 +26,6 @@ if TYPE_CHECKING:
     from serab_lib.pretraining.probe import Probe
 
 logger = logging.getLogger(__name__)
-
-Progress = Callable[[str, int, int], None]
 
 
 def pretrain(
@@ -79,39 +67,38 @@ def pretrain(
     Returns
     -------
     pandas.DataFrame
-        The log of the whole run; see `serab_lib.pretraining.journal.read_log`.
+        The log of the whole run; see `serab_lib.pretraining.run.read_log`.
 
     Raises
     ------
     SerabError
-        If there is no audio to train on, a setting makes no sense, the folder holds another run, or Lightning
-        is not installed.
+        If there is no audio to train on, the folder holds another run, or Lightning is not installed.
 
     Notes
     -----
-    One seed gives one result on one device. Several devices compute what one would, up to rounding, as long as
-    nothing is dropped out. An interrupted run goes on from its last checkpoint with the losses that it would
-    have had. The best checkpoint is that with the highest probe accuracy; without a probe that with the lowest
-    loss of an epoch, which says little: embeddings that collapse have the lowest loss of all.
+    One seed gives one result on one device. Several GPUs compute what one would, up to rounding, as long as nothing
+    is dropped out; several processes on CPUs normalise batches by each one's share. An interrupted run goes on from
+    its last checkpoint with the losses that it would have had. The best checkpoint is that with the highest probe
+    accuracy; without a probe that with the lowest loss of an epoch, which says little: embeddings that collapse have
+    the lowest loss of all.
     """
     config, out = config or PretrainConfig(), Path(out)
-    require_new(out, resume=resume)
+    if (out / LAST).exists() and not resume:
+        raise SerabError(f"{out} holds a run already: go on with it by --resume, or choose another folder")
     require_writable(out, "--out")
     fabric = _launch(config)
-    leader = fabric.is_global_zero
-    progress = progress if leader else None
+    progress = progress if fabric.is_global_zero else None
     clips = prepare_clips(find_audio(audio), cache=cache, n_jobs=n_jobs, progress=progress)
-    batches = CropBatches(clips, config, rank=fabric.global_rank, n_ranks=fabric.world_size)
-    trainer = _Trainer(fabric, config, batches, out)
-    if probe and leader:
-        from serab_lib.pretraining.probe import Probe
+    trainer = _Trainer(fabric, config, CropBatches(clips, config), out)
+    if fabric.is_global_zero:
+        if probe:
+            from serab_lib.pretraining.probe import Probe
 
-        trainer.probe = Probe(probe, data, device=fabric.device, n_jobs=n_jobs, progress=progress)
-    if resume and (out / LAST).exists():
-        trainer.resume()
-    if leader:
+            trainer.probe = Probe(probe, data, device=fabric.device, n_jobs=n_jobs, progress=progress)
         with replaced(out / "config.json") as temporary:
-            temporary.write_text(json.dumps(config.to_dict(), indent=1) + "\n")
+            temporary.write_text(json.dumps(vars(config), indent=1) + "\n")
+    if (out / LAST).exists():
+        trainer.resume()
     trainer.run(progress)
     fabric.barrier()
     return read_log(out)
@@ -123,96 +110,93 @@ class _Trainer:
     def __init__(self, fabric: Fabric, config: PretrainConfig, batches: CropBatches, out: Path) -> None:
         self.fabric, self.config, self.batches, self.out = fabric, config, batches, out
         self.probe: Probe | None = None
-        self.position = Position()
+        self.step = 0
         with seeded(config.seed, Purpose.WEIGHTS, device=torch.device("cpu")):
-            self.learner = Byol(config)
-        if count_ranks() > 1:
-            synchronise_batch_norms(self.learner)
-        # Channels last is what convolutions are fastest with on a CPU.
-        for layer in self.learner.modules():
-            if isinstance(layer, torch.nn.Conv2d):
-                layer.to(memory_format=torch.channels_last)
+            # Channels last is what convolutions are fastest with on a CPU.
+            self.learner = Byol(config).to(memory_format=torch.channels_last)
+        if fabric.world_size > 1 and fabric.device.type == "cuda":
+            self.learner = torch.nn.SyncBatchNorm.convert_sync_batchnorm(self.learner)
         online = [weights for weights in self.learner.parameters() if weights.requires_grad]
         optimizer = torch.optim.AdamW(online, lr=config.learning_rate, weight_decay=config.weight_decay)
         self.model, self.optimizer = fabric.setup(self.learner, optimizer)
         self.augment = Augmentation(config, fabric.device)
         self.parts = {"learner": self.learner, "optimizer": self.optimizer, "augmentation": self.augment}
+        # Each process makes the views of the whole batch, as one alone would, and trains on its share of them.
+        n_own = config.batch_size // fabric.world_size
+        self.share = slice(fabric.global_rank * n_own, (fabric.global_rank + 1) * n_own)
 
     def run(self, progress: Progress | None) -> None:
         """Train to the end."""
-        config, position, batches, fabric = self.config, self.position, self.batches, self.fabric
+        config, batches = self.config, self.batches
         n_steps = config.epochs * batches.n_steps_per_epoch
-        journal = Journal(self.out, writes=fabric.is_global_zero, step=position.step)
-        if not position.step:
-            self._measure(journal, epoch=0)
+        log = Log(self.out, self.fabric, batches, step=self.step)
+        if not self.step:
+            self._measure(log, epoch=0)
         with _deterministic_kernels():
-            for step, crops in batches.iterate(position.step, n_steps, fabric.device):
+            for step, crops in batches.iterate(self.step, n_steps, self.fabric.device):
                 epoch = step // batches.n_steps_per_epoch + 1
-                generator = make_generator(config.seed, Purpose.AUGMENTATION, step)
-                views = self.augment(crops, generator, share=batches.share, measure=epoch == 1)
-
-                self.optimizer.zero_grad()
                 rate = self.optimizer.param_groups[0]["lr"] = config.learning_rate_at(step / n_steps)
-                values = []
-                with seeded(config.seed, Purpose.DROPOUT, step, fabric.global_rank, device=fabric.device):
-                    for i, (first, second) in enumerate(views.chunk(config.accumulate, dim=1)):
-                        with fabric.no_backward_sync(self.model, enabled=i + 1 < config.accumulate):
-                            loss, measures = self.model(first, second)
-                            fabric.backward(loss / config.accumulate)
-                        values.append(torch.cat([loss.detach()[None], measures]))
-                self.optimizer.step()
-                self.learner.update_target(config.momentum)
-
-                position.step = step + 1
-                epoch_ends = position.step % batches.n_steps_per_epoch == 0
-                saves = epoch_ends or position.step % config.checkpoint_steps == 0
-                if journal.add(position.step, epoch, torch.stack(values).mean(dim=0), learning_rate=rate) or saves:
-                    self._flush(journal)
-                if epoch_ends:
-                    self._end_epoch(journal, epoch)
-                elif saves:
-                    self._save()
-                if saves:
-                    journal.restart_clock(batches.wait_s)
+                views = self.augment(crops, step, measure=epoch == 1)[:, self.share]
+                log.add(step + 1, epoch, self._optimise(step, views), learning_rate=rate)
+                self.step = step + 1
+                epoch_ends = self.step % batches.n_steps_per_epoch == 0
+                if epoch_ends or self.step % config.checkpoint_steps == 0:
+                    log.write()
+                    if epoch_ends and (epoch % config.probe_epochs == 0 or epoch == config.epochs):
+                        self._measure(log, epoch)
+                    if self.fabric.is_global_zero:
+                        self._save(epoch if epoch_ends else None)
+                    log.restart_clock()
                 if progress:
-                    progress("pre-training", position.step, n_steps)
+                    progress("pre-training", self.step, n_steps)
+
+    def _optimise(self, step: int, views: torch.Tensor) -> torch.Tensor:
+        """Make one step of the optimiser and of the target; returns loss and measures."""
+        self.optimizer.zero_grad()
+        n_parts, values = self.config.accumulate, []
+        with seeded(self.config.seed, Purpose.DROPOUT, step, self.fabric.global_rank, device=self.fabric.device):
+            for i, (first, second) in enumerate(views.chunk(n_parts, dim=1)):
+                with self.fabric.no_backward_sync(self.model, enabled=i + 1 < n_parts):
+                    loss, measures = self.model(first, second)
+                    self.fabric.backward(loss / n_parts)
+                values.append(torch.cat([loss.detach()[None], measures]))
+        self.optimizer.step()
+        self.learner.update_target(self.config.momentum)
+        return torch.stack(values).mean(dim=0)
+
+    def _measure(self, log: Log, epoch: int) -> None:
+        """Write what the probe says of the encoder, where there is one."""
+        if self.probe:
+            accuracy = self.probe.measure(self.learner.encoder)
+            row = {"step": self.step, "epoch": epoch, "task": self.probe.task.code}
+            log.add_probe({**row, "validation_accuracy": accuracy})
+
+    def _save(self, epoch: int | None) -> None:
+        """Write a checkpoint; at the end of an epoch it may be the best."""
+        states = {name: part.state_dict() for name, part in self.parts.items()}
+        clips = self.batches.clips.fingerprint
+        state = {"config": vars(self.config), "clips": clips, "step": self.step, **states}
+        write_checkpoint(self.out, state, self.learner.encoder)
+        if epoch:
+            keep_best(self.out, epoch, probed=self.probe is not None)
 
     def resume(self) -> None:
         """Go on from the last checkpoint."""
-        path = self.out / LAST
-        state = read_checkpoint(path, self.fabric.device)
-        self.position = restore(state, self.config, self.batches.clips.fingerprint, self.parts, source=path)
-        logger.info("going on after step %d of %s", self.position.step, self.out)
+        state = read_checkpoint(self.out / LAST, self.fabric.device)
+        self.config.require_same_run(state["config"])
+        if state["clips"] != self.batches.clips.fingerprint:
+            raise SerabError(
+                f"{self.out / LAST} was trained on other audio: name the same files to resume, or choose another folder"
+            )
+        for name, part in self.parts.items():
+            part.load_state_dict(state[name])
+        self.step = state["step"]
+        logger.info("going on after step %d of %s", self.step, self.out)
 
-    def _flush(self, journal: Journal) -> None:
-        losses = journal.flush(batch_size=self.config.batch_size, wait_s=self.batches.wait_s)
-        self.position.epoch_loss += sum(losses)
 
-    def _end_epoch(self, journal: Journal, epoch: int) -> None:
-        """Measure the probe, save, and keep the epoch if it is the best."""
-        goodness: float | None = -self.position.epoch_loss
-        if self.probe:
-            is_due = epoch % self.config.probe_epochs == 0 or epoch == self.config.epochs
-            goodness = self._measure(journal, epoch) if is_due else None
-        is_best = goodness is not None and goodness > self.position.best
-        if is_best:
-            self.position.best = goodness
-        self.position.epoch_loss = 0.0
-        self._save()
-        if is_best and self.fabric.is_global_zero:
-            keep_best(self.out)
-
-    def _measure(self, journal: Journal, epoch: int) -> float | None:
-        if self.probe is None:
-            return None
-        accuracy = self.probe.measure(self.learner.encoder)
-        row = {"step": self.position.step, "epoch": epoch, "task": self.probe.task.code}
-        journal.add_probe({**row, "validation_accuracy": accuracy})
-        return accuracy
-
-    def _save(self) -> None:
-        if self.fabric.is_global_zero:
-            write_checkpoint(self.out, self.position, self.config, self.batches.clips.fingerprint, self.parts)
+def is_first_process() -> bool:
+    """Whether this process is the one that writes and prints, of those that train together."""
+    return not torch.distributed.is_initialized() or torch.distributed.get_rank() == 0
 
 
 def _launch(config: PretrainConfig) -> Fabric:
@@ -226,14 +210,14 @@ def _launch(config: PretrainConfig) -> Fabric:
     # It would list its processes, once by its own handler and once by ours.
     for name in ("lightning.fabric", "lightning.pytorch"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    has_cuda = torch.cuda.is_available()
-    if config.device == "cuda" and (not has_cuda or torch.cuda.device_count() < config.n_devices):
+    n_found = torch.cuda.device_count()
+    if config.device == "cuda" and n_found < config.n_devices:
         raise SerabError(
-            f"{config.n_devices} CUDA devices were asked for, this machine has {torch.cuda.device_count()}: choose "
-            "--device cpu, or fewer --devices"
+            f"{config.n_devices} CUDA devices were asked for, this machine has {n_found}: choose --device cpu, or "
+            "fewer --devices"
         )
     fabric = Fabric(
-        accelerator="cuda" if config.device == "cuda" or (config.device == "auto" and has_cuda) else "cpu",
+        accelerator="cuda" if n_found and config.device != "cpu" else "cpu",
         devices=config.n_devices,
         strategy="ddp" if config.n_devices > 1 else "auto",
         precision="bf16-mixed" if config.precision == "bf16" else "32-true",
@@ -244,17 +228,7 @@ def _launch(config: PretrainConfig) -> Fabric:
 
 @contextlib.contextmanager
 def seeded(seed: int, purpose: Purpose, *position: int, device: torch.device) -> Iterator[None]:
-    """Seed the global generator that weights and dropout are drawn from; afterwards it is as it was.
-
-    Parameters
-    ----------
-    seed : int
-    purpose : Purpose
-    *position : int
-        See `serab_lib.pretraining.batches.make_generator`.
-    device : torch.device
-        Whose generator is seeded besides the CPU's.
-    """
+    """Seed the global generators that weights and dropout are drawn from; afterwards they are as they were."""
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(int(make_generator(seed, purpose, *position).integers(2**63)))
         yield

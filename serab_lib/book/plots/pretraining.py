@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
+import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
@@ -13,48 +14,33 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
 from serab_lib.book.plots import PALETTE, PAPER_COLOUR, new_figure, style
+from serab_lib.pretraining.augmentations import Draws
 from serab_lib.pretraining.clips import CROP_FRAMES
 from serab_lib.pretraining.config import PretrainConfig
-from serab_lib.pretraining.illustration import Illustration
 
 _FRAME_S, _CANVAS = 0.01, PretrainConfig.canvas[1]
 _TICKS_HZ = (250, 500, 1000, 2000, 4000)
 _LINES = ("-", "--", "-.", ":")
 
 
-def plot_augmentations(illustration: Illustration) -> Figure:
-    """Draw a crop, its partner, and the two views on their way.
-
-    Parameters
-    ----------
-    illustration : Illustration
-        As from `serab_lib.pretraining.illustration.illustrate`.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        Two rows of three spectrograms. The mixed ones lie on their canvas of zeros, and a rectangle marks what is
-        cut out of it.
-    """
+def plot_augmentations(crops: torch.Tensor, views: Sequence[tuple[Draws, torch.Tensor, torch.Tensor]]) -> Figure:
+    """Draw a crop, its partner, and the two views on their way, as from `augmentations.illustrate`."""
     figure, axes = new_figure(2, 3, height=4.2, sharey=True, width_ratios=(1, _CANVAS, 1))
-    spectrograms = [illustration.crop, *(view.mixed for view in illustration.views)]
+    spectrograms = [crops[0], *(mixed[0] for _, mixed, _ in views)]
     limits = (min(float(each.min()) for each in spectrograms), max(float(each.max()) for each in spectrograms))
-    first = (("crop", illustration.crop), ("partner", illustration.partner))
+    edge_s = (_CANVAS - 1) / 2 * CROP_FRAMES * _FRAME_S
     with style():
-        for row, ((name, start), view) in enumerate(zip(first, illustration.views, strict=True)):
-            image = _draw_spectrogram(axes[row, 0], start, limits)
-            axes[row, 0].set_title(name)
-            _draw_spectrogram(axes[row, 1], view.mixed, limits)
-            axes[row, 1].set_title(f"view {row + 1}: {100 * view.ratio:.0f}% of the partner")
-            _mark_cut(axes[row, 1], view.row, view.column)
+        for i, (name, (drawn, mixed, resized)) in enumerate(zip(("crop", "partner"), views, strict=True)):
+            image = _draw_spectrogram(axes[i, 0], crops[i], limits)
+            axes[i, 0].set(title=name, ylabel="frequency (Hz)")
+            _draw_spectrogram(axes[i, 1], mixed[0], limits)
+            axes[i, 1].set_title(f"view {i + 1}: {100 * float(drawn.ratios[0]):.0f}% of the partner")
+            (top, height), (left, width) = drawn.rows[0].tolist(), drawn.columns[0].tolist()
+            _mark_cut(axes[i, 1], (left * _FRAME_S - edge_s, top - 0.5), (width * _FRAME_S, height))
             # The canvas around the spectrogram is zero.
-            axes[row, 1].set_xlim(
-                -(_CANVAS - 1) / 2 * CROP_FRAMES * _FRAME_S, (_CANVAS + 1) / 2 * CROP_FRAMES * _FRAME_S
-            )
-            axes[row, 1].set_facecolor(image.cmap(image.norm(0.0)))
-            _draw_spectrogram(axes[row, 2], view.resized, limits)
-            axes[row, 2].set_title("cut and resized")
-            axes[row, 0].set_ylabel("frequency (Hz)")
+            axes[i, 1].set(xlim=(-edge_s, CROP_FRAMES * _FRAME_S + edge_s), facecolor=image.cmap(image.norm(0.0)))
+            _draw_spectrogram(axes[i, 2], resized[0], limits)
+            axes[i, 2].set_title("cut and resized")
         for axis in axes[1]:
             axis.set_xlabel("time (s)")
         figure.colorbar(image, ax=axes, label="log-mel energy, normalised", shrink=0.8)
@@ -97,30 +83,14 @@ def plot_training(logs: pd.DataFrame | Mapping[str, pd.DataFrame]) -> Figure:
     return figure
 
 
-def plot_probe(probe: pd.DataFrame, *, references: Mapping[str, float] | None = None) -> Figure:
-    """Draw the probe's accuracy against the epochs.
-
-    Parameters
-    ----------
-    probe : pandas.DataFrame
-        As from `serab_lib.pretraining.read_probe`.
-    references : mapping of str to float, optional
-        Accuracies of other encoders on the same validation part, such as the released one's; fractions of 1.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-    """
+def plot_probe(probe: pd.DataFrame) -> Figure:
+    """Draw the probe's accuracy against the epochs, as from `serab_lib.pretraining.read_probe`."""
     figure, axis = new_figure(height=3.0)
-    task = probe["task"].iloc[0]
+    percent = 100 * probe.set_index("epoch")["validation_accuracy"]
     with style():
-        axis.plot(probe["epoch"], 100 * probe["validation_accuracy"], color=PALETTE[0], marker="o", label="this run")
-        begin = probe[probe["epoch"] == 0]
-        lines = {"random weights": float(begin["validation_accuracy"].iloc[0])} if len(begin) else {}
-        for i, (name, accuracy) in enumerate({**lines, **(references or {})}.items()):
-            colour = PAPER_COLOUR if not i else PALETTE[i]
-            axis.axhline(100 * accuracy, color=colour, linestyle=_LINES[1 + i % 3], label=name)
-        axis.set(xlabel="epoch", ylabel=f"validation accuracy on {task} (%)")
+        axis.plot(percent, color=PALETTE[0], marker="o", label="this run")
+        axis.axhline(percent.loc[0], color=PAPER_COLOUR, linestyle="--", label="random weights")
+        axis.set(xlabel="epoch", ylabel=f"validation accuracy on {probe['task'].iloc[0]} (%)")
         axis.margins(y=0.15)
         axis.xaxis.get_major_locator().set_params(integer=True)
         axis.legend()
@@ -180,12 +150,9 @@ def _draw_spectrogram(axis: Axes, spectrogram: object, limits: tuple[float, floa
     return image
 
 
-def _mark_cut(axis: Axes, row: tuple[int, int], column: tuple[int, int]) -> None:
-    corner, size = (column[0] * _FRAME_S, row[0] - 0.5), (column[1] * _FRAME_S, row[1])
-    axis.add_patch(Rectangle(corner, *size, fill=False, edgecolor="white", linewidth=3, clip_on=False))
-    axis.add_patch(
-        Rectangle(corner, *size, fill=False, edgecolor="black", linewidth=1.2, linestyle="--", clip_on=False)
-    )
+def _mark_cut(axis: Axes, corner: tuple[float, float], size: tuple[float, float]) -> None:
+    for edge in ({"edgecolor": "white", "linewidth": 3}, {"edgecolor": "black", "linewidth": 1.2, "linestyle": "--"}):
+        axis.add_patch(Rectangle(corner, *size, fill=False, clip_on=False, **edge))
 
 
 def _band(frequency_hz: float) -> float:

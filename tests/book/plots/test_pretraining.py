@@ -7,10 +7,8 @@ import torch
 
 pytest.importorskip("seaborn", reason="the extra `book` is not installed")
 
-from serab_lib.audio import log_mel
 from serab_lib.book.plots.pretraining import plot_augmentations, plot_gain, plot_probe, plot_training
-from serab_lib.core import SerabError
-from serab_lib.pretraining.illustration import illustrate
+from serab_lib.pretraining.augmentations import illustrate
 
 
 def make_waveform(seed: int, n_samples: int = 20_000) -> torch.Tensor:
@@ -31,33 +29,15 @@ def make_log() -> pd.DataFrame:
     )
 
 
-def test_an_illustration_shows_the_middle_of_the_clip_and_two_views() -> None:
-    waveform = make_waveform(0)
-    shown = illustrate(waveform, make_waveform(1), seed=3)
-    expected = log_mel(waveform[2400:17_600])
-    assert np.corrcoef(shown.crop.flatten(), expected.flatten())[0, 1] == pytest.approx(1, abs=1e-6)
-    assert len(shown.views) == 2
-    for view in shown.views:
-        assert 0 <= view.ratio <= 0.4
-        assert view.resized.shape == (64, 96)
-        assert -24 <= view.column[0] <= view.column[0] + view.column[1] <= 120
-    assert not shown.views[0].resized.equal(shown.views[1].resized)
-
-
-def test_a_clip_shorter_than_a_crop_is_not_illustrated() -> None:
-    with pytest.raises(SerabError, match="15000 samples is shorter than a crop"):
-        illustrate(make_waveform(0, 15_000), make_waveform(1))
-
-
 def test_figures_have_labels() -> None:
     probe = pd.DataFrame({"epoch": [0, 1], "task": "SAV", "validation_accuracy": [0.3, 0.4]})
     rows = [("random", 0.4, 0.35, 0.46), ("pretrained", 0.5, 0.45, 0.55)]
     gain = pd.DataFrame(rows, columns=["condition", "accuracy", "low", "high"]).assign(model="byol-s-512", seed=1)
     figures = [
-        plot_augmentations(illustrate(make_waveform(0), make_waveform(1))),
+        plot_augmentations(*illustrate(make_waveform(0), make_waveform(1))),
         plot_training(make_log()),
         plot_training({"predictor": make_log(), "none": make_log()}),
-        plot_probe(probe, references={"released": 0.7}),
+        plot_probe(probe),
         plot_gain(gain),
     ]
     for figure in figures:

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from serab_lib.core import SerabError
-from serab_lib.pretraining.byol import Byol, build_encoder, measure_spread, moving_average, prediction_loss
+from serab_lib.pretraining.byol import Byol, build_encoder, measure_spread, prediction_loss
 from serab_lib.pretraining.config import PretrainConfig
 
 TINY = PretrainConfig(model="byol-s-16", hidden_size=32, projection_size=16, dropout=0.0)
@@ -22,15 +22,6 @@ def make_learner(config: PretrainConfig = TINY) -> Byol:
 def make_views(n: int = 4) -> tuple[torch.Tensor, torch.Tensor]:
     generator = torch.Generator().manual_seed(1)
     return tuple(torch.randn(2, n, 1, 64, 16, generator=generator))
-
-
-def test_moving_average_is_a_weighted_mean_and_changes_nothing() -> None:
-    average, value = torch.tensor([1.0, -2.0]), torch.tensor([3.0, 2.0])
-    assert moving_average(average, value, 0.75).tolist() == [1.5, -1.0]
-    assert moving_average(average, value, 1.0).equal(average)
-    assert moving_average(average, value, 0.0).equal(value)
-    assert average.tolist() == [1.0, -2.0]
-    assert value.tolist() == [3.0, 2.0]
 
 
 def test_target_starts_equal_and_apart_in_memory() -> None:

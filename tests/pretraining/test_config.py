@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from serab_lib.core import SerabError
+from serab_lib.pretraining import PretrainConfig
+
+
+def test_defaults_are_the_papers() -> None:
+    config = PretrainConfig()
+    assert (config.epochs, config.batch_size, config.seed) == (100, 256, 42)
+    assert (config.learning_rate, config.momentum) == (3e-4, 0.99)
+    assert (config.mixup_ratio, config.memory_size) == (0.4, 2048)
+    assert (config.canvas, config.crop_scale) == ((1.0, 1.5), (0.6, 1.5))
+    assert (config.hidden_size, config.projection_size) == (4096, 256)
+    assert config.crop_start == "random"
+
+
+@pytest.mark.parametrize(
+    ("settings", "remedy"),
+    [
+        ({"batch_size": 10, "n_devices": 2, "accumulate": 2}, "--batch-size 12"),
+        ({"batch_size": 2, "accumulate": 2}, "--batch-size 4"),
+    ],
+)
+def test_a_batch_that_cannot_be_cut_into_equal_parts_is_refused(settings: dict, remedy: str) -> None:
+    with pytest.raises(SerabError, match=remedy):
+        PretrainConfig(**settings)
+
+
+def test_a_run_goes_on_only_with_its_own_settings() -> None:
+    begun = vars(PretrainConfig())
+    PretrainConfig(epochs=200, n_devices=2, checkpoint_steps=7).require_same_run(begun)
+    with pytest.raises(SerabError, match=r"begun with mixup_ratio 0\.4, this one has 0\.0"):
+        PretrainConfig(mixup_ratio=0.0).require_same_run(begun)
+    cosine = PretrainConfig(schedule="cosine")
+    with pytest.raises(SerabError, match="begun with epochs 100, this one has 5"):
+        dataclasses.replace(cosine, epochs=5).require_same_run(vars(cosine))
+
+
+def test_learning_rate_falls_along_half_a_cosine() -> None:
+    config = PretrainConfig(schedule="cosine", learning_rate=1e-3)
+    rates = [config.learning_rate_at(progress) for progress in (0, 0.25, 0.5, 0.75, 1)]
+    assert rates == pytest.approx([1e-3, 8.5355e-4, 5e-4, 1.4645e-4, 0], rel=1e-4)
+    assert PretrainConfig().learning_rate_at(0.75) == 3e-4
