@@ -44,10 +44,11 @@ protocol: str = "described"
 # %% tags=["hide-input"]
 from serab_lib import evaluate, load_extractor, split
 from serab_lib.book.plots import pipeline as plots
+from serab_lib.book.plots.grid import plot_confusions
 from serab_lib.audio import load_audio, log_mel
 from serab_lib.benchmark.embeddings import extract_corpus
-from serab_lib.evaluation.metrics import count_confusions
 from serab_lib.evaluation.protocol import normalise_speakers
+from serab_lib.evaluation.recalls import confuse
 from serab_lib.book.show import record, show_audio, show_figure, show_table
 from serab_lib.corpora.splits import PARTS
 from serab_lib.book.profile import open_profile
@@ -124,11 +125,11 @@ show_table(
 
 # %%
 normalised = normalise_speakers(embeddings, parts["group"], parts["part"])
-maps = {"as extracted": plots.draw_map(embeddings), "normalised": plots.draw_map(normalised)}
+points = {"as extracted": plots.project_2d(embeddings), "normalised": plots.project_2d(normalised)}
 
 # %% tags=["hide-input"]
 show_figure(
-    plots.plot_embedding_maps(maps, parts["emotion"], parts["speaker"]),
+    plots.plot_projections(points, parts),
     name="fig-maps",
     caption="The embeddings in two dimensions (t-SNE), before and after speaker normalisation.",
     alt="Four scatter plots. Before normalisation points cluster by speaker; afterwards the speakers mix.",
@@ -170,16 +171,14 @@ show_table(
 
 # %%
 chosen = scores.loc[scores["selected"]].iloc[0]
-confusions = count_confusions(
-    result.predictions["emotion"], result.predictions[chosen["classifier"]], classes=corpus.task.classes
-)
+confusions = confuse(result.predictions, chosen["classifier"], classes=corpus.task.classes)
 record(classifier=chosen["classifier"], accuracy=f"{chosen['test']:.1f}", uar=f"{chosen['UAR']:.1f}")
 
 # %% tags=["hide-input"]
 show_figure(
-    plots.plot_confusions(confusions, corpus.task.classes),
+    plot_confusions({chosen["classifier"]: confusions}),
     name="fig-confusions",
-    caption="The selected classifier's test predictions. Shades are shares of the true class, figures are counts.",
+    caption="The selected classifier's test predictions, in percent of each true emotion.",
     alt="A confusion matrix; a dark diagonal means that most utterances are recognised.",
 )
 

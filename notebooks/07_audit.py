@@ -38,6 +38,7 @@ n_draws: int = 2000
 import numpy as np
 
 from serab_lib.book.plots import audit as plots
+from serab_lib.book.plots.tasks import plot_shared_speakers
 from serab_lib.audit import arithmetic, corpora, denominators, findings, measurements, selection, weighted
 from serab_lib.audit.finding import join
 from serab_lib.audit.sources import Sources
@@ -141,7 +142,7 @@ show_figure(
 
 # %% tags=["hide-input"]
 show_figure(
-    plots.plot_shared_speakers(sources.speakers),
+    plot_shared_speakers(sources.speakers.query("part == 'test'").rename(columns={"shared_with_train": "shared"})),
     name="fig-voices",
     caption="Test utterances by speakers who are also in train; the numbers at the bars are the test speakers.",
     alt="Under released, the bars of IEM and SHE reach 100 percent; all others are at zero.",
@@ -238,7 +239,7 @@ orders = sources.orders
 if len(orders):
     task, model = orders.loc[0, ["task", "model"]]
     show_figure(
-        plots.plot_label_order(orders, printed=sources.read_printed(task)[model], column="released"),
+        plots.plot_label_order(orders, printed=sources.read_printed(task)[model]),
         name="fig-orders",
         caption=f"Measured on {task} with `{model}`: what the released procedure gives over {len(orders):,} orders of the classes; the dashed line is printed.",
         alt="Accuracies in separate groups, one for each setting that validation prefers.",

@@ -23,12 +23,6 @@ PROFILES = {
 # What the demo profile runs: extractors that need no weights.
 DEMO_MODELS = tuple(name for name, entry in EXTRACTORS.items() if entry.in_demo)
 
-SYNTHETIC_TITLE = "Synthetic corpora"
-SYNTHETIC_TEXT = (
-    "The numbers on this page come from corpora spoken by eSpeak NG. They test the pipeline and say nothing about "
-    "people, about the extractors, or about the paper."
-)
-
 
 @dataclass(frozen=True)
 class Profile:
@@ -36,22 +30,25 @@ class Profile:
 
     Attributes
     ----------
-    profile : str
+    name : str
         A key of `PROFILES`.
     data : Path
         Folder of the corpora to work on.
     results : Results
-        Folder of finished cells.
+        Finished cells of the grid.
+    measured : Results
+        Cells on real recordings, in any profile; there may be none.
     """
 
-    profile: str
+    name: str
     data: Path
     results: Results
+    measured: Results
 
     @property
     def synthetic(self) -> bool:
         """Whether the grid's numbers come from synthetic corpora."""
-        return self.profile == "demo"
+        return self.name == "demo"
 
     @property
     def origin(self) -> str:
@@ -62,26 +59,16 @@ class Profile:
         """Find a corpus: the real one in the profile `paper` where it is at hand, else one that is spoken here."""
         task = get_task(task)
         data = self._choose_data(task)
-        if data == _demo_folder() / "data":
-            _speak([task], data)
-        return find_corpus(task, data)
+        return find_corpus(task, _speak([task]) if data == _spoken() else data)
 
     def _choose_data(self, task: Task) -> Path:
-        """Where a corpus is: among the real ones in the profile `paper` if it is at hand, else among those spoken."""
-        if self.profile == "paper" and (self.data / task.name).is_dir():
-            return self.data
-        return _demo_folder() / "data"
+        return self.data if (self.data / task.name).is_dir() else _spoken()
 
     def read_cells(self, *, tasks: Sequence[str] = PAPER_TASKS, models: Sequence[str] = DEMO_MODELS) -> pd.DataFrame:
-        """Read the finished cells; the demo profile computes first what is missing of the tasks and models.
-
-        Raises
-        ------
-        SerabError
-            If there are none.
-        """
-        if self.profile == "demo":
-            self._fill(tasks, models)
+        """Read the finished cells; the demo profile computes first what is missing of the tasks and models."""
+        if self.synthetic:
+            _speak(get_task(task) for task in tasks)
+            _run(tasks, models, out=self.results.folder, data=self.data, protocols=("released", "described"))
         cells = self.results.read_cells()
         if cells.empty:
             raise SerabError(
@@ -89,33 +76,15 @@ class Profile:
             )
         return cells
 
-    def run(self, task: str | Task, models: Sequence[str]) -> pd.DataFrame:
-        """Compute a task's cells with some extractors, under `described`; read them from the cache when there.
-
-        Parameters
-        ----------
-        task : str or Task
-            Also ``path:FILE``, a corpus of one's own.
-        models : sequence of str
-            Also ``hear:MODULE`` and ``path:FILE``.
-        """
-        from serab_lib.benchmark.grid import Settings, run_grid
-
-        settings = Settings(out=_demo_folder() / "own-results", data=self._choose_data(get_task(task)))
-        summary = run_grid([task], models, settings)
-        if summary.failures:
-            raise SerabError(summary.failures[0])
-        cells = Results(settings.out).read_cells()
-        done = {key for key in [*summary.computed, *summary.present]}
-        return cells[[key in done for key in zip(cells["task"], cells["model"], cells["protocol"], strict=True)]]
-
-    @property
-    def measured(self) -> Results:
-        """Results on real recordings, in any profile; they may be empty."""
-        return Results(_find_results())
+    def run(self, task: str, models: Sequence[str]) -> pd.DataFrame:
+        """Compute a task's cells under `described`, also of a corpus and of extractors of one's own, and read them."""
+        code, out = get_task(task).code, cache_folder() / "demo" / "own-results"
+        _run([task], models, out=out, data=self._choose_data(get_task(task)))
+        cells = Results(out).read_cells()
+        return cells[(cells["task"] == code) & cells["model"].isin(models)]
 
     def read_measured(self) -> pd.DataFrame:
-        """Read the cells that were measured on real recordings, in any profile; empty where none are at hand."""
+        """Read the cells that were measured on real recordings."""
         cells = self.measured.read_cells()
         return cells[~cells["synthetic"].astype(bool)].reset_index(drop=True)
 
@@ -124,34 +93,19 @@ class Profile:
         from serab_lib.book.show import show_banner
 
         if corpus.synthetic if corpus else self.synthetic:
-            show_banner(SYNTHETIC_TITLE, SYNTHETIC_TEXT, kind="synthetic")
-
-    def speak_samples(self) -> dict[str, str]:
-        """Speak the demo's corpora and choose one utterance of anger from each: what it is to its file."""
-        _speak([get_task(code) for code in PAPER_TASKS], _demo_folder() / "data")
-        samples = {}
-        for code in PAPER_TASKS:
-            task = get_task(code)
-            utterances = find_corpus(task, _demo_folder() / "data").utterances
-            samples[f"{task.title} ({task.language}), anger"] = utterances.query("emotion == 'anger'")["path"].iloc[0]
-        return samples
-
-    def _fill(self, tasks: Sequence[str], models: Sequence[str]) -> None:
-        from serab_lib.benchmark.grid import Settings, run_grid
-
-        _speak([get_task(task) for task in tasks], self.data)
-        settings = Settings(out=self.results.folder, data=self.data, protocols=("released", "described"))
-        summary = run_grid(tasks, models, settings)
-        if summary.failures:
-            raise SerabError(summary.failures[0])
+            show_banner(
+                "Synthetic corpora",
+                "The numbers on this page come from corpora spoken by eSpeak NG. They test the pipeline and say "
+                "nothing about people, about the extractors, or about the paper.",
+            )
 
 
-def open_profile(profile: str) -> Profile:
-    """Open the profile of a profile.
+def open_profile(name: str) -> Profile:
+    """Open a profile.
 
     Parameters
     ----------
-    profile : str
+    name : str
         ``demo`` speaks small corpora into the cache folder and computes on them. ``published`` reads the
         committed results and, where a chapter needs sound, works on a synthetic corpus. ``paper`` works on the
         corpora in SERAB_DATA.
@@ -167,29 +121,45 @@ def open_profile(profile: str) -> Profile:
     UnknownNameError
         If there is no such profile.
     """
-    if profile not in PROFILES:
-        raise unknown_name("profile", profile, PROFILES, listing="serab book --help")
-    data = find_data() if profile == "paper" else _demo_folder() / "data"
-    results = _demo_folder() / "results" if profile == "demo" else _find_results()
-    return Profile(profile, data, Results(results))
+    if name not in PROFILES:
+        raise unknown_name("profile", name, PROFILES, listing="serab book --help")
+    measured = Results(_find_results())
+    results = Results(cache_folder() / "demo" / "results") if name == "demo" else measured
+    return Profile(name, find_data() if name == "paper" else _spoken(), results, measured)
 
 
-def _demo_folder() -> Path:
-    return cache_folder() / "demo"
+def speak_samples() -> dict[str, str]:
+    """Speak the demo's corpora and choose one utterance of anger from each: what it is to its file."""
+    tasks = [get_task(code) for code in PAPER_TASKS]
+    data, samples = _speak(tasks), {}
+    for task in tasks:
+        utterances = find_corpus(task, data).utterances
+        samples[f"{task.title} ({task.language}), anger"] = utterances.query("emotion == 'anger'")["path"].iloc[0]
+    return samples
 
 
-def _speak(tasks: Iterable[Task], data: Path) -> None:
+def _spoken() -> Path:
+    """Folder of the demo's corpora."""
+    return cache_folder() / "demo" / "data"
+
+
+def _speak(tasks: Iterable[Task]) -> Path:
     from serab_lib.corpora.synthetic.speech import generate
 
-    generate(data, tasks=list(tasks))
+    generate(_spoken(), tasks=list(tasks))
+    return _spoken()
+
+
+def _run(tasks: Sequence[str], models: Sequence[str], **settings: object) -> None:
+    from serab_lib.benchmark.grid import Settings, run_grid
+
+    if failures := run_grid(tasks, models, Settings(**settings)).failures:
+        raise SerabError(failures[0])
 
 
 def _find_results() -> Path:
-    chosen = os.environ.get("SERAB_RESULTS")
-    if chosen:
+    if chosen := os.environ.get("SERAB_RESULTS"):
         return Path(chosen)
     here = Path.cwd()
-    for folder in (here, *here.parents):
-        if (folder / "results" / "cells.csv").is_file():
-            return folder / "results"
-    return here / "results"
+    above = (folder / "results" for folder in (here, *here.parents))
+    return next((folder for folder in above if (folder / "cells.csv").is_file()), here / "results")

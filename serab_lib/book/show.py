@@ -9,6 +9,8 @@ from __future__ import annotations
 import base64
 import html
 import io
+import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +18,6 @@ import pandas as pd
 from IPython.display import display
 
 from serab_lib.audio import decode
-from serab_lib.core import SerabError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -52,7 +53,7 @@ def show_table(
     markdown = shown.to_markdown(index=False, colalign=alignment, disable_numparse=True)
     styler = shown.style.set_caption(caption).hide(axis="index").format(_as_html)
     data = {"text/html": styler.to_html(), "text/plain": f"{caption}\n\n{markdown}", "text/markdown": markdown}
-    _publish(data, {"kind": "table", "name": name, "caption": caption, "sortable": sortable, "wordy": wordy})
+    _publish(data, kind="table", name=name, caption=caption, sortable=sortable, wordy=wordy)
 
 
 def show_figure(figure: Figure, *, name: str, caption: str, alt: str, vector: bool = True) -> None:
@@ -79,85 +80,45 @@ def show_figure(figure: Figure, *, name: str, caption: str, alt: str, vector: bo
         data = {"image/svg+xml": stream.getvalue().decode()}
     else:
         figure.savefig(stream, format="png", dpi=160, bbox_inches="tight")
-        data = {"image/png": base64.b64encode(stream.getvalue()).decode()}
-    _publish({**data, "text/plain": alt}, {"kind": "figure", "name": name, "caption": caption, "alt": alt})
+        data = {"image/png": _as_base64(stream.getvalue())}
+    _publish(data | {"text/plain": alt}, kind="figure", name=name, caption=caption, alt=alt)
 
 
-def show_audio(recordings: dict[str, str | Path]) -> None:
-    """Show one player per recording.
-
-    Parameters
-    ----------
-    recordings : dict
-        What it is to its file. The sound itself becomes part of the page, so only recordings whose licence
-        allows that, such as the synthetic ones, belong here.
-    """
+def show_audio(recordings: Mapping[str, str | Path]) -> None:
+    """Show a player for each recording, which becomes part of the page: only where its licence allows that."""
     players = [
         f'<figure class="serab-audio"><figcaption>{html.escape(label)}</figcaption>'
         f'<audio controls preload="metadata" src="{_as_mp3(Path(path))}"></audio></figure>'
         for label, path in recordings.items()
     ]
-    _publish({"text/html": f'<div class="serab-players">{"".join(players)}</div>', "text/plain": "audio players"}, {})
+    _publish({"text/html": f'<div class="serab-players">{"".join(players)}</div>', "text/plain": "audio players"})
 
 
-def show_downloads(files: dict[str, str], *, label: str) -> None:
-    """Show links that save texts as files.
-
-    Parameters
-    ----------
-    files : dict
-        File name to content.
-    label : str
-        What they hold.
-    """
+def show_downloads(files: Mapping[str, str], *, label: str) -> None:
+    """Show links that save texts, by file name, as files."""
     links = [
         f'<a download="{html.escape(name)}" href="data:text/plain;charset=utf-8;base64,'
-        f'{base64.b64encode(content.encode()).decode()}">{html.escape(name)}</a>'
+        f'{_as_base64(content.encode())}">{html.escape(name)}</a>'
         for name, content in files.items()
     ]
     text = f'<p class="serab-downloads">{html.escape(label)}: {", ".join(links)}</p>'
-    _publish({"text/html": text, "text/plain": f"{label}: {', '.join(files)}"}, {})
+    _publish({"text/html": text, "text/plain": f"{label}: {', '.join(files)}"})
 
 
-def show_banner(title: str, text: str, *, kind: str = "note") -> None:
-    """Show a remark that no reader should miss.
-
-    Parameters
-    ----------
-    title, text : str
-    kind : {"note", "warning", "synthetic"}
-    """
-    classes = {"note": "admonition note", "warning": "admonition warning"}
-    style = classes.get(kind, "admonition warning synthetic")
-    box = f'<div class="{style}"><p class="admonition-title">{html.escape(title)}</p><p>{html.escape(text)}</p></div>'
-    _publish({"text/html": box, "text/plain": f"{title}: {text}"}, {})
+def show_banner(title: str, text: str) -> None:
+    """Say that what follows is synthetic, so that no reader misses it."""
+    inside = f'<p class="admonition-title">{html.escape(title)}</p><p>{html.escape(text)}</p>'
+    box = f'<div class="admonition warning synthetic">{inside}</div>'
+    _publish({"text/html": box, "text/plain": f"{title}: {text}"})
 
 
 def show_markdown(text: str, *, name: str) -> None:
-    """Show text that was put together by the library.
-
-    Parameters
-    ----------
-    text : str
-        Markdown.
-    name : str
-        What it is.
-    """
-    _publish({"text/markdown": text, "text/plain": text}, {"kind": "markdown", "name": name})
+    """Show Markdown that was put together by the library."""
+    _publish({"text/markdown": text, "text/plain": text}, kind="markdown", name=name)
 
 
 def record(**values: object) -> None:
-    """Keep numbers for the prose, which takes them with the role `glue:text`.
-
-    Parameters
-    ----------
-    **values
-        Names, unique in the notebook, to numbers or texts.
-
-    Notes
-    -----
-    Writes what `myst_nb.glue` writes, without needing it where a notebook runs.
-    """
+    """Keep numbers for the prose, which takes them with the role `glue:text`: what `myst_nb.glue` writes."""
     for name, value in values.items():
         prefix = "application/papermill.record/"
         # A text keeps its quotes, or the book would read `2,000` as two numbers and `0.10` as one digit.
@@ -165,7 +126,7 @@ def record(**values: object) -> None:
         display({f"{prefix}text/plain": text}, raw=True, metadata={"scrapbook": {"name": name, "mime_prefix": prefix}})
 
 
-def _publish(data: dict[str, str], description: dict[str, Any]) -> None:
+def _publish(data: dict[str, str], **description: Any) -> None:
     display(data, raw=True, metadata={METADATA_KEY: description})
 
 
@@ -174,26 +135,23 @@ def _as_mp3(path: Path) -> str:
 
     waveform, sample_rate = decode(path)
     stream = io.BytesIO()
-    try:
-        soundfile.write(stream, waveform.numpy(), sample_rate, format="MP3")
-    except (soundfile.LibsndfileError, TypeError, ValueError) as error:
-        raise SerabError(f"this libsndfile writes no MP3 ({error}): upgrade soundfile to 0.12 or later") from error
-    return "data:audio/mpeg;base64," + base64.b64encode(stream.getvalue()).decode()
+    soundfile.write(stream, waveform.numpy(), sample_rate, format="MP3")
+    return f"data:audio/mpeg;base64,{_as_base64(stream.getvalue())}"
 
 
-def _format_value(value: object) -> str:
-    if value is None or (isinstance(value, float) and pd.isna(value)) or value is pd.NA:
+def _as_base64(content: bytes) -> str:
+    return base64.b64encode(content).decode()
+
+
+def _format_value(value: Any) -> str:
+    value = getattr(value, "item", lambda: value)()  # numpy's scalars
+    if pd.api.types.is_scalar(value) and pd.isna(value):
         return "–"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
         return f"{value:.1f}"
-    if isinstance(value, int):
-        return f"{value:,}"
-    item = getattr(value, "item", None)  # numpy's scalars
-    if item is not None and not isinstance(value, str):
-        return _format_value(item())
-    return str(value).replace("|", "\\|").replace("\n", " ")
+    return f"{value:,}" if isinstance(value, int) else str(value).replace("|", "\\|").replace("\n", " ")
 
 
 def _is_numeric(column: pd.Series) -> bool:
@@ -203,8 +161,6 @@ def _is_numeric(column: pd.Series) -> bool:
 
 def _as_html(text: str) -> str:
     """Write the little Markdown that tables hold as HTML."""
-    import re
-
     text = html.escape(text.replace("\\|", "|"))
     text = re.sub(r"\*\*(.+?)\*\*", r"<b>\1</b>", text)
     return re.sub(r"\[(.+?)\]\((https?://.+?)\)", r'<a href="\2">\1</a>', text)

@@ -1,4 +1,4 @@
-"""Every figure of the audit and the statistics is drawn from its table, with named axes and no open pyplot figure."""
+"""Every figure is drawn from its table, with named axes and no open pyplot figure."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 mpl.use("Agg")
 
@@ -19,16 +20,19 @@ from matplotlib.figure import Figure
 
 from serab_lib.audit.denominators import compare_readings, list_readings, recover_sizes
 from serab_lib.audit.selection import measure_selection, simulate_selection
-from serab_lib.audit.speakers import compare_speakers
 from serab_lib.audit.weighted import weigh_sizes
 from serab_lib.benchmark.results import COLUMNS
-from serab_lib.book.plots import audit, grid
+from serab_lib.book import tables
+from serab_lib.book.plots import audit, grid, pipeline, pretraining, tasks
+from serab_lib.corpora.manifests import list_utterances
+from serab_lib.corpora.task import TASKS
 from serab_lib.evaluation.comparisons import compare_bold
 from serab_lib.evaluation.intervals import intervals_of_table
 from serab_lib.evaluation.model_size import join_sizes
 from serab_lib.evaluation.paper import read_accuracies, read_models
 from serab_lib.evaluation.rankings import compare_ranks
 from serab_lib.evaluation.subsets import bootstrap_subsets, rank_subsets, summarise_sizes, weigh_tasks
+from serab_lib.pretraining.augmentations import illustrate
 
 
 @functools.cache
@@ -37,13 +41,48 @@ def paper() -> SimpleNamespace:
     accuracies, readings = read_accuracies(), list_readings()
     comparison = compare_readings(accuracies, readings, n_draws=10)
     sizes = recover_sizes(comparison)
-    return SimpleNamespace(
-        accuracies=accuracies,
-        readings=readings,
-        comparison=comparison,
-        sizes=sizes,
-        grid=accuracies[list(sizes.index)],
+    table = accuracies[list(sizes.index)]
+    return SimpleNamespace(accuracies=accuracies, readings=readings, comparison=comparison, sizes=sizes, grid=table)
+
+
+@functools.cache
+def splits() -> pd.DataFrame:
+    return tables.describe_splits()
+
+
+def draw_shared_speakers() -> Figure:
+    return tasks.plot_shared_speakers(splits().reset_index().rename(columns={"test speakers": "n_speakers"}))
+
+
+def draw_projections() -> Figure:
+    parts = pd.DataFrame({"emotion": ["anger", "calm"] * 6, "speaker": ["a", "b", "c"] * 4})
+    points = pipeline.project_2d(np.random.default_rng(0).normal(size=(12, 5)))
+    return pipeline.plot_projections({"as extracted": points, "normalised": -points}, parts)
+
+
+def draw_classifiers() -> Figure:
+    accuracies = {"validation_accuracy": [0.5, 0.6], "test_accuracy": [0.4, 0.7]}
+    return pipeline.plot_classifiers(
+        pd.DataFrame({"classifier": ["LDA", "SVC"], "selected": [False, True], **accuracies})
     )
+
+
+def draw_augmentations() -> Figure:
+    generator = torch.Generator().manual_seed(0)
+    return pretraining.plot_augmentations(*illustrate(*(torch.randn(20_000, generator=generator) for _ in range(2))))
+
+
+def draw_training() -> Figure:
+    steps = np.arange(1, 13)
+    constants = {"embedding_std": 0.8, "projection_std": 0.7, "agreement": 0.9}
+    log = pd.DataFrame({"step": steps, "epoch": (steps + 3) // 4, "loss": 4 / steps, **constants})
+    return pretraining.plot_training({"one": log, "two": log})
+
+
+def draw_gain() -> Figure:
+    rows = [("random", 0.4, 0.35, 0.46, "1"), ("pretrained", 0.5, 0.45, 0.55, "1"), ("gain", 0.1, 0.05, 0.15, "all")]
+    columns = ["condition", "accuracy", "low", "high", "seed"]
+    return pretraining.plot_gain(pd.DataFrame(rows, columns=columns).assign(model="byol-s-512"))
 
 
 def draw_selection() -> Figure:
@@ -53,12 +92,17 @@ def draw_selection() -> Figure:
     return audit.plot_selection_gap(simulated, measure_selection(pd.DataFrame([cell])))
 
 
+def draw_weighted_means() -> Figure:
+    scan = weigh_sizes(paper().accuracies, paper().sizes, "IEM", [1100, 1122, 1157], n_draws=100)
+    return audit.plot_weighted_means(scan, {"released": 1122, "described": 1157})
+
+
 def draw_label_order() -> Figure:
-    params = [
+    rbf, linear = (
         {"kernel": "rbf", "C": 10.0, "class_weight": None},
-        {"kernel": "linear", "C": 1.0, "class_weight": "balanced"},
-    ]
-    orders = pd.DataFrame({"test_accuracy": [0.7, 0.71, 0.75], "best_params": [*params, params[0]]})
+        {"kernel": "linear", "C": 1.0, "class_weight": "b"},
+    )
+    orders = pd.DataFrame({"released": [0.7, 0.71, 0.75], "best_params": [rbf, linear, rbf]})
     return audit.plot_label_order(orders, printed=77.3)
 
 
@@ -73,34 +117,46 @@ def draw_windows() -> Figure:
     return audit.plot_windows(pd.DataFrame(70.0 + np.eye(3, 6), index=["AES", "RAV", "mean"], columns=names))
 
 
+def draw_subsets() -> Figure:
+    by_size = summarise_sizes(rank_subsets(paper().grid))
+    return grid.plot_subsets(by_size, bootstrap_subsets(paper().grid, paper().sizes, n_draws=10))
+
+
 def confusions() -> pd.DataFrame:
-    return pd.DataFrame(np.eye(4) + 1, list("abcd"), list("abcd"))
+    return pd.DataFrame(np.eye(4, dtype=int) + 1, list("abcd"), list("abcd"))
 
 
 FIGURES: dict[str, Callable[[], Figure]] = {
-    "test sizes": lambda: audit.plot_test_sizes(paper().accuracies, paper().comparison),
-    "weighted means": lambda: audit.plot_weighted_means(
-        weigh_sizes(paper().accuracies, paper().sizes, "IEM", [1100, 1122, 1157], n_draws=100),
-        {"released": 1122, "described": 1157},
+    "classes": lambda: tasks.plot_class_balance(tables.count_classes()),
+    "durations": lambda: tasks.plot_durations({code: list_utterances(code)["duration_s"] for code in TASKS}),
+    "parts": lambda: tasks.plot_parts(splits(), "described"),
+    "shared speakers": draw_shared_speakers,
+    "audio": lambda: pipeline.plot_audio(torch.zeros(16_000), torch.zeros(64, 101)),
+    "projections": draw_projections,
+    "classifiers": draw_classifiers,
+    "augmentations": draw_augmentations,
+    "training": draw_training,
+    "probe": lambda: pretraining.plot_probe(
+        pd.DataFrame({"epoch": [0, 1], "task": "SAV", "validation_accuracy": [0.3, 0.4]})
     ),
-    "shared speakers": lambda: audit.plot_shared_speakers(compare_speakers()),
+    "gain": draw_gain,
+    "intervals": lambda: grid.plot_intervals(intervals_of_table(paper().accuracies, paper().sizes)),
+    "bold": lambda: grid.plot_bold(compare_bold(paper().accuracies, paper().sizes)),
+    "critical difference": lambda: grid.plot_critical_difference(compare_ranks(paper().grid)),
+    "subsets": draw_subsets,
+    "task information": lambda: grid.plot_task_information(weigh_tasks(rank_subsets(paper().grid))),
+    "model sizes": lambda: grid.plot_model_sizes(join_sizes(paper().accuracies, read_models(), paper().sizes)),
+    "one confusion matrix": lambda: grid.plot_confusions({"model": confusions()}),
+    "confusion matrices": lambda: grid.plot_confusions(dict.fromkeys(("one", "two", "three"), confusions())),
+    "test sizes": lambda: audit.plot_test_sizes(paper().accuracies, paper().comparison),
+    "weighted means": draw_weighted_means,
     "selection": draw_selection,
     "measured leak": lambda: audit.plot_measured_leak(
         {"model": pd.DataFrame({"without": [0.6, 0.62], "with_leak": [0.7, 0.68]})}
     ),
+    "windows": draw_windows,
     "label order": draw_label_order,
     "resamplers": draw_resamplers,
-    "windows": draw_windows,
-    "intervals": lambda: grid.plot_intervals(intervals_of_table(paper().accuracies, paper().sizes)),
-    "bold": lambda: grid.plot_bold(compare_bold(paper().accuracies, paper().sizes)),
-    "critical difference": lambda: grid.plot_critical_difference(compare_ranks(paper().grid)),
-    "subsets": lambda: grid.plot_subsets(
-        summarise_sizes(rank_subsets(paper().grid)), bootstrap_subsets(paper().grid, paper().sizes, n_draws=10)
-    ),
-    "tasks": lambda: grid.plot_task_information(weigh_tasks(rank_subsets(paper().grid))),
-    "model sizes": lambda: grid.plot_model_sizes(join_sizes(paper().accuracies, read_models(), paper().sizes)),
-    "one confusion matrix": lambda: grid.plot_confusions({"model": confusions()}),
-    "confusion matrices": lambda: grid.plot_confusions(dict.fromkeys(("one", "two", "three"), confusions())),
 }
 
 
@@ -110,18 +166,23 @@ def test_figures_are_drawn_with_named_axes(name: str) -> None:
     figure.draw_without_rendering()
     assert plt.get_fignums() == []
     shown = [axes for axes in figure.axes if axes.get_visible()]
-    assert figure.get_supxlabel() or any(axes.get_xlabel() for axes in shown), "no axis says what it shows"
-    assert figure._suptitle is None
+    blank = name == "projections"  # positions mean nothing there
+    assert blank or figure.get_supxlabel() or any(axes.get_xlabel() or axes.get_ylabel() for axes in shown)
+    assert figure._suptitle is None, "the caption says what a figure shows"
     assert 3 < figure.get_size_inches()[0] <= 8
+
+
+def test_every_public_function_of_a_chapter_is_drawn_here() -> None:
+    modules = (audit, grid, pipeline, pretraining, tasks)
+    drawn = {name for module in modules for name in vars(module) if name.startswith("plot_")}
+    named = set(itertools.chain.from_iterable(each.__code__.co_names for each in FIGURES.values()))
+    assert drawn == {name for name in named if name.startswith("plot_")}
 
 
 def test_open_markers_stand_for_what_is_ruled_out() -> None:
     (axes,) = FIGURES["test sizes"]().axes
-    open_ones = [
-        points
-        for points in axes.collections
-        if len(points.get_facecolor()) and points.get_facecolor()[0][:3].min() == 1
-    ]
+    faces = [points.get_facecolor() for points in axes.collections if len(points.get_facecolor())]
+    open_ones = [face for face in faces if face[0][:3].min() == 1]
     assert len(open_ones) == (~paper().comparison["fits"]).sum() == 2
 
 
@@ -134,3 +195,9 @@ def test_every_resampler_has_its_mark_in_every_panel() -> None:
         assert lines.keys() == {"sinc", "other", "printed"}
         assert len({tuple(point) for name in ("sinc", "other") for point in lines[name]}) == 4
         assert {x for x, _ in lines["printed"]} == {77.3}
+
+
+def test_a_row_of_confusions_is_in_percent_of_its_true_emotion() -> None:
+    (axes,) = grid.plot_confusions({"model": pd.DataFrame([[3, 1], [0, 0]], ["a", "b"], ["a", "b"])}).axes
+    assert [text.get_text() for text in axes.texts] == ["75", "25"]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["a (4)", "b (0)"]

@@ -65,7 +65,7 @@ def test_numbers_are_kept_as_the_book_expects_them(shown):
 
 
 def test_banner_marks_synthetic_numbers(shown):
-    show.show_banner("Synthetic", "Not people & not results.", kind="synthetic")
+    show.show_banner("Synthetic", "Not people & not results.")
     assert "synthetic" in shown[0][0]["text/html"] and "&amp;" in shown[0][0]["text/html"]
 
 

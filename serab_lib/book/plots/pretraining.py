@@ -10,10 +10,9 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
-from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
-from serab_lib.book.plots import PALETTE, PAPER_COLOUR, new_figure, style
+from serab_lib.book.plots import PALETTE, PAPER_COLOUR, explain, new_figure
 from serab_lib.pretraining.augmentations import Draws
 from serab_lib.pretraining.clips import CROP_FRAMES
 from serab_lib.pretraining.config import PretrainConfig
@@ -24,76 +23,84 @@ _LINES = ("-", "--", "-.", ":")
 
 
 def plot_augmentations(crops: torch.Tensor, views: Sequence[tuple[Draws, torch.Tensor, torch.Tensor]]) -> Figure:
-    """Draw a crop, its partner, and the two views on their way, as from `augmentations.illustrate`."""
-    figure, axes = new_figure(2, 3, height=4.2, sharey=True, width_ratios=(1, _CANVAS, 1))
-    spectrograms = [crops[0], *(mixed[0] for _, mixed, _ in views)]
-    limits = (min(float(each.min()) for each in spectrograms), max(float(each.max()) for each in spectrograms))
-    edge_s = (_CANVAS - 1) / 2 * CROP_FRAMES * _FRAME_S
-    with style():
-        for i, (name, (drawn, mixed, resized)) in enumerate(zip(("crop", "partner"), views, strict=True)):
-            image = _draw_spectrogram(axes[i, 0], crops[i], limits)
-            axes[i, 0].set(title=name, ylabel="frequency (Hz)")
-            _draw_spectrogram(axes[i, 1], mixed[0], limits)
-            axes[i, 1].set_title(f"view {i + 1}: {100 * float(drawn.ratios[0]):.0f}% of the partner")
-            (top, height), (left, width) = drawn.rows[0].tolist(), drawn.columns[0].tolist()
-            _mark_cut(axes[i, 1], (left * _FRAME_S - edge_s, top - 0.5), (width * _FRAME_S, height))
-            # The canvas around the spectrogram is zero.
-            axes[i, 1].set(xlim=(-edge_s, CROP_FRAMES * _FRAME_S + edge_s), facecolor=image.cmap(image.norm(0.0)))
-            _draw_spectrogram(axes[i, 2], resized[0], limits)
-            axes[i, 2].set_title("cut and resized")
-        for axis in axes[1]:
-            axis.set_xlabel("time (s)")
-        figure.colorbar(image, ax=axes, label="log-mel energy, normalised", shrink=0.8)
-    return figure
-
-
-def plot_training(logs: pd.DataFrame | Mapping[str, pd.DataFrame]) -> Figure:
-    """Draw the loss of one or several runs, and whether their representations collapse.
+    """Draw a crop and its partner, both mixtures on their canvas of zeros with what is cut out, and the two views.
 
     Parameters
     ----------
-    logs : pandas.DataFrame or mapping of str to DataFrame
-        As from `serab_lib.pretraining.read_log`, by name where there are several.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        Left the loss of each step and its mean over the epochs, in the middle the spread of embeddings and
-        projections, right the agreement of the target with the online network.
+    crops, views
+        As from `serab_lib.pretraining.augmentations.illustrate`.
     """
-    runs = {"": logs} if isinstance(logs, pd.DataFrame) else dict(logs)
-    figure, axes = new_figure(1, 3, height=3.0)
-    with style():
-        for i, (name, log) in enumerate(runs.items()):
-            colour, line = PALETTE[i % len(PALETTE)], _LINES[i % len(_LINES)]
-            axes[0].plot(log["step"], log["loss"], color=colour, alpha=0.3, linewidth=0.8)
-            epochs = log.groupby("epoch").agg({"step": "mean", "loss": "mean"})
-            marks = {"marker": "o", "markersize": 3} if len(epochs) < 30 else {}
-            label = name or "mean of an epoch"
-            axes[0].plot(epochs["step"], epochs["loss"], color=colour, linestyle=line, label=label, **marks)
-            axes[1].plot(log["step"], log["embedding_std"], color=colour)
-            axes[1].plot(log["step"], log["projection_std"], color=colour, linestyle=":")
-            axes[2].plot(log["step"], log["agreement"], color=colour, linestyle=line)
-        axes[0].set(title="loss, both directions", xlabel="step", ylabel="loss (0 to 8)", ylim=(0, None))
-        axes[1].set(title="spread (0: collapsed)", xlabel="step", ylabel="standard deviation", ylim=(0, 1.05))
-        axes[2].set(title="target and online network", xlabel="step", ylabel="mean cosine", ylim=(None, 1.02))
-        axes[0].legend(fontsize="small")
-        kinds = [Line2D([], [], color="0.3", linestyle=line) for line in ("-", ":")]
-        axes[1].legend(kinds, ("embeddings", "projections"), fontsize="small", loc="lower right")
+    figure, axes = new_figure(2, 3, height=4.2, sharey=True, width_ratios=(1, _CANVAS, 1))
+    shown = [crops[0], *(mixed[0] for _, mixed, _ in views)]
+    limits = (min(float(each.min()) for each in shown), max(float(each.max()) for each in shown))
+    edge_s = (_CANVAS - 1) / 2 * CROP_FRAMES * _FRAME_S
+    for i, (drawn, mixed, resized) in enumerate(views):
+        left, middle, right = axes[i]
+        share = 100 * float(drawn.ratios[0])
+        _draw_spectrogram(left, crops[i], ("crop", "partner")[i], limits)
+        image = _draw_spectrogram(middle, mixed[0], f"view {i + 1}: {share:.0f}% of the partner", limits)
+        _draw_spectrogram(right, resized[0], "cut and resized", limits)
+        (top, height), (start, width) = drawn.rows[0].tolist(), drawn.columns[0].tolist()
+        cut = ((start * _FRAME_S - edge_s, top - 0.5), width * _FRAME_S, height)
+        for colour, thickness, line in (("white", 3, "-"), ("black", 1.2, "--")):
+            style = {"ec": colour, "linewidth": thickness, "linestyle": line}
+            middle.add_patch(Rectangle(*cut, fill=False, clip_on=False, **style))
+        middle.set(xlim=(-edge_s, CROP_FRAMES * _FRAME_S + edge_s), facecolor=image.cmap(image.norm(0.0)))
+        left.set_ylabel("frequency (Hz)")
+    for axis in axes[1]:
+        axis.set_xlabel("time (s)")
+    figure.colorbar(image, ax=axes, label="log-mel energy, normalised", shrink=0.8)
+    return figure
+
+
+def _draw_spectrogram(axis: Axes, spectrogram: torch.Tensor, title: str, limits: tuple[float, float]) -> AxesImage:
+    n_bands, n_frames = spectrogram.shape
+    extent = (0, n_frames * _FRAME_S, -0.5, n_bands - 0.5)
+    style = {"origin": "lower", "aspect": "auto", "cmap": "magma", "vmin": limits[0], "vmax": limits[1]}
+    image = axis.imshow(np.asarray(spectrogram), extent=extent, **style)
+    # Of 64 bands from 60 to 7,800 Hz on HTK's mel scale, those whose centres the frequencies are.
+    low, high, *mels = 2595 * np.log10(1 + np.array([60, 7800, *_TICKS_HZ]) / 700)
+    axis.set_yticks((mels - low) / (high - low) * 65 - 1, [f"{frequency:,}" for frequency in _TICKS_HZ])
+    axis.set_title(title, fontsize=10)
+    axis.grid(visible=False)
+    return image
+
+
+def plot_training(logs: Mapping[str, pd.DataFrame]) -> Figure:
+    """Draw the loss of runs, and whether their representations collapse; logs as from `serab pretrain`, by name."""
+    figure, (left, middle, right) = new_figure(1, 3, height=3.0)
+    for i, (name, log) in enumerate(logs.items()):
+        colour, line = PALETTE[i % len(PALETTE)], _LINES[i % len(_LINES)]
+        epochs = log.groupby("epoch").agg({"step": "mean", "loss": "mean"})
+        mark = "o" if len(epochs) < 30 else ""
+        left.plot(log["step"], log["loss"], color=colour, alpha=0.3, linewidth=0.8)
+        left.plot(epochs["step"], epochs["loss"], color=colour, linestyle=line, marker=mark, markersize=3, label=name)
+        middle.plot(log["step"], log["embedding_std"], color=colour)
+        middle.plot(log["step"], log["projection_std"], color=colour, linestyle=":")
+        right.plot(log["step"], log["agreement"], color=colour, linestyle=line)
+    for axis, title, label, limits in (
+        (left, "loss, both directions", "loss (0 to 8)", (0, None)),
+        (middle, "spread (0: collapsed)", "standard deviation", (0, 1.05)),
+        (right, "target and online network", "mean cosine", (None, 1.02)),
+    ):
+        axis.set_title(title, fontsize=10)
+        axis.set(xlabel="step", ylabel=label, ylim=limits)
+    left.legend(fontsize="small", frameon=False)
+    kinds = [explain("embeddings", "0.3", line="-"), explain("projections", "0.3", line=":")]
+    middle.legend(handles=kinds, fontsize="small", loc="lower right", frameon=False)
     return figure
 
 
 def plot_probe(probe: pd.DataFrame) -> Figure:
-    """Draw the probe's accuracy against the epochs, as from `serab_lib.pretraining.read_probe`."""
+    """Draw a run's validation accuracy on its probe against the epochs, epoch 0 being its random weights."""
     figure, axis = new_figure(height=3.0)
-    percent = 100 * probe.set_index("epoch")["validation_accuracy"]
-    with style():
-        axis.plot(percent, color=PALETTE[0], marker="o", label="this run")
-        axis.axhline(percent.loc[0], color=PAPER_COLOUR, linestyle="--", label="random weights")
-        axis.set(xlabel="epoch", ylabel=f"validation accuracy on {probe['task'].iloc[0]} (%)")
-        axis.margins(y=0.15)
-        axis.xaxis.get_major_locator().set_params(integer=True)
-        axis.legend()
+    axis.plot(probe["epoch"], 100 * probe["validation_accuracy"], color=PALETTE[0], marker="o", label="this run")
+    for accuracy in probe.loc[probe["epoch"] == 0, "validation_accuracy"]:
+        axis.axhline(100 * accuracy, color=PAPER_COLOUR, linestyle="--", label="random weights")
+    axis.set(xlabel="epoch", ylabel=f"validation accuracy on {probe['task'].iloc[0]} (%)")
+    axis.margins(y=0.15)
+    axis.xaxis.get_major_locator().set_params(integer=True)
+    axis.legend(frameon=False)
     return figure
 
 
@@ -103,59 +110,23 @@ def plot_gain(results: pd.DataFrame) -> Figure:
     Parameters
     ----------
     results : pandas.DataFrame
-        One row a seed, condition and model: `model`, `seed`, `condition` (random or pretrained), `accuracy`, and
-        the bounds `low` and `high` of its interval; fractions of 1. Rows of other conditions are not drawn.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
+        One row a `model`, `seed` and `condition` (random or pretrained): `accuracy`, and the bounds `low` and `high` of
+        its interval; fractions of 1. Other conditions, and the seed `all`, are not drawn.
     """
-    runs = list(dict.fromkeys(zip(results["model"], results["seed"].astype(str), strict=True)))
-    runs = [run for run in runs if run[1] != "all"]
+    single = results[results["seed"].astype(str) != "all"]
+    names = single["model"] + "\nseed " + single["seed"].astype(str)
+    runs = list(names.drop_duplicates())
     figure, axis = new_figure(height=3.2)
-    conditions = {
-        "random": ("random weights", PAPER_COLOUR, "s", -0.08),
-        "pretrained": ("pre-trained", PALETTE[0], "o", 0.08),
-    }
-    with style():
-        for condition, (label, colour, marker, shift) in conditions.items():
-            rows = results[results["condition"] == condition]
-            places = [runs.index(run) + shift for run in zip(rows["model"], rows["seed"].astype(str), strict=True)]
-            accuracy = 100 * rows["accuracy"].to_numpy(float)
-            below = accuracy - 100 * rows["low"].to_numpy(float)
-            above = 100 * rows["high"].to_numpy(float) - accuracy
-            axis.errorbar(places, accuracy, [below, above], fmt=marker, color=colour, capsize=2, label=label)
-        axis.set_xticks(range(len(runs)), [f"{model}\nseed {seed}" for model, seed in runs])
-        axis.set_xlim(-0.5, len(runs) - 0.5)
-        axis.set(ylabel="test accuracy (%)", xlabel="encoder and run")
-        axis.grid(axis="x", visible=False)
-        axis.legend()
+    for condition, label, colour, marker, shift in (
+        ("random", "random weights", PAPER_COLOUR, "s", -0.08),
+        ("pretrained", "pre-trained", PALETTE[0], "o", 0.08),
+    ):
+        own = 100 * single.loc[single["condition"] == condition, ["accuracy", "low", "high"]].astype(float)
+        places = [runs.index(name) + shift for name in names[own.index]]
+        spans = [own["accuracy"] - own["low"], own["high"] - own["accuracy"]]
+        axis.errorbar(places, own["accuracy"], spans, fmt=marker, color=colour, capsize=2, label=label)
+    axis.set_xticks(range(len(runs)), runs)
+    axis.set(xlim=(-0.5, len(runs) - 0.5), ylabel="test accuracy (%)", xlabel="encoder and run")
+    axis.grid(axis="x", visible=False)
+    axis.legend(frameon=False)
     return figure
-
-
-def _draw_spectrogram(axis: Axes, spectrogram: object, limits: tuple[float, float]) -> AxesImage:
-    n_bands, n_frames = spectrogram.shape
-    extent = (0, n_frames * _FRAME_S, -0.5, n_bands - 0.5)
-    image = axis.imshow(
-        np.asarray(spectrogram),
-        origin="lower",
-        aspect="auto",
-        extent=extent,
-        cmap="magma",
-        vmin=limits[0],
-        vmax=limits[1],
-    )
-    axis.set_yticks([_band(frequency) for frequency in _TICKS_HZ], [f"{frequency:,}" for frequency in _TICKS_HZ])
-    axis.grid(False)
-    return image
-
-
-def _mark_cut(axis: Axes, corner: tuple[float, float], size: tuple[float, float]) -> None:
-    for edge in ({"edgecolor": "white", "linewidth": 3}, {"edgecolor": "black", "linewidth": 1.2, "linestyle": "--"}):
-        axis.add_patch(Rectangle(corner, *size, fill=False, clip_on=False, **edge))
-
-
-def _band(frequency_hz: float) -> float:
-    """Mel band whose centre a frequency is: 64 bands from 60 to 7,800 Hz, HTK's scale."""
-    low, high, mel = (2595 * np.log10(1 + each / 700) for each in (60, 7800, frequency_hz))
-    return (mel - low) / (high - low) * 65 - 1

@@ -1,86 +1,93 @@
-"""Figures about the tasks: classes, durations, speakers of each part."""
+"""Figures of the tasks: classes, durations, parts and their speakers."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from serab_lib.book.plots import PART_COLOURS, PROTOCOL_COLOURS, emotion_colours, new_figure, put_legend_above
+from serab_lib.book.plots import (
+    PART_COLOURS,
+    PROTOCOL_COLOURS,
+    emotion_colours,
+    name_rows,
+    new_figure,
+    put_legend_above,
+)
 
 
 def plot_class_balance(counts: pd.DataFrame) -> Figure:
-    """Draw the share of each class in each task.
+    """Draw the share of each class in each task, from counts of emotions by tasks."""
+    return _stack_shares(counts.T, emotion_colours(list(counts.index)), "share of the utterances (%)", n_columns=5)
 
-    Parameters
-    ----------
-    counts : pandas.DataFrame
-        Emotions by tasks, numbers of utterances.
-    """
-    figure, axes = new_figure(height=3.8)
-    shares = 100 * counts / counts.sum()
-    left = pd.Series(0.0, index=shares.columns)
-    for emotion, colour in emotion_colours(list(shares.index)).items():
-        axes.barh(shares.columns, shares.loc[emotion], left=left, color=colour, label=emotion, edgecolor="white")
-        left += shares.loc[emotion]
-    axes.invert_yaxis()
-    axes.set(xlabel="share of the utterances (%)", xlim=(0, 100))
-    axes.grid(axis="y", visible=False)
-    figure.legend(*axes.get_legend_handles_labels(), loc="outside upper center", ncols=5)
+
+def plot_parts(splits: pd.DataFrame, protocol: str) -> Figure:
+    """Draw how a protocol cuts each task of `serab_lib.book.tables.describe_splits`, with numbers of speakers."""
+    table = splits.xs(protocol, level="protocol")
+    speakers = {part: table[f"{part} speakers"] for part in PART_COLOURS}
+    label = "share of the utterances (%); figures in the bars are numbers of speakers"
+    return _stack_shares(table[list(PART_COLOURS)], PART_COLOURS, label, numbers=speakers)
+
+
+def _stack_shares(
+    counts: pd.DataFrame,
+    colours: Mapping[str, object],
+    label: str,
+    *,
+    numbers: Mapping[str, pd.Series] | None = None,
+    n_columns: int = 3,
+) -> Figure:
+    """Draw one bar a row, cut into the shares of the columns, perhaps with numbers inside."""
+    figure, axes = new_figure(height=0.34 * len(counts))
+    shares = 100 * counts.div(counts.sum(axis=1), axis=0)
+    left = pd.Series(0.0, index=shares.index)
+    for name, colour in colours.items():
+        bars = axes.barh(range(len(shares)), shares[name], left=left, color=colour, label=name, edgecolor="white")
+        if numbers:
+            axes.bar_label(bars, numbers[name].map(str), label_type="center", color="white", size=9)
+        left += shares[name]
+    name_rows(axes, list(shares.index))
+    axes.set(xlabel=label, xlim=(0, 100))
+    put_legend_above(figure, n_columns=n_columns)
     return figure
 
 
-def plot_durations(durations: dict[str, pd.Series]) -> Figure:
+def plot_durations(durations: Mapping[str, pd.Series]) -> Figure:
     """Draw the spread of utterance durations per task, in seconds: the middle half, and 5 to 95 %."""
+    known = {name: values.dropna() for name, values in durations.items() if values.notna().any()}
     figure, axes = new_figure(height=3.2)
-    known = {name: values.dropna() for name, values in durations.items()}
-    known = {name: values for name, values in known.items() if len(values)}
     for row, values in enumerate(known.values()):
         low, first, median, third, high = values.quantile([0.05, 0.25, 0.5, 0.75, 0.95])
         axes.plot([low, high], [row, row], color="0.6", linewidth=1.5, zorder=1)
         axes.barh(row, third - first, left=first, height=0.5, color=PART_COLOURS["train"], alpha=0.8)
         axes.plot(median, row, "|", color="white", markersize=11, markeredgewidth=2)
-    axes.set_yticks(range(len(known)), list(known))
-    axes.invert_yaxis()
+    name_rows(axes, list(known))
     axes.set(xlabel="duration of an utterance (s)", xlim=(0, None))
-    axes.grid(axis="y", visible=False)
     return figure
 
 
-def plot_parts(splits: pd.DataFrame, protocol: str) -> Figure:
-    """Draw how a protocol cuts each task into train, validation and test.
+def plot_shared_speakers(speakers: pd.DataFrame) -> Figure:
+    """Draw how much of each test part is spoken by known people, with the number of its speakers at the bars.
 
     Parameters
     ----------
-    splits : pandas.DataFrame
-        As from `serab_lib.book.descriptions.describe_splits`.
-    protocol : str
+    speakers : pandas.DataFrame
+        Per `task` and `protocol`: `n_speakers` of the test part, and the share `shared` of its utterances whose
+        speaker has been heard in training.
     """
-    table = splits.xs(protocol, level="protocol")
-    parts = list(PART_COLOURS)
-    shares = 100 * table[parts].div(table[parts].sum(axis=1), axis=0)
-    figure, axes = new_figure(height=3.4)
-    left = pd.Series(0.0, index=shares.index)
-    for part in parts:
-        bars = axes.barh(shares.index, shares[part], left=left, color=PART_COLOURS[part], label=part, edgecolor="white")
-        axes.bar_label(bars, [f"{n}" for n in table[f"{part} speakers"]], label_type="center", color="white", size=9)
-        left += shares[part]
-    axes.invert_yaxis()
-    axes.set(xlabel="share of the utterances (%); figures in the bars are numbers of speakers", xlim=(0, 100))
-    axes.grid(axis="y", visible=False)
-    figure.legend(*axes.get_legend_handles_labels(), loc="outside upper center", ncols=3)
-    return figure
-
-
-def plot_shared_speakers(splits: pd.DataFrame) -> Figure:
-    """Draw the share of test utterances whose speaker is in train or validation too, per task and protocol."""
-    shares = 100 * splits["shared"].unstack("protocol")
-    figure, axes = new_figure(height=2.6)
-    width = 0.38
-    for shift, protocol in ((-width / 2, "released"), (width / 2, "described")):
-        x = [position + shift for position in range(len(shares))]
-        axes.bar(x, shares[protocol], width, color=PROTOCOL_COLOURS[protocol], label=protocol)
-    axes.set_xticks(range(len(shares)), shares.index)
-    axes.set(ylabel="test utterances of\nknown speakers (%)", ylim=(0, 105))
-    axes.grid(axis="x", visible=False)
+    tasks = list(speakers["task"].drop_duplicates())
+    figure, axes = new_figure(height=0.45 * len(tasks) + 1.2)
+    for shift, (protocol, colour) in zip((-0.2, 0.2), PROTOCOL_COLOURS.items(), strict=True):
+        own = speakers[speakers["protocol"] == protocol].set_index("task").loc[tasks]
+        y = np.arange(len(tasks)) + shift
+        axes.barh(y, 100, height=0.34, color="0.93", zorder=1)
+        axes.barh(y, 100 * own["shared"], height=0.34, color=colour, label=protocol, zorder=2)
+        for position, n in zip(y, own["n_speakers"], strict=True):
+            axes.text(102, position, f"{n}", va="center", fontsize=9, color="0.25")
+    axes.text(101, -0.62, "test\nspeakers", va="bottom", fontsize=9, color="0.25", linespacing=1.0)
+    name_rows(axes, tasks)
+    axes.set(xlim=(0, 112), xticks=range(0, 101, 25), xlabel="test utterances of known speakers (%)")
     put_legend_above(figure)
     return figure
