@@ -13,7 +13,7 @@ import torch
 import torchaudio
 from scipy.signal.windows import kaiser
 
-from serab_lib.extractors.audio_ntt import AudioNTTEncoder
+from serab_lib.extractors.byol import AudioNTTEncoder
 from serab_lib.extractors.weights import load_into, read_state_dict
 
 try:

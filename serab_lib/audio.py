@@ -19,6 +19,7 @@ from torch.nn import functional
 from serab_lib.core import SerabError, printable
 
 SAMPLE_RATE_HZ = 16_000
+N_MELS = 64
 
 # "Kaiser best", the window that the release resamples with.
 _ZERO_CROSSINGS = 64
@@ -155,7 +156,7 @@ def _mel_transform(window_samples: int, device: torch.device) -> tuple[torch.Ten
     """Hann window, padded to the FFT length by torch, and the mel filter bank (513, 64)."""
     from torchaudio.functional import melscale_fbanks
 
-    bank = melscale_fbanks(513, 60.0, 7800.0, 64, SAMPLE_RATE_HZ, norm=None, mel_scale="htk")
+    bank = melscale_fbanks(513, 60.0, 7800.0, N_MELS, SAMPLE_RATE_HZ, norm=None, mel_scale="htk")
     return torch.hann_window(window_samples).to(device), bank.to(device)
 
 

@@ -7,11 +7,9 @@ from collections.abc import Sequence
 
 import torch
 from torch import nn
-from torch.nn import functional
 
-from serab_lib.audio import SAMPLE_RATE_HZ
+from serab_lib.audio import N_MELS, SAMPLE_RATE_HZ
 
-N_MELS = 64
 # One patch: 96 frames of 10 ms.
 PATCH_FRAMES = 96
 _WINDOW_SAMPLES = 400
@@ -35,11 +33,7 @@ def _window() -> torch.Tensor:
 
 @functools.lru_cache(maxsize=1)
 def mel_bank() -> torch.Tensor:
-    """Weights of 64 mel bands on the bins of the FFT, shape (64, 257).
-
-    The triangles are straight lines on the mel scale, as TensorFlow's are, where torchaudio's are straight
-    in hertz.
-    """
+    """Mel bands by bins of the FFT, (64, 257): straight lines in mel, as TensorFlow's; torchaudio's are so in hertz."""
     edges = torch.tensor([_LOWEST_HZ, _HIGHEST_HZ], dtype=torch.float64)
     lowest, highest = _hertz_to_mel(edges).tolist()
     corners = torch.linspace(lowest, highest, N_MELS + 2, dtype=torch.float64)[:, None]
@@ -81,31 +75,9 @@ def audioset_log_mel(waveform: torch.Tensor, *, log_offset: float) -> torch.Tens
 def average_over_patches(
     network: nn.Module, log_mels: Sequence[torch.Tensor], *, hop_frames: int, device: torch.device
 ) -> torch.Tensor:
-    """Embed every patch of some spectrograms and average within each spectrogram.
-
-    Parameters
-    ----------
-    network : nn.Module
-        From patches (n, 1, 96, 64), time before mel, to embeddings (n, d).
-    log_mels : sequence of torch.Tensor [shape=(64, n_frames)]
-        Each of at least 96 frames.
-    hop_frames : int
-        From one patch to the next.
-    device : torch.device
-        The network's.
-
-    Returns
-    -------
-    torch.Tensor [shape=(len(log_mels), d)]
-        On the CPU. A patch never sees another utterance, so each row is what its utterance gets alone.
-    """
+    """Embed every patch of some spectrograms, each (64, 96 or more), and average within each: (len(log_mels), d)."""
     cut = [log_mel.unfold(1, PATCH_FRAMES, hop_frames).permute(1, 2, 0) for log_mel in log_mels]
     patches = torch.cat(cut)[:, None]  # (n_patches, 1, 96, 64)
     parts = [network(part.to(device)) for part in patches.split(_MAX_PATCHES[device.type])]
     utterances = torch.cat(parts).split([len(each) for each in cut])
     return torch.stack([embeddings.mean(dim=0) for embeddings in utterances]).cpu()
-
-
-def pad_end(waveform: torch.Tensor, n_samples: int) -> torch.Tensor:
-    """Put silence behind a waveform up to a length."""
-    return functional.pad(waveform, (0, max(0, n_samples - len(waveform))))

@@ -1,15 +1,18 @@
-"""What every extractor is: audio of any length in, one vector per utterance out."""
+"""What every extractor is: audio of any length in, one vector per utterance out; and a check that it keeps to that."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import torch
+from torch import nn
 
-from serab_lib.corpora.task import TASKS
+from serab_lib.audio import log_mel
+from serab_lib.core import SerabError
+from serab_lib.corpora.task import RELEASED_WINDOW_SAMPLES, TASKS
 
 
 @dataclass(frozen=True)
@@ -23,49 +26,49 @@ class Statistics:
 class Extractor(ABC):
     """A frozen feature extractor.
 
-    A subclass sets the class attributes and writes `encode`, and `prepare` where there is work to do on
-    one utterance at a time.
+    A subclass sets the class attributes and writes `encode`, and `prepare` where there is work to do on one utterance
+    at a time. `check_extractor` says whether it keeps to what is promised here.
 
     Attributes
     ----------
-    name : str
-        The name on the command line.
-    title : str
-        The name in tables.
+    name, title : str
+        The names on the command line and in tables.
     sample_rate : int
         In Hz, of the waveforms that `prepare` and `embed` take.
     embedding_size : int
     n_parameters : int
         Weights of the network; 0 where nothing is learnt.
-    licence : str
-        Of the weights.
     fingerprint : str
         Changes whenever the vectors would, for the same statistics: it names the code's version, the weights and the
         settings. `serab_lib.extractors.registry.load_extractor` sets it.
+    network : torch.nn.Module or None
+        What `to` moves to a device.
     needs_processes : bool
         True where `prepare` holds Python's lock, so that threads would not run it in parallel.
     """
 
-    name: str
-    title: str
+    name: str = ""
+    title: str = ""
     sample_rate: int = 16_000
     embedding_size: int
     n_parameters: int = 0
-    licence: str = ""
     fingerprint: str = "1"
+    network: nn.Module | None = None
+    device: torch.device = torch.device("cpu")
     needs_processes: bool = False
-    # Prepared frames (last axis) that one batch may hold. Small batches stay inside a CPU core's cache.
+    # Prepared frames that one batch may hold. Small batches stay inside a CPU core's cache.
     batch_frames: ClassVar[dict[str, int]] = {"cpu": 800, "cuda": 100_000}
+    # Steps of what `prepare` returns (along its last axis) that are counted as one frame.
+    steps_per_frame: ClassVar[int] = 1
 
-    def __init__(self) -> None:
-        self.device = torch.device("cpu")
-
-    def to(self, device: str | torch.device) -> Extractor:
+    def to(self, device: str | torch.device) -> Self:
         """Move the network to a device and return the extractor itself."""
         self.device = torch.device(device)
         if self.device.type == "cuda":
             # Convolutions in TF32 would differ from the CPU's by about 1e-3.
             torch.backends.cudnn.allow_tf32 = False
+        if self.network is not None:
+            self.network.to(self.device)
         return self
 
     def identify(self) -> list[str]:
@@ -82,7 +85,7 @@ class Extractor(ABC):
 
         Returns
         -------
-        torch.Tensor [shape=(..., n_frames)]
+        torch.Tensor [shape=(..., n_steps)]
         """
         return waveform
 
@@ -115,12 +118,20 @@ class Extractor(ABC):
             float32. Each row is what its utterance would get alone.
         """
         prepared = [self.prepare(waveform) for waveform in waveforms]
-        lengths = [tensor.shape[-1] for tensor in prepared]
+        n_frames = [tensor.shape[-1] // self.steps_per_frame for tensor in prepared]
         embeddings = torch.empty(len(prepared), self.embedding_size)
         with torch.inference_mode():
-            for batch in length_sorted_batches(lengths, self.batch_frames[self.device.type]):
+            for batch in length_sorted_batches(n_frames, self.batch_frames[self.device.type]):
                 embeddings[batch] = self.encode([prepared[i] for i in batch])
         return embeddings
+
+
+class WaveformExtractor(Extractor):
+    """An extractor whose `prepare` returns waveforms, shape (n_samples,)."""
+
+    batch_frames: ClassVar[dict[str, int]] = {"cpu": 1500, "cuda": 20_000}
+    # The hop of a log-mel spectrogram, so that `batch_frames` means the same in all families.
+    steps_per_frame: ClassVar[int] = 160
 
 
 class StatisticsExtractor(Extractor):
@@ -132,12 +143,11 @@ class StatisticsExtractor(Extractor):
         Length of the mel window that the network was trained with, or that the release hears it through.
     """
 
-    def __init__(self, window_samples: int = 400) -> None:
-        super().__init__()
+    def __init__(self, window_samples: int = RELEASED_WINDOW_SAMPLES) -> None:
         self.window_samples = window_samples
         self.statistics = default_statistics()
 
-    def with_statistics(self, statistics: Statistics) -> StatisticsExtractor:
+    def with_statistics(self, statistics: Statistics) -> Self:
         """Set the statistics that spectrograms are normalised with and return the extractor itself."""
         self.statistics = statistics
         return self
@@ -146,9 +156,13 @@ class StatisticsExtractor(Extractor):
         """Name the statistics, too."""
         return [*super().identify(), f"{self.statistics.mean:.6f} {self.statistics.std:.6f}"]
 
-    def normalise(self, log_mel: torch.Tensor) -> torch.Tensor:
-        """Subtract the task's mean and divide by its standard deviation."""
-        return (log_mel - self.statistics.mean) / self.statistics.std
+    def prepare(self, waveform: torch.Tensor) -> torch.Tensor:
+        """Log-mel spectrogram, not yet normalised, shape (64, n_frames)."""
+        return log_mel(waveform, window_samples=self.window_samples)
+
+    def normalise(self, log_mels: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+        """Subtract the task's mean and divide by its standard deviation; shape (1, 64, n_frames) each."""
+        return [((spectrogram - self.statistics.mean) / self.statistics.std)[None] for spectrogram in log_mels]
 
 
 def default_statistics() -> Statistics:
@@ -159,19 +173,7 @@ def default_statistics() -> Statistics:
 
 
 def length_sorted_batches(lengths: Sequence[int], max_frames: int) -> list[list[int]]:
-    """Group utterances of similar length.
-
-    Parameters
-    ----------
-    lengths : sequence of int
-    max_frames : int
-        Upper bound of a batch's size times its longest length; a longer utterance gets a batch alone.
-
-    Returns
-    -------
-    list of list of int
-        Positions in `lengths`, longest first, so that memory peaks at the start.
-    """
+    """Group positions by length, longest first; size times longest length is below the bound, or the size is one."""
     batches: list[list[int]] = []
     for position in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
         if batches and lengths[batches[-1][0]] * (len(batches[-1]) + 1) <= max_frames:
@@ -190,24 +192,67 @@ def pad_batch(prepared: Sequence[torch.Tensor], device: torch.device) -> torch.T
     return padded.to(device)
 
 
-_SAMPLES_PER_STEP = 160
+def count_parameters(network: nn.Module) -> int:
+    """Count the weights of a network."""
+    return sum(parameter.numel() for parameter in network.parameters())
 
 
-class WaveformExtractor(Extractor):
-    """An extractor whose `prepare` returns waveforms, shape (n_samples,).
+def check_extractor(extractor: Extractor, other: Extractor | None = None, *, longest_s: float = 60.0) -> None:
+    """Hold an extractor to what `Extractor` promises.
 
-    Batches are counted in steps of 160 samples, about the frames of a log-mel spectrogram, so that
-    `batch_frames` means the same in all families.
+    Parameters
+    ----------
+    extractor : Extractor
+        One of this library's or of one's own, on its device.
+    other : Extractor, optional
+        The same with other weights, where it has any: its vectors and its identity must both be others.
+    longest_s : float
+        Duration in seconds of the longest waveform that is tried.
+
+    Raises
+    ------
+    SerabError
+        Naming the first promise that is broken: shape and type of the vectors; the same vector alone as in a batch;
+        the same again on the next call; finite on silence, on 10 samples, on 0.1 s, on full scale, on clipped and on
+        long audio; the input left as it was; another identity for other weights.
+
+    Examples
+    --------
+    >>> from serab_lib.extractors.registry import load_extractor
+    >>> check_extractor(load_extractor("logmel-stats"))
     """
+    rate, generator = extractor.sample_rate, torch.Generator().manual_seed(0)
+    waveforms = [0.1 * torch.randn(int(rate * s), generator=generator) for s in (1.0, 0.27, 2.0, 1.5, 0.1)]
+    before = [waveform.clone() for waveform in waveforms]
+    together = extractor.embed(waveforms)
+    expected = (len(waveforms), extractor.embedding_size)
+    if together.shape != expected or together.dtype != torch.float32:
+        got = f"{together.dtype} of shape {tuple(together.shape)}"
+        raise _broken(extractor, f"gives {got}, expected {torch.float32} of shape {expected}")
+    if not all(torch.equal(*pair) for pair in zip(waveforms, before, strict=True)):
+        raise _broken(extractor, "changes the audio that it is given: copy it first")
+    if not torch.equal(extractor.embed(waveforms), together):
+        raise _broken(extractor, "gives other vectors on the next call: draw no random numbers, and call eval()")
+    alone = torch.cat([extractor.embed([waveform]) for waveform in waveforms])
+    if ((together - alone).abs().amax(dim=1) > 1e-4 * alone.abs().amax(dim=1)).any():
+        raise _broken(extractor, "gives an utterance another vector in a batch than alone: mask what was padded")
+    tone = torch.sin(torch.arange(int(rate * longest_s)) / 10)
+    odd = {
+        "silence": torch.zeros(rate),
+        "10 samples": 0.1 * torch.ones(10),
+        "0.1 s of silence": torch.zeros(rate // 10),
+        "full scale": torch.ones(rate),
+        "clipped audio": (3 * tone[:rate]).clamp(-1, 1),
+        f"{longest_s:g} s of audio": tone,
+    }
+    for what, waveform in odd.items():
+        if not extractor.embed([waveform]).isfinite().all():
+            raise _broken(extractor, f"gives numbers that are not finite for {what}")
+    if other is not None and torch.equal(other.embed(waveforms), together):
+        raise _broken(extractor, "gives the same vectors with other weights: they are not used")
+    if other is not None and other.identify() == extractor.identify():
+        raise _broken(extractor, "has one identity for two sets of weights: load it by `load_extractor`")
 
-    batch_frames: ClassVar[dict[str, int]] = {"cpu": 1500, "cuda": 20_000}
 
-    def embed(self, waveforms: Sequence[torch.Tensor]) -> torch.Tensor:
-        """Make the embeddings of waveforms of any lengths, shape (len(waveforms), embedding_size)."""
-        prepared = [self.prepare(waveform) for waveform in waveforms]
-        steps = [len(waveform) // _SAMPLES_PER_STEP for waveform in prepared]
-        embeddings = torch.empty(len(prepared), self.embedding_size)
-        with torch.inference_mode():
-            for batch in length_sorted_batches(steps, self.batch_frames[self.device.type]):
-                embeddings[batch] = self.encode([prepared[i] for i in batch])
-        return embeddings
+def _broken(extractor: Extractor, what: str) -> SerabError:
+    return SerabError(f"{extractor.name or type(extractor).__name__} {what}")

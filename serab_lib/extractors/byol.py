@@ -1,4 +1,4 @@
-"""BYOL-A and BYOL-S: one convolutional encoder, any checkpoint with the released tensor names."""
+"""BYOL-A and BYOL-S: one convolutional encoder, in a form to train and a form to embed with."""
 
 from __future__ import annotations
 
@@ -6,11 +6,103 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
+from torch import nn
+from torch.nn.functional import pad
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from serab_lib.audio import log_mel
-from serab_lib.extractors.audio_ntt import MIN_FRAMES, AudioNTTEncoder, FrozenAudioNTT
-from serab_lib.extractors.base import StatisticsExtractor, pad_batch
+from serab_lib.audio import N_MELS
+from serab_lib.corpora.task import RELEASED_WINDOW_SAMPLES
+from serab_lib.extractors.base import StatisticsExtractor, count_parameters, pad_batch
 from serab_lib.extractors.weights import CheckpointError, load_into, read_state_dict
+
+# Three 2 x 2 poolings: fewer mel frames than this leave no time step at all.
+_MIN_FRAMES = 8
+
+
+class AudioNTTEncoder(nn.Module):
+    """Three convolution blocks and two linear layers per time step ("AudioNTT2020"), for training.
+
+    Parameters
+    ----------
+    embedding_size : int
+        Width d of the linear layers and of the embedding: 512, 1,024 or 2,048 in the paper.
+
+    Notes
+    -----
+    Written from the published description of BYOL-A's encoder. The names of parameters and buffers are
+    those of the released checkpoints: `features.{0,1,4,5,8,9}.*` and `fc.{0,3}.*`.
+    """
+
+    def __init__(self, embedding_size: int = 512) -> None:
+        super().__init__()
+        blocks: list[nn.Module] = []
+        for n_channels in (1, 64, 64):
+            blocks += [nn.Conv2d(n_channels, 64, 3, padding=1), nn.BatchNorm2d(64), nn.ReLU(), nn.MaxPool2d(2)]
+        self.features = nn.Sequential(*blocks)
+        self.fc = nn.Sequential(
+            nn.Linear(64 * N_MELS // 8, embedding_size),
+            nn.ReLU(),
+            nn.Dropout(0.3),
+            nn.Linear(embedding_size, embedding_size),
+            nn.ReLU(),
+        )
+
+    def forward(self, log_mels: torch.Tensor) -> torch.Tensor:
+        """Embed normalised log-mel spectrograms of one length, (n, 1, 64, n_frames), as (n, d)."""
+        steps = self.fc(_flatten_frequency(self.features(log_mels)))  # (n, n_steps, d)
+        return steps.mean(dim=1) + steps.amax(dim=1)
+
+
+class FrozenAudioNTT(nn.Module):
+    """The same network, frozen: batch norm folded into the convolutions, exact on padded batches."""
+
+    def __init__(self, encoder: AudioNTTEncoder) -> None:
+        super().__init__()
+        layers = encoder.features
+        self.convolutions = nn.ModuleList(fuse_conv_bn_eval(layers[i].eval(), layers[i + 1].eval()) for i in (0, 4, 8))
+        self.first, self.second = encoder.fc[0], encoder.fc[3]
+        # Channels last is what the CPU's and the GPU's convolution kernels are fastest with.
+        self.requires_grad_(False).to(memory_format=torch.channels_last)
+
+    def forward(self, log_mels: torch.Tensor, n_frames: Sequence[int]) -> torch.Tensor:
+        """Embed padded log-mel spectrograms.
+
+        Parameters
+        ----------
+        log_mels : torch.Tensor [shape=(n, 1, 64, max(n_frames))]
+            Normalised; zero past each utterance's end.
+        n_frames : sequence of int
+            Frames of each utterance, at least 8.
+
+        Returns
+        -------
+        torch.Tensor [shape=(n, embedding_size)]
+            What each utterance gets alone: after each layer, whatever lies past its end is set back to
+            zero, the padding that its own convolution would see.
+        """
+        maps, lengths = log_mels.contiguous(memory_format=torch.channels_last), list(n_frames)
+        for convolution in self.convolutions:
+            maps = _pool(convolution(maps)).relu_()
+            lengths = [length // 2 for length in lengths]
+            for row, length in zip(maps, lengths, strict=True):
+                row[..., length:] = 0
+        steps = self.second(self.first(_flatten_frequency(maps)).relu_()).relu_()  # (n, n_steps, d), never negative
+        for row, length in zip(steps, lengths, strict=True):
+            row[length:] = 0
+        counts = torch.tensor(lengths, device=steps.device, dtype=steps.dtype)[:, None]
+        return steps.sum(dim=1) / counts + steps.amax(dim=1)
+
+
+def _pool(maps: torch.Tensor) -> torch.Tensor:
+    """2 x 2 max pooling, an odd last row or column left out; vectorised along the channels."""
+    n_rows, n_columns = maps.shape[2] // 2 * 2, maps.shape[3] // 2 * 2
+    rows = torch.maximum(maps[:, :, 0:n_rows:2], maps[:, :, 1:n_rows:2])
+    return torch.maximum(rows[..., 0:n_columns:2], rows[..., 1:n_columns:2])
+
+
+def _flatten_frequency(maps: torch.Tensor) -> torch.Tensor:
+    """(n, channels, mels, time) to (n, time, mels x channels), mel first."""
+    return maps.permute(0, 3, 2, 1).flatten(2)
 
 
 class ByolExtractor(StatisticsExtractor):
@@ -42,7 +134,7 @@ class ByolExtractor(StatisticsExtractor):
         self,
         checkpoint: str | Path | None = None,
         *,
-        window_samples: int = 400,
+        window_samples: int = RELEASED_WINDOW_SAMPLES,
         embedding_size: int | None = None,
         seed: int = 42,
     ) -> None:
@@ -58,30 +150,14 @@ class ByolExtractor(StatisticsExtractor):
             )
         encoder = AudioNTTEncoder(self.embedding_size)
         load_into(encoder, state, source=checkpoint or "the drawn weights")
-        self.n_parameters = sum(parameter.numel() for parameter in encoder.parameters())
+        self.n_parameters = count_parameters(encoder)
         self.network = FrozenAudioNTT(encoder.eval())
-
-    def to(self, device: str | torch.device) -> ByolExtractor:
-        """Move the network to a device and return the extractor itself."""
-        super().to(device)
-        self.network.to(self.device)
-        return self
-
-    def prepare(self, waveform: torch.Tensor) -> torch.Tensor:
-        """Log-mel spectrogram, not yet normalised, shape (64, n_frames)."""
-        return log_mel(waveform, window_samples=self.window_samples)
 
     def encode(self, prepared: Sequence[torch.Tensor]) -> torch.Tensor:
         """Embed a batch of log-mel spectrograms, shape (len(prepared), embedding_size)."""
-        spectrograms = [self.normalise(spectrogram) for spectrogram in prepared]
-        n_frames = [max(spectrogram.shape[-1], MIN_FRAMES) for spectrogram in spectrograms]
-        if min(spectrogram.shape[-1] for spectrogram in spectrograms) < MIN_FRAMES:
-            spectrograms = [
-                torch.nn.functional.pad(spectrogram, (0, max(0, MIN_FRAMES - spectrogram.shape[-1])))
-                for spectrogram in spectrograms
-            ]
-        padded = pad_batch([spectrogram[None] for spectrogram in spectrograms], self.device)
-        return self.network(padded, n_frames).cpu()
+        spectrograms = [pad(each, (0, max(0, _MIN_FRAMES - each.shape[-1]))) for each in self.normalise(prepared)]
+        n_frames = [spectrogram.shape[-1] for spectrogram in spectrograms]
+        return self.network(pad_batch(spectrograms, self.device), n_frames).cpu()
 
 
 def draw_weights(embedding_size: int, seed: int) -> dict[str, torch.Tensor]:

@@ -17,8 +17,7 @@ class LogMelStats(Extractor):
 
     def prepare(self, waveform: torch.Tensor) -> torch.Tensor:
         """Statistics of one utterance, shape (128, 1)."""
-        spectrogram = log_mel(waveform)
-        std, mean = torch.std_mean(spectrogram, dim=1, correction=0)
+        std, mean = torch.std_mean(log_mel(waveform), dim=1, correction=0)
         return torch.cat([mean, std])[:, None]
 
     def encode(self, prepared: Sequence[torch.Tensor]) -> torch.Tensor:

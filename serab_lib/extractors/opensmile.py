@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 _LARGEST_SAMPLE = 32767 / 32768
 # openSMILE answers NaN for anything shorter than its longest analysis window.
 _MIN_SAMPLES = 1600
-
-
 _SIZES = {"ComParE_2016": 6373, "eGeMAPSv02": 88}
 
 
@@ -49,11 +47,9 @@ class OpenSmile(Extractor):
     openSMILE cannot compute (NaN or infinite) are 0.
     """
 
-    licence = "audEERING research licence, non-commercial"
     needs_processes = True
 
     def __init__(self, feature_set: str = "ComParE_2016") -> None:
-        super().__init__()
         self.feature_set, self.embedding_size = feature_set, _SIZES[feature_set]
 
     def prepare(self, waveform: torch.Tensor) -> torch.Tensor:

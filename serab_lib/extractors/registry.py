@@ -174,7 +174,7 @@ def _entry_of_module(name: str) -> Entry:
     return Entry(
         name=f"hear-{label}",
         title=f"{label} (HEAR)",
-        family="hear_guest:HearGuest",
+        family="hear:HearGuest",
         embedding_size=0,
         n_parameters=0,
         licence=f"that of {module}",
@@ -201,8 +201,7 @@ def _version_of(module: str) -> str:
 
 
 def _entry_of_file(name: str) -> Entry:
-    from serab_lib.extractors.cvt import infer_widths
-    from serab_lib.extractors.cvt_network import N_ROWS, POOLINGS
+    from serab_lib.extractors.cvt import POOLINGS, infer_widths, pooled_size
 
     file, _, pooling = name.rpartition(":")
     if pooling not in POOLINGS:
@@ -213,7 +212,7 @@ def _entry_of_file(name: str) -> Entry:
     options: dict[str, object] = {"window_samples": RELEASED_WINDOW_SAMPLES}
     if widths:
         options["pooling"] = pooling or "mean"
-        embedding_size = widths[-1] * (N_ROWS if pooling == "mean+max" else 1)
+        embedding_size = pooled_size(widths, pooling)
     elif pooling:
         raise CheckpointError(f"{path} is no BYOL-S/CvT checkpoint, whose pooling can be chosen: leave out :{pooling}")
     else:

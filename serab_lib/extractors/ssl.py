@@ -14,7 +14,7 @@ from torch.nn.utils import parametrize
 from torch.nn.utils.rnn import pad_sequence
 
 from serab_lib.core import SerabError
-from serab_lib.extractors.base import WaveformExtractor
+from serab_lib.extractors.base import WaveformExtractor, count_parameters
 from serab_lib.extractors.weights import load_into, read_state_dict
 
 _POSITIONS = "encoder.transformer.pos_conv_embed.conv."
@@ -24,23 +24,12 @@ _WEIGHT_NORM = {"weight_g": "parametrizations.weight.original0", "weight_v": "pa
 
 @dataclass(frozen=True, kw_only=True)
 class Architecture:
-    """What a network is built from.
-
-    Attributes
-    ----------
-    name : str
-    kind : str
-        `Wav2Vec2` (HuBERT is the same network) or `WavLM`.
-    parameters : mapping
-        Keyword arguments of torchaudio's model builder.
-    normalises_waveform : bool
-        Whether each waveform is brought to mean 0 and variance 1 first.
-    """
+    """What a network is built from: keyword arguments of torchaudio's builder of `Wav2Vec2` (or HuBERT) or `WavLM`."""
 
     name: str
     kind: str
     parameters: Mapping[str, Any] = field(repr=False)
-    normalises_waveform: bool
+    normalises_waveform: bool  # to mean 0 and variance 1
 
     @classmethod
     def of_bundle(cls, bundle: str) -> Architecture:
@@ -83,17 +72,10 @@ class Architecture:
 
 
 class MeanOfLayer(nn.Module):
-    """The mean over time of one transformer layer, exact on utterances of different lengths.
-
-    Parameters
-    ----------
-    network : torchaudio.models.Wav2Vec2Model
-        In evaluation mode; it is taken apart.
-    layer : int
-        From 1. Of the last one, the output includes the layer normalisation that large networks end with.
-    """
+    """The mean over time of one transformer layer, exact on utterances of different lengths."""
 
     def __init__(self, network: nn.Module, layer: int) -> None:
+        """Take torchaudio's network apart; the last layer includes the normalisation that large networks end with."""
         super().__init__()
         transformer = network.encoder.transformer
         self.front = network.feature_extractor
@@ -109,18 +91,7 @@ class MeanOfLayer(nn.Module):
         self.requires_grad_(False)
 
     def forward(self, waveforms: Sequence[torch.Tensor]) -> torch.Tensor:
-        """Embed waveforms.
-
-        Parameters
-        ----------
-        waveforms : sequence of torch.Tensor [shape=(n_samples,)]
-            On the network's device, each long enough for one frame.
-
-        Returns
-        -------
-        torch.Tensor [shape=(len(waveforms), embedding_size)]
-            What each gets alone: neither the convolution over positions nor attention sees another's padding.
-        """
+        """Embed waveforms of one frame at least: neither convolutions nor attention see another's padding."""
         frames = self.projection(self._frames(waveforms))  # (n, n_frames, d)
         counts = torch.tensor([self._count(len(waveform)) for waveform in waveforms], device=frames.device)
         padding = torch.arange(frames.shape[1], device=frames.device) >= counts[:, None]  # (n, n_frames)
@@ -187,7 +158,6 @@ class SslExtractor(WaveformExtractor):
     """
 
     def __init__(self, checkpoint: str | Path, *, bundle: str | Architecture, layer: int | None = None) -> None:
-        super().__init__()
         self.architecture = Architecture.of_bundle(bundle) if isinstance(bundle, str) else bundle
         self.embedding_size, n_layers = self.architecture.embedding_size, self.architecture.n_layers
         self.layer = n_layers if layer is None else layer
@@ -195,16 +165,10 @@ class SslExtractor(WaveformExtractor):
             raise SerabError(f"{self.architecture.name} has no layer {layer}: choose 1 to {n_layers}")
         with torch.device("meta"):
             network = self.architecture.build()
-        self.n_parameters = sum(parameter.numel() for parameter in network.parameters())
+        self.n_parameters = count_parameters(network)
         state = _with_current_names(read_state_dict(checkpoint), set(network.state_dict()))
         load_into(network, state, source=checkpoint, assign=True)
         self.network = MeanOfLayer(network, self.layer)
-
-    def to(self, device: str | torch.device) -> SslExtractor:
-        """Move the network to a device and return the extractor itself."""
-        super().to(device)
-        self.network.to(self.device)
-        return self
 
     def prepare(self, waveform: torch.Tensor) -> torch.Tensor:
         """Waveform, normalised where the network wants it, of one frame's length at least, (n_samples,)."""

@@ -16,10 +16,9 @@ from serab_lib.extractors.audioset_mel import (
     average_over_patches,
     n_samples_of,
 )
-from serab_lib.extractors.base import Extractor
+from serab_lib.extractors.base import Extractor, count_parameters
 from serab_lib.extractors.weights import load_into, read_state_dict
 
-EMBEDDING_SIZE = 128
 _LOG_OFFSET = 0.01
 # The release pads whatever is shorter than one second.
 _MIN_SAMPLES = 16_000
@@ -39,19 +38,18 @@ class VggishNetwork(nn.Module):
         super().__init__()
         layers: list[nn.Module] = []
         width = 1
-        for n_channels in (64, "pool", 128, "pool", 256, 256, "pool", 512, 512, "pool"):
-            if n_channels == "pool":
-                layers.append(nn.MaxPool2d(2))
-            else:
+        for group in ((64,), (128,), (256, 256), (512, 512)):
+            for n_channels in group:
                 layers += [nn.Conv2d(width, n_channels, 3, padding=1), nn.ReLU(inplace=True)]
                 width = n_channels
+            layers.append(nn.MaxPool2d(2))
         self.features = nn.Sequential(*layers)
         self.embeddings = nn.Sequential(
             nn.Linear(width * 6 * 4, 4096),
             nn.ReLU(inplace=True),
             nn.Linear(4096, 4096),
             nn.ReLU(inplace=True),
-            nn.Linear(4096, EMBEDDING_SIZE),
+            nn.Linear(4096, 128),
         )
         self.requires_grad_(False).to(memory_format=torch.channels_last)
 
@@ -83,21 +81,14 @@ class VggishExtractor(Extractor):
     the same vector.
     """
 
-    embedding_size = EMBEDDING_SIZE
+    embedding_size = 128
 
     def __init__(self, checkpoint: str | Path) -> None:
-        super().__init__()
         # On the meta device nothing is allocated or drawn at random for what is loaded over at once.
         with torch.device("meta"):
             self.network = VggishNetwork().eval()
         load_into(self.network.to_empty(device="cpu"), read_state_dict(checkpoint), source=checkpoint)
-        self.n_parameters = sum(parameter.numel() for parameter in self.network.parameters())
-
-    def to(self, device: str | torch.device) -> VggishExtractor:
-        """Move the network to a device and return the extractor itself."""
-        super().to(device)
-        self.network.to(self.device)
-        return self
+        self.n_parameters = count_parameters(self.network)
 
     def prepare(self, waveform: torch.Tensor) -> torch.Tensor:
         """Log-mel spectrogram of whole patches, shape (64, 96 n)."""

@@ -1,10 +1,12 @@
-"""YAMNet: MobileNet v1 on log-mel patches of 0.96 s, from Google's own weight files."""
+"""YAMNet: MobileNet v1 on log-mel patches of 0.96 s, from Google's own files: Keras' HDF5 or TensorFlow Lite."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional
@@ -15,13 +17,14 @@ from serab_lib.extractors.audioset_mel import (
     audioset_log_mel,
     average_over_patches,
     n_samples_of,
-    pad_end,
 )
-from serab_lib.extractors.base import Extractor
-from serab_lib.extractors.weights import load_into
-from serab_lib.extractors.yamnet_weights import read_yamnet
+from serab_lib.extractors.base import Extractor, count_parameters
+from serab_lib.extractors.weights import CheckpointError, load_into
 
-EMBEDDING_SIZE = 1024
+if TYPE_CHECKING:
+    import h5py
+    import tflite
+
 _LOG_OFFSET = 0.001
 _HOP_FRAMES = 48
 # Stride of the depthwise convolution and width of the pointwise one, of each of the 13 separable layers.
@@ -36,6 +39,10 @@ _SEPARABLE_LAYERS = (
     (2, 1024),
     (1, 1024),
 )
+_N_CONVOLUTIONS = 1 + 2 * len(_SEPARABLE_LAYERS)
+# YAMNet's own; its batch norms shift but do not scale.
+_BATCH_NORM_EPSILON = 1e-4
+_HDF5_SIGNATURE, _TFLITE_IDENTIFIER = b"\x89HDF\r\n\x1a\n", b"TFL3"
 
 
 class YamnetNetwork(nn.Module):
@@ -93,27 +100,139 @@ class YamnetExtractor(Extractor):
     is rounded, where TFLite's interpreter also rounds activations, the Fourier transform and the mel bands.
     """
 
-    embedding_size = EMBEDDING_SIZE
+    embedding_size = 1024
 
     def __init__(self, checkpoint: str | Path) -> None:
-        super().__init__()
         self.network = YamnetNetwork().eval()
         load_into(self.network, read_yamnet(checkpoint), source=checkpoint)
-        self.n_parameters = sum(parameter.numel() for parameter in self.network.parameters())
-
-    def to(self, device: str | torch.device) -> YamnetExtractor:
-        """Move the network to a device and return the extractor itself."""
-        super().to(device)
-        self.network.to(self.device)
-        return self
+        self.n_parameters = count_parameters(self.network)
 
     def prepare(self, waveform: torch.Tensor) -> torch.Tensor:
         """Log-mel spectrogram of whole patches, shape (64, 96 + 48 n)."""
         patch_samples, hop_samples = n_samples_of(PATCH_FRAMES), _HOP_FRAMES * HOP_SAMPLES
         n_hops = max(0, -(-(len(waveform) - patch_samples) // hop_samples))
-        padded = pad_end(waveform, patch_samples + n_hops * hop_samples)
+        padded = functional.pad(waveform, (0, patch_samples + n_hops * hop_samples - len(waveform)))
         return audioset_log_mel(padded, log_offset=_LOG_OFFSET)
 
     def encode(self, prepared: Sequence[torch.Tensor]) -> torch.Tensor:
         """Embed a batch of log-mel spectrograms, shape (len(prepared), 1024)."""
         return average_over_patches(self.network, prepared, hop_frames=_HOP_FRAMES, device=self.device)
+
+
+def read_yamnet(path: str | Path) -> dict[str, torch.Tensor]:
+    """Read YAMNet from a file of either kind, told apart by content, with batch norm folded into the convolutions.
+
+    Parameters
+    ----------
+    path : str or Path
+
+    Returns
+    -------
+    dict of str to torch.Tensor
+        `convolutions.{0..26}.{weight,bias}`, float32, in torch's layout (out, in, time, mel).
+
+    Raises
+    ------
+    CheckpointError
+        If the file is neither kind, is cut off or holds another network, or if h5py is needed and missing.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise CheckpointError(f"there is no checkpoint {path}: give the path of yamnet.h5 or yamnet.tflite")
+    content = path.read_bytes()
+    is_tflite = content[4:8] == _TFLITE_IDENTIFIER
+    if not is_tflite and not content.startswith(_HDF5_SIGNATURE):
+        raise CheckpointError(f"{path} is neither a Keras .h5 file nor a .tflite file: give Google's yamnet.h5")
+    try:
+        pairs = _read_tflite(content) if is_tflite else _read_h5(path)
+    except ImportError as error:
+        raise CheckpointError(
+            f"{path} needs h5py: pip install 'serab-companion[yamnet]', or use yamnet.tflite"
+        ) from error
+    except Exception as error:  # a damaged file surfaces as any of a dozen classes
+        reason = str(error).replace("\n", " ") or type(error).__name__
+        raise CheckpointError(
+            f"{path} does not hold YAMNet's weights, or is cut off ({reason}): fetch it again"
+        ) from error
+    state: dict[str, torch.Tensor] = {}
+    for i, (weight, bias) in enumerate(pairs):
+        state[f"convolutions.{i}.weight"] = torch.from_numpy(np.array(weight, dtype=np.float32))
+        state[f"convolutions.{i}.bias"] = torch.from_numpy(np.array(bias, dtype=np.float32))
+    return state
+
+
+def _read_h5(path: Path) -> list[tuple[np.ndarray, np.ndarray]]:
+    import h5py
+
+    kinds = ("depthwise_conv", "pointwise_conv")
+    names = ["layer1/conv", *(f"layer{layer}/{kind}" for layer in range(2, 15) for kind in kinds)]
+    with h5py.File(path, "r") as file:
+        return [_fold(file, name) for name in names]
+
+
+def _fold(file: h5py.File, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """A convolution with the batch norm behind it: Keras writes each layer's name twice."""
+    norm = file[f"{name}/bn/{name}/bn"]
+    beta, mean, variance = (norm[f"{each}:0"][:] for each in ("beta", "moving_mean", "moving_variance"))
+    scale = 1 / np.sqrt(variance.astype(np.float64) + _BATCH_NORM_EPSILON)
+    if name.endswith("depthwise_conv"):
+        kernel = file[f"{name}/{name}/depthwise_kernel:0"][:].transpose(2, 3, 0, 1)
+    else:
+        kernel = file[f"{name}/{name}/kernel:0"][:].transpose(3, 2, 0, 1)
+    return kernel * scale[:, None, None, None], beta - mean * scale
+
+
+def _read_tflite(content: bytes) -> list[tuple[np.ndarray, np.ndarray]]:
+    import tflite
+
+    pairs = list(_tflite_convolutions(tflite.Model.GetRootAs(content)))
+    if len(pairs) != _N_CONVOLUTIONS:
+        raise ValueError(f"it has {len(pairs)} convolutions, YAMNet has {_N_CONVOLUTIONS}")
+    return pairs
+
+
+def _tflite_convolutions(model: tflite.Model) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Weight and bias of every convolution in the order of the graph; the tensors' names do not matter."""
+    from tflite import BuiltinOperator
+
+    graph = model.Subgraphs(0)
+    stored_as: dict[int, int] = {}  # what a tensor was made of, where it is a de-quantised copy
+    for i in range(graph.OperatorsLength()):
+        operator = graph.Operators(i)
+        code = model.OperatorCodes(operator.OpcodeIndex())
+        # Files from before the code outgrew 8 bits have it in the old field alone.
+        kind = max(code.BuiltinCode(), code.DeprecatedBuiltinCode())
+        if kind == BuiltinOperator.DEQUANTIZE:
+            stored_as[operator.Outputs(0)] = operator.Inputs(0)
+        elif kind in (BuiltinOperator.CONV_2D, BuiltinOperator.DEPTHWISE_CONV_2D):
+            weight, bias = (
+                _tflite_tensor(model, stored_as.get(operator.Inputs(j), operator.Inputs(j))) for j in (1, 2)
+            )
+            depthwise = kind == BuiltinOperator.DEPTHWISE_CONV_2D
+            yield weight.transpose((3, 0, 1, 2) if depthwise else (0, 3, 1, 2)), bias
+
+
+def _tflite_tensor(model: tflite.Model, index: int) -> np.ndarray:
+    """A constant tensor at the values it stands for."""
+    from tflite import TensorType
+
+    dtypes = {
+        TensorType.FLOAT32: np.float32,
+        TensorType.FLOAT16: np.float16,
+        TensorType.INT8: np.int8,
+        TensorType.UINT8: np.uint8,
+        TensorType.INT32: np.int32,
+    }
+    if index < 0:
+        raise ValueError("a convolution has no bias")
+    tensor = model.Subgraphs(0).Tensors(index)
+    content = model.Buffers(tensor.Buffer()).DataAsNumpy()
+    values = np.asarray(content).view(dtypes[tensor.Type()]).reshape(tensor.ShapeAsNumpy()).astype(np.float32)
+    quantisation = tensor.Quantization()
+    if quantisation is None or quantisation.ScaleLength() == 0:
+        return values
+    # One scale for the whole tensor, or one per slice along one of its axes.
+    shape = [1] * values.ndim
+    shape[quantisation.QuantizedDimension()] = -1
+    scales, zeros = quantisation.ScaleAsNumpy(), quantisation.ZeroPointAsNumpy()
+    return (values - zeros.reshape(shape).astype(np.float32)) * scales.reshape(shape)

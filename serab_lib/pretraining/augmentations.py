@@ -12,8 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from serab_lib.audio import log_mel
-from serab_lib.extractors.audio_ntt import N_MELS
+from serab_lib.audio import N_MELS, log_mel
 from serab_lib.pretraining.batches import Purpose, make_generator
 from serab_lib.pretraining.clips import CROP_FRAMES, CROP_SAMPLES, FULL_SCALE
 from serab_lib.pretraining.config import PretrainConfig

@@ -14,8 +14,8 @@ from torch import nn
 from torch.nn import functional
 
 from serab_lib.core import SerabError
-from serab_lib.extractors.audio_ntt import AudioNTTEncoder
-from serab_lib.extractors.cvt_network import LARGE_WIDTHS, SMALL_WIDTHS, CvtEncoder
+from serab_lib.extractors.byol import AudioNTTEncoder
+from serab_lib.extractors.cvt import LARGE_WIDTHS, SMALL_WIDTHS, CvtEncoder
 from serab_lib.pretraining.config import PretrainConfig
 
 # Stages and pooling of the paper's CvTs, by the size of the embedding.

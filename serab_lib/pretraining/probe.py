@@ -15,7 +15,7 @@ from serab_lib.corpora.splits import split
 from serab_lib.corpora.task import get_task
 from serab_lib.evaluation.protocol import normalise_speakers
 from serab_lib.extractors.base import Statistics
-from serab_lib.extractors.cvt_network import CvtEncoder
+from serab_lib.extractors.cvt import CvtEncoder
 from serab_lib.extractors.registry import load_extractor
 from serab_lib.pretraining.clips import Progress
 from serab_lib.pretraining.run import write_encoder

@@ -14,9 +14,7 @@ from making import make_byol_state, make_cvt_state
 from torch.nn.functional import conv2d
 
 from serab_lib.core import SerabError
-from serab_lib.extractors.cvt import CvtExtractor
-from serab_lib.extractors.cvt_frozen import FrozenCvt
-from serab_lib.extractors.cvt_network import LARGE_WIDTHS, POOLINGS, SMALL_WIDTHS, CvtEncoder
+from serab_lib.extractors.cvt import LARGE_WIDTHS, POOLINGS, SMALL_WIDTHS, CvtEncoder, CvtExtractor, FrozenCvt
 from serab_lib.extractors.weights import CheckpointError
 
 WIDTHS = {"small": SMALL_WIDTHS, "large": LARGE_WIDTHS}

@@ -15,8 +15,7 @@ from torch.nn import functional
 
 from serab_lib.extractors.registry import EXTRACTORS, load_extractor
 from serab_lib.extractors.weights import CheckpointError, require_checkpoint
-from serab_lib.extractors.yamnet import YamnetExtractor
-from serab_lib.extractors.yamnet_weights import read_yamnet
+from serab_lib.extractors.yamnet import YamnetExtractor, read_yamnet
 
 State = dict[str, torch.Tensor]
 

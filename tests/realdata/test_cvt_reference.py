@@ -10,8 +10,7 @@ import pytest
 import torch
 
 from serab_lib.extractors.base import pad_batch
-from serab_lib.extractors.cvt_frozen import FrozenCvt
-from serab_lib.extractors.cvt_network import CvtEncoder
+from serab_lib.extractors.cvt import CvtEncoder, FrozenCvt
 from serab_lib.extractors.weights import load_into, read_state_dict
 
 N_FRAMES = (96, 173, 370)

@@ -49,7 +49,7 @@ def _write_tones(folder: Path, stems: Sequence[Sequence[Sequence[str]]], rate: i
 
 def make_byol_state(embedding_size: int = 512, *, seed: int = 0) -> dict[str, torch.Tensor]:
     """A random checkpoint with the released names; batch norm moved away from its neutral start."""
-    from serab_lib.extractors.audio_ntt import AudioNTTEncoder
+    from serab_lib.extractors.byol import AudioNTTEncoder
 
     with torch.random.fork_rng():
         torch.manual_seed(seed)
@@ -65,7 +65,7 @@ def make_byol_state(embedding_size: int = 512, *, seed: int = 0) -> dict[str, to
 
 def make_cvt_state(widths: Sequence[int] = (64, 128, 256), *, seed: int = 0) -> dict[str, torch.Tensor]:
     """A random CvT checkpoint with the released names; norms moved away from their neutral start."""
-    from serab_lib.extractors.cvt_network import ChannelNorm, CvtEncoder
+    from serab_lib.extractors.cvt import ChannelNorm, CvtEncoder
 
     with torch.random.fork_rng(), torch.no_grad():
         torch.manual_seed(seed)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import torch
 from making import make_byol_state
 
-from serab_lib.extractors.audio_ntt import AudioNTTEncoder, FrozenAudioNTT
+from serab_lib.extractors.byol import AudioNTTEncoder, FrozenAudioNTT
 
 
 def encoder() -> AudioNTTEncoder:
