@@ -61,22 +61,8 @@ def mix(log_mels: torch.Tensor, partners: torch.Tensor, ratios: torch.Tensor) ->
 def resize_crops(
     log_mels: torch.Tensor, rows: torch.Tensor, columns: torch.Tensor, canvas: tuple[float, float]
 ) -> torch.Tensor:
-    """Cut a rectangle out of each spectrogram, laid on a larger canvas of zeros, and resize it to the old size.
-
-    Parameters
-    ----------
-    log_mels : torch.Tensor [shape=(n, 64, 96)]
-        Normalised, so that the zeros around them are their mean.
-    rows, columns : torch.Tensor [shape=(n, 2)]
-        First band or frame on the canvas, and their number.
-    canvas : tuple of float
-        Its size relative to the spectrogram's, which lies in its middle.
-
-    Notes
-    -----
-    Bicubic, the corners of the cut on the corners of the result. The two axes are independent of each other, so
-    that each is one product with a matrix of weights, the whole batch at a time.
-    """
+    """Cut a rectangle out of each spectrogram, laid on a larger canvas of zeros, and resize it to the old size."""
+    # Bicubic, corners on corners. The axes are independent: each is one product with weights, for the whole batch.
     down = _interpolation_weights(rows, log_mels.shape[1], canvas[0])
     across = _interpolation_weights(columns, log_mels.shape[2], canvas[1])
     return down @ log_mels @ across.transpose(1, 2)
@@ -115,14 +101,7 @@ def make_view(
 
 
 class Augmentation(nn.Module):
-    """Two views of each crop of a batch.
-
-    Notes
-    -----
-    Its state are the sums that running mean and deviation come from, and the latest spectrograms. Partners for mixup
-    are crops of earlier batches, normalised as they were then; the first batch has none and is not mixed. In the
-    release each crop finds the ones before it in its own batch, too.
-    """
+    """Two views of each crop of a batch; its state are running sums and the latest spectrograms."""
 
     def __init__(self, config: PretrainConfig, device: torch.device) -> None:
         super().__init__()
@@ -133,22 +112,7 @@ class Augmentation(nn.Module):
 
     @torch.no_grad()
     def forward(self, crops: torch.Tensor, step: int, *, measure: bool = True) -> torch.Tensor:
-        """Make the views of a batch.
-
-        Parameters
-        ----------
-        crops : torch.Tensor [shape=(batch_size, 15_200)]
-            int16 with full scale 32,767.
-        step : int
-            All batches before it have been through.
-        measure : bool
-            Whether the running statistics take this batch into account: in the first epoch.
-
-        Returns
-        -------
-        torch.Tensor [shape=(2, batch_size, 1, 64, 96)]
-            With mean 0 and standard deviation 1 over both views of the whole batch.
-        """
+        """Views (2, n, 1, 64, 96) of the crops (n, 15_200) of a step; only the first epoch is measured."""
         log_mels = log_mel(crops.float() / FULL_SCALE)
         if measure:
             exact = log_mels.double()
@@ -156,6 +120,7 @@ class Augmentation(nn.Module):
             self.sums[1] += exact.sum()
             self.sums[2] += exact.square().sum()
         log_mels = self.normalise(log_mels)
+        # Partners are crops of earlier batches, as they were then; in the release also those before it in its own.
         n_seen = step * len(crops)
         n_partners = min(n_seen, len(self.memory))
         generator = make_generator(self.config.seed, Purpose.AUGMENTATION, step)
@@ -180,20 +145,7 @@ class Augmentation(nn.Module):
 def illustrate(
     waveform: torch.Tensor, partner: torch.Tensor, *, seed: int = 0
 ) -> tuple[torch.Tensor, list[tuple[Draws, torch.Tensor, torch.Tensor]]]:
-    """Make two views of the middle of a clip, mixed with the middle of another one.
-
-    Parameters
-    ----------
-    waveform, partner : torch.Tensor [shape=(n_samples,)]
-        At 16 kHz, 0.95 s or longer.
-
-    Returns
-    -------
-    crops : torch.Tensor [shape=(2, 64, 96)]
-        Normalised log-mel spectrograms of the crop and of its partner.
-    views : list of (Draws, torch.Tensor, torch.Tensor) [shape=(1, 64, 96)]
-        What was drawn for each view, the view after mixup, and after the random resized crop.
-    """
+    """Log-mels of the middles of two clips, and for each view of the first its draws, its mixture and its cut."""
     config = PretrainConfig()
     crops = [each[(len(each) - CROP_SAMPLES) // 2 :][:CROP_SAMPLES] for each in (waveform, partner)]
     both = log_mel(torch.stack(crops))

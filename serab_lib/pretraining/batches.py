@@ -1,4 +1,8 @@
-"""Which crops make up a batch, and cutting them ahead of time."""
+"""Which crops make up a batch, and cutting them ahead of time.
+
+Every random number of a run comes from a generator that is made for its purpose and step. So the step alone is the
+state of all of them: a run goes on from any step as if it had never stopped, on any number of devices.
+"""
 
 from __future__ import annotations
 
@@ -31,18 +35,7 @@ class Purpose(IntEnum):
 
 
 def make_generator(seed: int, purpose: Purpose, *position: int) -> np.random.Generator:
-    """Generator of one purpose at one position of a run.
-
-    Parameters
-    ----------
-    *position : int
-        Step or epoch, and the process where each draws its own.
-
-    Notes
-    -----
-    Every random number of a run comes from such a generator. So the step alone is the state of all of them: a
-    run goes on from any step as if it had never stopped, on any number of devices.
-    """
+    """Generator of one purpose at one position (step or epoch, process) of a run."""
     return np.random.default_rng([seed, purpose, *position])
 
 

@@ -26,13 +26,7 @@ MEASURES = ("embedding_std", "projection_std", "agreement")
 
 
 def build_encoder(model: str, *, dropout: float | None = None) -> AudioNTTEncoder | CvtEncoder:
-    """Make an encoder with PyTorch's random weights; `dropout` takes the place of the network's own.
-
-    Examples
-    --------
-    >>> sum(weights.numel() for weights in build_encoder("byol-s-512").parameters())
-    600192
-    """
+    """Make an encoder with PyTorch's random weights; `dropout` takes the place of the network's own."""
     match = re.fullmatch(r"byol-[as]-(cvt-)?(\d+)", model.casefold())
     size = int(match[2]) if match else 0
     if not size or (match[1] and size not in _CVTS):
@@ -56,13 +50,7 @@ def prediction_loss(predictions: torch.Tensor, targets: torch.Tensor) -> torch.T
 
 
 def measure_spread(vectors: torch.Tensor) -> torch.Tensor:
-    """Standard deviation of unit vectors (n, d) over a batch: about 1 for random directions, 0 when all are equal.
-
-    Notes
-    -----
-    The mean over the dimensions, times the square root of their number. Embeddings of which no number is negative
-    share a direction, and stay well below 1 without any collapse.
-    """
+    """Standard deviation of unit vectors (n, d) over a batch: about 1 for random directions, 0 when all are equal."""
     units = functional.normalize(vectors.detach().float(), dim=-1)
     return units.std(dim=0).mean() * units.shape[-1] ** 0.5
 
@@ -78,13 +66,7 @@ def _build_head(n_in: int, config: PretrainConfig) -> nn.Sequential:
 
 
 class Byol(nn.Module):
-    """The online network and its target.
-
-    Notes
-    -----
-    The target starts as an equal copy and runs as the online network does, with dropout and with the batch's own
-    statistics. The moving average is taken of weights; the running statistics of its batch norms are its own.
-    """
+    """The online network and its target, an equal copy at first that runs as the online network does."""
 
     def __init__(self, config: PretrainConfig) -> None:
         super().__init__()
@@ -94,21 +76,7 @@ class Byol(nn.Module):
         self.target = copy.deepcopy(nn.Sequential(self.encoder, self.projector)).requires_grad_(False)
 
     def forward(self, first: torch.Tensor, second: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Predict each view's target from the other view.
-
-        Parameters
-        ----------
-        first, second : torch.Tensor [shape=(n, 1, 64, n_frames)]
-            Two views of each crop.
-
-        Returns
-        -------
-        loss : torch.Tensor
-            Scalar: the sum of both directions, 0 to 8, averaged over the batch.
-        measures : torch.Tensor [shape=(3,)]
-            Without gradients, in the order of `MEASURES`: spread of the encoder's output and of the projections,
-            and mean cosine of the target's and the online network's projections of the same view.
-        """
+        """Loss of predicting each view's target from the other view, 0 to 8, and the `MEASURES`."""
         # As the weights of the convolutions are laid out, too.
         views = [view.contiguous(memory_format=torch.channels_last) for view in (first, second)]
         embeddings = [self.encoder(view) for view in views]
@@ -123,7 +91,7 @@ class Byol(nn.Module):
 
     @torch.no_grad()
     def update_target(self, momentum: float) -> None:
-        """Move the target's weights towards the online network's."""
+        """Move the target's weights towards the online network's; running statistics of its batch norms are its own."""
         online = [*self.encoder.parameters(), *self.projector.parameters()]
         for average, value in zip(self.target.parameters(), online, strict=True):
             average.copy_(momentum * average + (1 - momentum) * value)

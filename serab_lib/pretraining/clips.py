@@ -73,24 +73,7 @@ class Clips:
 
 
 def find_audio(sources: str | Path | Iterable[str | Path]) -> list[Path]:
-    """Find audio files.
-
-    Parameters
-    ----------
-    sources : path or iterable of paths
-        Folders, searched at any depth; audio files; or lists (.txt, .lst), one path a line, relative to the
-        list's own folder, with lines that start with # left out.
-
-    Returns
-    -------
-    list of Path
-        Without repetitions; a folder's files sorted by path, so that the order is that of no file system.
-
-    Raises
-    ------
-    SerabError
-        If a source is not there or holds no audio.
-    """
+    """Audio files of folders at any depth, files and lists (one path a line, relative to the list), each once."""
     chosen = [sources] if isinstance(sources, str | Path) else list(sources)
     if not chosen:
         raise SerabError("no audio to train on: name a folder, audio files or a list of them")
@@ -140,13 +123,7 @@ def select_segments(
     segments : str or Path
         As published: `YTID, start_seconds, end_seconds, positive_labels`, comments after #.
     labels : collection of str, optional
-        Ontology ids, one of which a segment must have: `SPEECH_LABELS` for BYOL-S. All segments if None, for
-        BYOL-A.
-
-    Raises
-    ------
-    SerabError
-        If the list cannot be read or no file is left.
+        Ontology ids, one of which a segment must have: `SPEECH_LABELS` for BYOL-S. All segments if None, for BYOL-A.
     """
     columns = ["video", "start_s", "end_s", "labels"]
     hint = "name one of AudioSet's lists of segments, such as balanced_train_segments.csv"
@@ -179,30 +156,7 @@ def prepare_clips(
     n_jobs: int | None = None,
     progress: Progress | None = None,
 ) -> Clips:
-    """Decode files once, to 16 kHz, into a file that crops are cut from.
-
-    Parameters
-    ----------
-    paths : sequence of Path
-        Known by path, size and time of change.
-    cache : path, optional
-        Folder of caches; the samples are kept in `pretraining/` there, 32 kB a second of audio.
-    n_jobs : int, optional
-        Threads; one per core if None.
-    progress : callable, optional
-        Told what is done, how many files are, and how many there are.
-
-    Raises
-    ------
-    SerabError
-        If no file can be used.
-
-    Notes
-    -----
-    A file that cannot be decoded and one of silence alone are left out, with a warning that counts them. A clip
-    shorter than a crop is padded with silence to the length of one, half of it before and half after, so that
-    all its crops are the same.
-    """
+    """Decode files once, to 16 kHz, into a file in the cache that crops are cut from; leave out what cannot be used."""
     keys = []
     for path in paths:
         status = os.stat(path) if path.exists() else None
@@ -255,5 +209,6 @@ def _decode(path: Path) -> tuple[np.ndarray, str]:
     samples = (waveform.clamp(-1, 1) * FULL_SCALE).round().to(torch.int16).numpy()
     if not samples.any():
         return nothing, f"{printable(path)} is silent: replace the file or leave it out"
+    # All crops of a clip that is padded are the same.
     shortfall = max(0, CROP_SAMPLES - len(samples))
     return np.pad(samples, (shortfall // 2, shortfall - shortfall // 2)), ""

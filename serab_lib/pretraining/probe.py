@@ -22,13 +22,7 @@ from serab_lib.pretraining.run import write_encoder
 
 
 class Probe:
-    """A task's training and validation utterances, ready to be embedded again and again.
-
-    Notes
-    -----
-    Split by true speakers. The test part is not touched, so that nothing chosen by the probe has seen it. The
-    waveforms are held in memory, 64 kB for a second of audio.
-    """
+    """A task's training and validation utterances, ready to be embedded again and again; no test speaker is heard."""
 
     def __init__(
         self,
@@ -56,19 +50,7 @@ class Probe:
         self.statistics = Statistics(mean, std)
 
     def measure(self, encoder: torch.nn.Module) -> float:
-        """Measure an encoder.
-
-        Parameters
-        ----------
-        encoder : AudioNTTEncoder or CvtEncoder
-            In any mode; it is not changed.
-
-        Returns
-        -------
-        float
-            Share of the validation utterances that logistic regression (C = 1, classes weighted alike), fitted
-            on the training utterances' embeddings, gets right; embeddings are normalised by speaker.
-        """
+        """Validation accuracy of logistic regression (C = 1, classes weighted alike) on an encoder's embeddings."""
         pooling = f":{encoder.pooling}" if isinstance(encoder, CvtEncoder) else ""
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / "encoder.pth"

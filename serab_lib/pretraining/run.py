@@ -32,47 +32,12 @@ _STEPS_PER_WRITE = 20
 
 
 def read_log(out: str | Path) -> pd.DataFrame:
-    """Read the log of a run.
-
-    Parameters
-    ----------
-    out : str or Path
-        Folder of the run.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row a step: `step` and `epoch` from 1, `loss` (0 to 8), `embedding_std`, `projection_std`,
-        `agreement`, `learning_rate`, `crops_per_s`, and `wait_share`, the share of time that was spent waiting
-        for crops.
-
-    Raises
-    ------
-    SerabError
-        If the folder holds no run.
-    """
+    """Log of the run in a folder, one row a step; `wait_share` is the share of time spent waiting for crops."""
     return _read(Path(out) / "log.csv")
 
 
 def read_probe(out: str | Path) -> pd.DataFrame:
-    """Read what the probe of a run measured.
-
-    Parameters
-    ----------
-    out : str or Path
-        Folder of the run.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row a measurement: `step`, `epoch` (0 for the random weights that the run began with), `task` and
-        `validation_accuracy`, a fraction of 1. Empty without a probe.
-
-    Raises
-    ------
-    SerabError
-        If the folder holds no run.
-    """
+    """What the probe of a run measured, one row each time; epoch 0 has the random weights that it began with."""
     return _read(Path(out) / "probe.csv")
 
 
@@ -84,19 +49,7 @@ def _read(path: Path) -> pd.DataFrame:
 
 
 class Log:
-    """Writes log.csv, several steps at a time, and probe.csv.
-
-    Parameters
-    ----------
-    out : Path
-        Folder of the run.
-    fabric : lightning.fabric.Fabric
-        Values are averaged over its processes, the first of which writes.
-    batches : CropBatches
-    step : int
-        Steps that were made before. Rows of later steps, which an interrupted run has left behind without a
-        checkpoint, are removed.
-    """
+    """Writes log.csv, several steps at a time, and probe.csv; the steps after a checkpoint are taken out first."""
 
     def __init__(self, out: Path, fabric: Fabric, batches: CropBatches, *, step: int) -> None:
         self.out, self.fabric, self.batches = out, fabric, batches
