@@ -42,7 +42,8 @@ def fetch(
     as_json: AsJson = False,
 ) -> None:
     """Fetch corpora and checkpoints from their own sources: resumed, verified, safely unpacked."""
-    from serab_lib.download import Options, resolve_names
+    from serab_lib.download.fetch import Options
+    from serab_lib.download.sources import resolve_names
 
     data, weights = to or data, to or weights
     if not names:
@@ -76,7 +77,7 @@ def fetch(
 
 def _fetch_one(source: Any, options: Any) -> dict[str, Any]:
     from serab_lib.corpora.check import summarise
-    from serab_lib.download import fetch as get
+    from serab_lib.download.fetch import fetch as get
 
     try:
         with progress() as tell:
@@ -95,7 +96,7 @@ def _fetch_one(source: Any, options: Any) -> dict[str, Any]:
 
 
 def _leave_out(source: Any, options: Any) -> dict[str, Any]:
-    from serab_lib.download import write_advice
+    from serab_lib.download.fetch import write_advice
 
     if source.needs_consent:
         message = f"licence to accept: read {source.licence_url}, then add --accept-licence"
@@ -106,7 +107,7 @@ def _leave_out(source: Any, options: Any) -> dict[str, Any]:
 
 def announce_source(source: Any) -> None:
     """Show what is about to be downloaded: source, size, licence, citation."""
-    from serab_lib.download import describe_source
+    from serab_lib.download.sources import describe_source
 
     errors.print(f"[bold]{escape(source.title)}[/]", soft_wrap=True)
     for name, value in describe_source(source).items():
@@ -131,7 +132,8 @@ def _print_outcome(rows: list[dict[str, Any]]) -> None:
 
 
 def _print_list(data: Path | None, weights: Path | None, as_json: bool) -> None:
-    from serab_lib.download import describe_source, survey, write_size
+    from serab_lib.download.fetch import survey
+    from serab_lib.download.sources import describe_source, write_size
 
     rows = []
     for offer in survey(data, weights):

@@ -11,8 +11,8 @@ from serab_lib.benchmark.results import CELL_KEY, Results
 from serab_lib.corpora.manifests import list_utterances
 from serab_lib.corpora.splits import PROTOCOLS
 from serab_lib.corpora.task import PAPER_TASKS, get_task
-from serab_lib.download import Offer, survey, write_size
-from serab_lib.download.surveying import ASK, BY_HAND, CONSENT, FETCHABLE, THERE, UNCLEAR
+from serab_lib.download.fetch import ASK, CONSENT, FETCHABLE, THERE, UNCLEAR, Offer, survey
+from serab_lib.download.sources import BY_HAND, write_size
 from serab_lib.extractors.registry import EXTRACTORS, Entry
 
 

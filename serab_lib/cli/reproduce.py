@@ -81,7 +81,7 @@ def reproduce(
 
 
 def _to_rows(plan: Any) -> dict[str, Any]:
-    from serab_lib.download import write_size
+    from serab_lib.download.sources import write_size
 
     def describe(item: Any) -> dict[str, Any]:
         size = write_size(item.n_bytes) if item.n_bytes else ""

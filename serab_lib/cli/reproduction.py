@@ -12,7 +12,7 @@ from serab_lib.core import SerabError
 from serab_lib.corpora.corpus import find_data
 from serab_lib.corpora.splits import PROTOCOLS
 from serab_lib.corpora.task import get_task
-from serab_lib.download import Options, fetch
+from serab_lib.download.fetch import Options, fetch
 from serab_lib.extractors.weights import weights_folder
 
 if TYPE_CHECKING:

@@ -41,15 +41,15 @@ class RemoteFile:
         Bytes, where they are published.
     checksum : str, optional
         ``sha256:``, ``md5:`` or ``git-blob:`` with the hexadecimal digest, where one is published.
-    listed_at : str, optional
-        Address of a Zenodo record that states checksum and size, read at download time if it can be reached.
+    doi : str, optional
+        Of the repository that states its checksum, asked at download time where none is written down.
     """
 
     name: str
     urls: tuple[str, ...]
     size: int | None = None
     checksum: str | None = None
-    listed_at: str | None = None
+    doi: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

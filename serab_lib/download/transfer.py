@@ -1,292 +1,169 @@
-"""One file from the network: resumed where it was cut off, tried again, and moved into place only when whole.
-
-`ResumingDownloader` is a downloader for pooch, which compares what it brings with the published checksum.
-"""
+"""Files from the first of their addresses that delivers what was published; where a line breaks, pooch tries again."""
 
 from __future__ import annotations
 
-import contextlib
-import json
-import logging
+import dataclasses
+import functools
 import os
-import re
-import threading
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
-from typing import Any
+from urllib.parse import urlsplit
 
 import requests
 
 from serab_lib.core import SerabError
+from serab_lib.corpora.task import RemoteFile
+from serab_lib.extractors.weights import hash_git_blob
 
-logger = logging.getLogger(__name__)
+MB = 1_000_000
 
-# Told how many bytes there are, and how many there will be if that is known.
-Tell = Callable[[int, int | None], object]
+# Told how many MB, or files, are there, and how many there will be.
+Tell = Callable[[int, int], object]
 
-# Small: what the line breaks in the middle of is lost.
-_CHUNK = 1 << 14
-_PROGRESS_MADE = 1 << 20
-_SESSIONS = threading.local()
+N_RETRIES = 4
+TIMEOUT_S = (15.0, 60.0)  # to connect, and between two reads
 
 
 class TransferError(SerabError):
-    """An address did not deliver; the message is the reason alone. What came in is kept for a resumption."""
-
-
-class Cancelled(SerabError):
-    """Another download failed, or the user interrupted."""
-
-
-class _Transient(Exception):
-    """Worth another try, after `wait_s` at least."""
-
-    def __init__(self, reason: str, wait_s: float = 0.0) -> None:
-        super().__init__(reason)
-        self.wait_s = wait_s
-
-
-@dataclass(frozen=True, kw_only=True)
-class Policy:
-    """How patient a download is.
-
-    Attributes
-    ----------
-    n_tries : int
-        For one address, without progress in between.
-    wait_s : float
-        Before the second try; doubled before each further one.
-    longest_wait_s : float
-        Also where a server asks for more.
-    connect_timeout_s, read_timeout_s : float
-    largest : int
-        Bytes that a file of unknown size may have.
-    """
-
-    n_tries: int = 5
-    wait_s: float = 1.0
-    longest_wait_s: float = 60.0
-    connect_timeout_s: float = 15.0
-    read_timeout_s: float = 60.0
-    largest: int = 20 << 30
+    """No address delivered; the message is the reason alone. What came in is gone on with by the next attempt."""
 
 
 class ResumingDownloader:
-    """Download to a `.part` file beside which a note says what it is a part of.
+    """A downloader for pooch that goes on where the last one stopped: in a `.part` beside the file's place."""
+
+    def __init__(self, part: Path, size: int | None, tell: Tell) -> None:
+        self.part, self.size, self.tell = part, size, tell
+
+    def __call__(self, url: str, output_file: str, pooch: object, check_only: bool = False) -> None:
+        """Download an address to a file; what is worth another try is raised as `requests` does."""
+        n_have = self.part.stat().st_size if self.part.exists() else 0
+        headers = {"Range": f"bytes={n_have}-"} if n_have else {}
+        with _session().get(url, headers=headers, stream=True, timeout=TIMEOUT_S) as response:
+            n_have = self._judge(response, n_have)
+            n_total = n_have + int(response.headers.get("Content-Length", 0))
+            if self.size and n_total not in (n_have, self.size):
+                raise TransferError(f"it has {n_total:,} bytes, expected {self.size:,}")
+            with self.part.open("ab" if n_have else "wb") as stream:
+                # Small chunks: what the line breaks in the middle of is lost.
+                for chunk in response.iter_content(1 << 14):
+                    n_have += stream.write(chunk)
+                    self.tell(n_have // MB, max(n_have, n_total) // MB)
+        os.replace(self.part, output_file)
+
+    def _judge(self, response: requests.Response, n_have: int) -> int:
+        """Judge an answer by its head: how much of what is there it goes on from."""
+        status = response.status_code
+        begins_here = response.headers.get("Content-Range", "").startswith(f"bytes {n_have}-")
+        if status == 416 or (status == 206 and not begins_here):
+            self.part.unlink()
+            raise requests.HTTPError("the file has changed, or another part was sent")
+        if 400 <= status < 500 and status not in (408, 429):
+            raise TransferError(f"HTTP {status}")
+        response.raise_for_status()
+        # What file hosts show in place of a file: a form, a warning, a quota.
+        if response.headers.get("Content-Type", "").startswith("text/html"):
+            raise TransferError("a web page in place of the file")
+        return n_have if status == 206 else 0
+
+
+def look_up(file: RemoteFile) -> RemoteFile:
+    """Add the checksum that the file's DOI repository states, where none is known and it can be reached."""
+    import pooch
+
+    if file.checksum or not file.doi:
+        return file
+    try:
+        listed = pooch.Pooch(path="", base_url=f"doi:{file.doi}/")
+        listed.load_registry_from_doi()
+    except (requests.RequestException, ValueError, KeyError):
+        return file
+    return dataclasses.replace(file, checksum=listed.registry.get(file.name))
+
+
+def is_published(path: Path, file: RemoteFile) -> bool:
+    """Whether a file's content is the one of a published checksum; False where none is known."""
+    import pooch
+
+    kind, _, digest = (file.checksum or "").partition(":")
+    if not digest:
+        return False
+    return digest == (hash_git_blob(path) if kind == "git-blob" else pooch.file_hash(str(path), alg=kind))
+
+
+def retrieve(file: RemoteFile, folder: Path, tell: Tell = lambda n_done, n_total: None) -> Path:
+    """Get one file, unless it is there.
 
     Parameters
     ----------
-    part : Path
-        Kept when the download fails or is interrupted, and gone on with next time.
-    size : int, optional
-        Bytes that the file is known to have; an address that offers another number is turned down.
-    is_checked : bool
-        Whether the content will be compared with a checksum: only then is a part completed of which the server
-        does not say that it is unchanged.
-    policy : Policy
+    file : RemoteFile
+    folder : Path
+        It is put there under its name. What is unfinished lies beside it, named `.part`.
     tell : callable, optional
-    stop : threading.Event, optional
-        Ends the download when set.
+        Told the MB that there are and the MB that there will be.
+
+    Returns
+    -------
+    Path
+        The file, equal to the published one if a checksum is known.
+
+    Raises
+    ------
+    TransferError
+        Naming each host and why it did not deliver.
     """
+    import pooch
 
-    def __init__(
-        self,
-        part: Path,
-        *,
-        size: int | None = None,
-        is_checked: bool = False,
-        policy: Policy | None = None,
-        tell: Tell | None = None,
-        stop: threading.Event | None = None,
-    ) -> None:
-        self.part, self.size, self.is_checked = part, size, is_checked
-        self.policy = policy or Policy()
-        self.tell = tell or (lambda n_done, n_total: None)
-        self.stop = stop or threading.Event()
-        self._note = part.with_name(f"{part.name}.json")
-
-    def __call__(self, url: str, output_file: str, pooch: Any = None, check_only: bool = False) -> None:
-        """Download an address to a file, as pooch asks for it.
-
-        Raises
-        ------
-        TransferError
-            If the address does not deliver.
-        """
-        n_failed, most = 0, self._n_have()
-        while True:
-            try:
-                self._request(url)
-                break
-            except _Transient as problem:
-                # A slow line that breaks now and then still comes to its end.
-                n_failed = 1 if self._n_have() >= most + _PROGRESS_MADE else n_failed + 1
-                most = max(most, self._n_have())
-                if n_failed >= self.policy.n_tries:
-                    raise TransferError(f"{problem}, {n_failed} times") from problem
-                wait_s = max(self.policy.wait_s * 2 ** (n_failed - 1), problem.wait_s)
-                logger.info("%s: %s; trying again", url, problem)
-                if self.stop.wait(min(wait_s, self.policy.longest_wait_s)):
-                    raise Cancelled("cancelled") from problem
-        os.replace(self.part, output_file)
-        self._note.unlink(missing_ok=True)
-
-    def discard(self) -> None:
-        """Forget what came in so far."""
-        self.part.unlink(missing_ok=True)
-        self._note.unlink(missing_ok=True)
-
-    def _n_have(self) -> int:
-        return self.part.stat().st_size if self.part.exists() else 0
-
-    def _validator(self, url: str) -> str | None:
-        """What the server said of the version that the part belongs to; None where it is another address's."""
+    pooch.get_logger().setLevel("WARNING")
+    target, kind = folder / file.name, (file.checksum or "").partition(":")[0]
+    known_hash = None if kind == "git-blob" else file.checksum
+    downloader = ResumingDownloader(target.with_name(f"{target.name}.part"), file.size, tell)
+    reasons = []
+    for url in file.urls:
+        registry, urls = {file.name: known_hash}, {file.name: url}
+        source = pooch.Pooch(folder, base_url="", registry=registry, urls=urls, retry_if_failed=N_RETRIES)
         try:
-            note = json.loads(self._note.read_text())
-            return str(note["validator"]) if note["url"] == url else None
-        except (OSError, ValueError, KeyError, TypeError):
-            return None
+            source.fetch(file.name, downloader=downloader)
+            if kind != "git-blob" or is_published(target, file):
+                return target
+            target.unlink()
+            reason = "not the published file (git-blob differs)"
+        except ValueError:
+            reason = f"not the published file ({kind} differs)"
+        except (TransferError, requests.RequestException) as error:
+            reason = _describe(error)
+        reasons.append(f"{urlsplit(url).netloc}: {reason}")
+    raise TransferError("; ".join(reasons))
 
-    def _request(self, url: str) -> None:
-        """Ask for the file, or for the rest of it, once."""
-        offset, validator = self._n_have(), self._validator(url)
-        is_known = validator is not None and (validator or self.is_checked)
-        if offset and (not is_known or offset > (self.size or offset)):
-            self.discard()
-            offset = 0
-        if offset and offset == self.size:
-            return
-        headers = {"Accept-Encoding": "identity"}
-        if offset:
-            headers["Range"] = f"bytes={offset}-"
-            if validator:
-                headers["If-Range"] = validator
-        with _problems_named(offset > 0), _get(url, headers, self.policy) as response:
-            start, total = self._read_head(response, url, offset, validator)
-            self.tell(start, total)
-            self._receive(response, start, total)
 
-    def _read_head(
-        self, response: requests.Response, url: str, offset: int, validator: str | None
-    ) -> tuple[int, int | None]:
-        """Judge an answer by its head: where its bytes belong, and how many there will be in all."""
-        _refuse_failure(response, url, is_resumed=offset > 0)
-        if response.status_code == 416:
-            # There is nothing after what is there: the part is of another version, or whole with no note of it.
-            self.discard()
-            raise _Transient("the file has changed")
-        start, total = 0, _to_int(response.headers.get("Content-Length"))
-        if response.headers.get("Content-Encoding", "identity") != "identity":
-            total = None
-        current = _find_validator(response)
-        if response.status_code == 206:
-            match = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", response.headers.get("Content-Range", ""))
-            is_other = bool(current and validator and current != validator)
-            if match is None or int(match[1]) != offset or is_other:
-                self.discard()
-                raise _Transient("the file has changed" if is_other else "the server sent another range than asked for")
-            start, total = offset, _to_int(match[2])
-        if self.size is not None and total is not None and total != self.size:
-            raise TransferError(f"it has {total:,} bytes, expected {self.size:,}")
-        if (total or 0) > self.policy.largest:
-            raise TransferError(f"it has {total:,} bytes, more than the {self.policy.largest:,} allowed")
-        if start == 0:
-            self.part.parent.mkdir(parents=True, exist_ok=True)
-            self.part.unlink(missing_ok=True)
-            self._note.write_text(json.dumps({"url": url, "validator": current or ""}))
-        return start, total if total is not None else self.size
-
-    def _receive(self, response: requests.Response, start: int, total: int | None) -> None:
-        limit = total if total is not None else self.policy.largest
-        n_have = start
+def retrieve_all(files: Sequence[RemoteFile], folder: Path, *, n_workers: int, tell: Tell) -> None:
+    """Get many small files at once; the first that fails ends it, and what is there is kept."""
+    with ThreadPoolExecutor(n_workers) as pool:
         try:
-            with self.part.open("ab" if start else "wb") as stream:
-                for chunk in response.iter_content(_CHUNK):
-                    if self.stop.is_set():
-                        raise Cancelled("cancelled")
-                    n_have += len(chunk)
-                    if n_have > limit:
-                        raise TransferError(f"it is longer than the {limit:,} bytes it should have")
-                    stream.write(chunk)
-                    self.tell(n_have, total)
-        except TransferError:
-            self.discard()
+            waiting = [pool.submit(retrieve, file, folder) for file in files]
+            for n_done, future in enumerate(as_completed(waiting), start=1):
+                future.result()
+                tell(n_done, len(files))
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
             raise
-        if total is not None and n_have < total:
-            raise _Transient(f"cut off after {n_have:,} of {total:,} bytes")
 
 
-def read_json(url: str, policy: Policy) -> Any:
-    """Read a small JSON document; None where that does not work.
-
-    It is asked for once: it is of use, but nothing depends on it.
-    """
-    try:
-        with _get(url, {}, policy) as response:
-            response.raise_for_status()
-            content = response.raw.read(1 << 22, decode_content=True)
-        return json.loads(content)
-    except (requests.RequestException, OSError, ValueError):
-        return None
+@functools.cache
+def _session() -> requests.Session:
+    """Make the one session that all threads share: files from one host come over few connections."""
+    session = requests.Session()
+    session.headers.update({"User-Agent": "serab-companion (research software)", "Accept-Encoding": "identity"})
+    for scheme in ("https://", "http://"):
+        session.mount(scheme, requests.adapters.HTTPAdapter(pool_maxsize=32))
+    return session
 
 
-def _get(url: str, headers: dict[str, str], policy: Policy) -> requests.Response:
-    # One session a thread: they are not made to be shared.
-    if not hasattr(_SESSIONS, "session"):
-        _SESSIONS.session = requests.Session()
-        _SESSIONS.session.max_redirects = 10
-        _SESSIONS.session.headers["User-Agent"] = "serab-companion (research software)"
-    timeout = (policy.connect_timeout_s, policy.read_timeout_s)
-    return _SESSIONS.session.get(url, headers=headers, stream=True, timeout=timeout)
-
-
-def _refuse_failure(response: requests.Response, url: str, *, is_resumed: bool) -> None:
-    """Refuse an answer that is not the file, for good or for now."""
-    status = response.status_code
-    if url.startswith("https:") and not response.url.startswith("https:"):
-        raise TransferError("it is redirected to an unencrypted address")
-    if status >= 500 or status in (408, 429):
-        raise _Transient(f"HTTP {status}", float(_to_int(response.headers.get("Retry-After")) or 0))
-    if status not in (200, 206) and not (status == 416 and is_resumed):
-        raise TransferError(f"HTTP {status}")
-    if status == 206 and not is_resumed:
-        raise TransferError("the server sent a part of it only")
-    # What file hosts show in place of a file: a form, a warning, a quota.
-    if status == 200 and response.headers.get("Content-Type", "").startswith("text/html"):
-        raise TransferError("a web page in place of the file")
-
-
-def _find_validator(response: requests.Response) -> str | None:
-    """Find what tells this version of the file from another; a weak ETag does not."""
-    etag = response.headers.get("ETag", "")
-    return etag if etag.startswith('"') else response.headers.get("Last-Modified")
-
-
-def _to_int(text: str | None) -> int | None:
-    return int(text) if text and text.isascii() and text.isdigit() else None
-
-
-@contextlib.contextmanager
-def _problems_named(has_begun: bool) -> Iterator[None]:
-    """Turn what goes wrong on the line into a reason, for good or for now."""
-    try:
-        yield
-    except requests.exceptions.SSLError as error:
-        raise TransferError("its certificate is not valid") from error
-    except (requests.exceptions.Timeout, requests.exceptions.ChunkedEncodingError) as error:
-        kind = "no answer in time" if isinstance(error, requests.exceptions.Timeout) else "the connection broke"
-        raise _Transient(kind) from error
-    except requests.exceptions.ConnectionError as error:
-        text = repr(error)
-        if not has_begun and ("NameResolutionError" in text or isinstance(error, requests.exceptions.ProxyError)):
-            raise TransferError("the host cannot be found or reached") from error
-        raise _Transient("no answer in time" if "timed out" in text else "no connection") from error
-    except requests.exceptions.RequestException as error:
-        raise TransferError(" ".join(str(error).split())[:200]) from error
-    except SerabError:
-        raise
-    except OSError as error:
-        raise SerabError(
-            f"the download cannot be written ({error.strerror or error}): free some space; what came in is kept"
-        ) from error
+def _describe(error: Exception) -> str:
+    if isinstance(error, TransferError):
+        return str(error)
+    if isinstance(error, requests.HTTPError) and error.response is not None:
+        return f"HTTP {error.response.status_code}, {N_RETRIES + 1} times"
+    if isinstance(error, requests.Timeout):
+        return "no answer in time"
+    return "the host cannot be reached, or the connection broke"

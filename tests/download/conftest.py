@@ -1,13 +1,16 @@
-"""A site to download from, patience measured in milliseconds, and no way out to the network."""
+"""A site to download from, no patience, and no way out to the network."""
 
 from __future__ import annotations
 
+import socket
+import types
 from collections.abc import Iterator
 
+import pooch.core
 import pytest
 from serving import Site, serve
 
-from serab_lib.download.transfer import Policy
+from serab_lib.download import transfer
 
 
 @pytest.fixture
@@ -16,16 +19,9 @@ def site() -> Iterator[Site]:
         yield running
 
 
-@pytest.fixture
-def policy() -> Policy:
-    return Policy(wait_s=0.001, longest_wait_s=0.05, connect_timeout_s=1, read_timeout_s=0.2)
-
-
 @pytest.fixture(autouse=True)
 def _local_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Turn every address but those of this machine into one that cannot be reached."""
-    import socket
-
+    """Turn every address but those of this machine into one that cannot be reached, and wait for nothing."""
     real = socket.getaddrinfo
 
     def resolve(host: object, *args: object, **kwargs: object) -> object:
@@ -36,3 +32,5 @@ def _local_only(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket, "getaddrinfo", resolve)
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(pooch.core, "time", types.SimpleNamespace(sleep=lambda seconds: None))
+    monkeypatch.setattr(transfer, "TIMEOUT_S", (1.0, 0.3))

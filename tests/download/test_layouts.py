@@ -15,7 +15,7 @@ from serab_lib.corpora import check, manifests
 from serab_lib.corpora.corpus import find_corpus
 from serab_lib.corpora.manifests import read_manifest
 from serab_lib.corpora.task import TASKS, get_task
-from serab_lib.download import Options, fetch
+from serab_lib.download.fetch import Options, fetch
 from serab_lib.download.sources import CORPORA
 
 # Of the long lists every n-th name is enough here: tests/test_corpus.py reads all of them.

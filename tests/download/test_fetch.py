@@ -6,9 +6,6 @@ import hashlib
 import json
 import os
 import shutil
-import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -27,9 +24,10 @@ from serab_lib.core import SerabError, UnknownNameError
 from serab_lib.corpora import check, manifests
 from serab_lib.corpora.corpus import find_corpus
 from serab_lib.corpora.manifests import read_manifest
-from serab_lib.download import Options, Policy, fetch, places, survey
-from serab_lib.download.fetching import get_source, list_checkpoints, resolve_names
-from serab_lib.download.sources import CORPORA, RemoteFile, Source
+from serab_lib.corpora.task import RemoteFile
+from serab_lib.download import fetch as fetching
+from serab_lib.download.fetch import Options, fetch, survey
+from serab_lib.download.sources import CORPORA, Source, get_source, list_checkpoints, resolve_names
 from serab_lib.extractors import weights
 from serab_lib.extractors.registry import EXTRACTORS
 from serab_lib.extractors.weights import Checkpoint
@@ -72,8 +70,8 @@ def publish(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Publ
 
 
 @pytest.fixture
-def options(tmp_path: Path, policy: Policy) -> Options:
-    return Options(data=tmp_path / "data", weights=tmp_path / "weights", policy=policy)
+def options(tmp_path: Path) -> Options:
+    return Options(data=tmp_path / "data", weights=tmp_path / "weights")
 
 
 def refuse(name: str, options: Options) -> str:
@@ -86,7 +84,7 @@ def refuse(name: str, options: Options) -> str:
 
 
 @pytest.mark.parametrize("checksum", [True, False])
-@pytest.mark.parametrize("ways", [(), ("slow",), ("cut:9000", "good"), ("500", "503", "good")])
+@pytest.mark.parametrize("ways", [(), ("cut:9000", "500", "good")])
 def test_a_corpus_is_fetched(
     site: Site, publish: Publish, options: Options, ways: tuple[str, ...], checksum: bool
 ) -> None:
@@ -94,7 +92,6 @@ def test_a_corpus_is_fetched(
     shown, told = [], []
     made = fetch("emodb", replace(options, announce=shown.append, progress=lambda *n: told.append(n)))
     assert ("checksum" in made.verified) == checksum and "content: 4 of 4 recordings as released" in made.verified
-    assert ("checksum" in made.verified) == checksum
     assert find_corpus("emodb", options.data).complete
     assert [source.name for source in shown] == ["emodb"]
     assert told
@@ -110,7 +107,7 @@ def test_a_corpus_is_fetched(
         (("404",), "HTTP 404"),
         (("html",), "a web page in place of the file"),
         (("500",), "HTTP 500, 5 times"),
-        (("cut:9000",), "cut off after|connection broke"),
+        (("cut:9000",), "connection broke"),
     ],
 )
 def test_a_source_that_fails_says_what_to_do_by_hand(
@@ -118,7 +115,7 @@ def test_a_source_that_fails_says_what_to_do_by_hand(
 ) -> None:
     publish(*ways)
     message = refuse("emodb", options)
-    assert pytest.approx(1) == len([each for each in reason.split("|") if each in message])
+    assert reason in message
     assert "http://emodb.bilderbar.info/download/" in message
     assert "serab fetch emodb --archive FILE" in message
 
@@ -127,7 +124,7 @@ def test_offline_names_file_address_and_place(options: Options) -> None:
     for name in ("cafe", "emovo", "ravdess", "shemo", "subesco", "cremad"):
         source = get_source(name)
         message = refuse(name, options)
-        assert "the host cannot be found or reached" in message
+        assert "the host cannot be reached" in message
         assert source.page in message or source.advice in message
         assert str(Path(options.data) / name) in message
         assert message.count("--archive FILE") == (2 if name == "shemo" else 1)
@@ -190,24 +187,6 @@ def test_a_hostile_archive_leaves_nothing(tmp_path: Path, publish: Publish, opti
     assert not list(tmp_path.rglob("*.wav"))
 
 
-def test_zenodos_checksum_is_used(
-    site: Site, publish: Publish, options: Options, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (file,) = publish().files
-    digest = hashlib.md5(site.pages["/download.zip"].content).hexdigest()
-    for stated, outcome in ((digest, "fetched"), ("0" * 32, "failed")):
-        listing = {
-            "files": [{"key": file.name, "checksum": f"md5:{stated}", "size": len(site.pages["/download.zip"].content)}]
-        }
-        listed = replace(file, listed_at=site.add("api", json.dumps(listing).encode()))
-        monkeypatch.setitem(CORPORA, "emodb", replace(CORPORA["emodb"], files=(listed,)))
-        if outcome == "fetched":
-            assert "published checksum" in fetch("emodb", options).verified
-            shutil.rmtree(options.data)
-        else:
-            assert "md5 differs" in refuse("emodb", options)
-
-
 def test_a_corpus_of_single_files_goes_on_after_a_failure(
     site: Site, options: Options, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -268,7 +247,7 @@ def test_a_full_disk_is_seen_before_the_download(
     site: Site, publish: Publish, options: Options, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     publish()
-    monkeypatch.setattr(places.shutil, "disk_usage", lambda folder: shutil._ntuple_diskusage(10**9, 10**9, 2 * 10**8))
+    monkeypatch.setattr(fetching.shutil, "disk_usage", lambda folder: shutil._ntuple_diskusage(10**9, 10**9, 2 * 10**8))
     assert "free some space" in refuse("emodb", options)
     assert site.n_asked("download.zip") == 0
 
@@ -280,33 +259,6 @@ def test_two_fetches_of_one_corpus_do_not_meet(publish: Publish, options: Option
     with filelock.FileLock(staging / "emodb.lock"):
         assert "another process" in refuse("emodb", options)
     assert fetch("emodb", options).state == "fetched"
-
-
-KILLED = """
-import sys, time
-from pathlib import Path
-from serab_lib.download.retrieval import retrieve
-from serab_lib.download.sources import RemoteFile
-def tell(n_done, n_total):
-    if n_done > 100_000:
-        print("there", flush=True)
-        time.sleep(60)
-retrieve(RemoteFile(name="a.zip", urls=(sys.argv[1],)), Path(sys.argv[2]), tell=tell)
-"""
-
-
-def test_a_killed_download_is_gone_on_with(site: Site, tmp_path: Path, policy: Policy) -> None:
-    from serab_lib.download.retrieval import retrieve
-
-    content = os.urandom(400_000)
-    url = site.add("a.zip", content)
-    with subprocess.Popen([sys.executable, "-c", KILLED, url, str(tmp_path)], stdout=subprocess.PIPE) as process:
-        assert process.stdout.readline() == b"there\n"
-        process.send_signal(signal.SIGKILL)
-    assert not (tmp_path / "a.zip").exists() and (tmp_path / "a.zip.part").exists()
-    retrieve(RemoteFile(name="a.zip", urls=(url,)), tmp_path, policy=policy)
-    assert (tmp_path / "a.zip").read_bytes() == content
-    assert site.ranges()[1] is not None
 
 
 @pytest.fixture
@@ -334,7 +286,7 @@ def test_a_checkpoint_lands_under_its_released_name(model: bytes, options: Optio
 
 def test_a_wrong_checkpoint_does_not_arrive(site: Site, model: bytes, options: Options) -> None:
     site.pages["/released.pth"].content = model[:-1] + b"x"
-    with pytest.raises(SerabError, match="git blob differs") as caught:
+    with pytest.raises(SerabError, match="git-blob differs") as caught:
         fetch("byol-s-512", options)
     assert f"put released.pth into {options.weights}" in str(caught.value)
     assert not (Path(options.weights) / "released.pth").exists()
@@ -344,7 +296,8 @@ def test_a_damaged_checkpoint_is_replaced_and_kept(model: bytes, options: Option
     Path(options.weights).mkdir()
     (Path(options.weights) / "released.pth").write_bytes(b"cut off")
     assert fetch("byol-s-512", options).state == "fetched"
-    assert {path.name for path in Path(options.weights).iterdir()} == {"released.pth", "released.pth.replaced-1"}
+    kept = {path.name.partition(".replaced-")[0]: path.read_bytes() for path in Path(options.weights).glob("*.repl*")}
+    assert kept == {"released.pth": b"cut off"}
 
 
 def test_a_checkpoint_without_a_hash_must_be_readable(
@@ -409,6 +362,7 @@ def test_the_survey_tells_what_is_there(publish: Publish, model: bytes, options:
     publish()
     fetch("emodb", options)
     (Path(options.data) / "cafe").mkdir()
+    (Path(options.data) / "cafe" / "notes.txt").touch()
     Path(options.weights).mkdir()
     (Path(options.weights) / "released.pth").write_bytes(b"cut off")
     states = {offer.source.name: offer.state for offer in survey(options.data, options.weights, verify=True)}
