@@ -83,7 +83,7 @@ ENDS = {
     "serab fetch byol-a-512 --accept-licence": "BYOL-A, 512 could not be downloaded",
     "serab fetch byol-s-2048 vggish": "VGGish could not be downloaded",
     "serab fetch iemocap --archive IEMOCAP_full_release.tar.gz": "IEMOCAP_full_release.tar.gz",
-    "serab fetch ravdess byol-s-512": "holds an incomplete one (60 of 1,440 utterances)",
+    "serab fetch ravdess byol-s-512": "is left alone (incomplete: 60 of 1,440 utterances)",
     "serab fetch ravdess cremad emodb": "EmoDB could not be downloaded",
     "serab fetch savee --archive AudioData.zip": "SAVEE is not put in place: 480 files",
     "serab fetch wavlm-base-plus": "could not be downloaded",

@@ -39,7 +39,13 @@ class ResumingDownloader:
         """Download an address to a file; what is worth another try is raised as `requests` does."""
         n_have = self.part.stat().st_size if self.part.exists() else 0
         headers = {"Range": f"bytes={n_have}-"} if n_have else {}
-        with _session().get(url, headers=headers, stream=True, timeout=TIMEOUT_S) as response:
+        try:
+            response = _session().get(url, headers=headers, stream=True, timeout=TIMEOUT_S)
+        except requests.ConnectionError as error:
+            if "NameResolution" in repr(error):  # not worth another try
+                raise TransferError("the host cannot be found") from error
+            raise
+        with response:
             n_have = self._judge(response, n_have)
             n_total = n_have + int(response.headers.get("Content-Length", 0))
             if self.size and n_total not in (n_have, self.size):
@@ -166,4 +172,4 @@ def _describe(error: Exception) -> str:
         return f"HTTP {error.response.status_code}, {N_RETRIES + 1} times"
     if isinstance(error, requests.Timeout):
         return "no answer in time"
-    return "the host cannot be reached, or the connection broke"
+    return "no connection, or it broke"

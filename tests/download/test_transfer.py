@@ -157,7 +157,7 @@ def test_a_file_that_is_there_is_not_fetched_again(site: Site, tmp_path: Path) -
 
 def test_every_address_is_named_with_its_reason(site: Site, tmp_path: Path) -> None:
     urls = f"{site.address}/none.zip", site.add("a.zip", b"", "500"), "https://zenodo.invalid/a.zip"
-    expected = r"127.*: HTTP 404; 127.*: HTTP 500, 5 times; zenodo\.invalid: the host cannot be reached"
+    expected = r"127.*: HTTP 404; 127.*: HTTP 500, 5 times; zenodo\.invalid: the host cannot be found"
     with pytest.raises(TransferError, match=expected) as caught:
         retrieve(remote(*urls), tmp_path)
     assert "\n" not in str(caught.value)
