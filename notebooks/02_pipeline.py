@@ -48,7 +48,7 @@ from serab_lib.book.plots.grid import plot_confusions
 from serab_lib.audio import load_audio, log_mel
 from serab_lib.benchmark.embeddings import extract_corpus
 from serab_lib.evaluation.protocol import normalise_speakers
-from serab_lib.evaluation.recalls import confuse
+from serab_lib.evaluation.significance import confuse
 from serab_lib.book.show import record, show_audio, show_figure, show_table
 from serab_lib.corpora.splits import PARTS
 from serab_lib.book.profile import open_profile

@@ -37,7 +37,7 @@ n_draws: int = 500
 # %% tags=["hide-input"]
 from serab_lib.book.plots import grid as plots
 from serab_lib.audit.sources import Sources
-from serab_lib.evaluation import comparisons, intervals, model_size, rankings, recalls, subsets
+from serab_lib.evaluation import rankings, significance
 from serab_lib.evaluation.paper import read_models
 from serab_lib.book.show import record, show_figure, show_table
 from serab_lib.corpora.task import PAPER_TASKS
@@ -57,7 +57,7 @@ grid = printed[list(PAPER_TASKS)]
 # to five speakers in most tasks, so the truth about *other* speakers is less certain than this.
 
 # %% tags=["hide-input"]
-spans = intervals.intervals_of_table(printed, sizes)
+spans = significance.confidence_intervals(printed, sizes)
 show_figure(
     plots.plot_intervals(spans),
     name="fig-intervals",
@@ -75,7 +75,7 @@ record(n_small=int(sizes.min()), widest=f"{((spans['high'] - spans['low']) / 2).
 # least.
 
 # %% tags=["hide-input"]
-bold = comparisons.compare_bold(printed, sizes)
+bold = significance.compare_best_with_runner_up(printed, sizes)
 show_figure(
     plots.plot_bold(bold),
     name="fig-bold",
@@ -116,13 +116,13 @@ record(critical=f"{ranks.critical_difference:.1f}", p_friedman=f"{ranks.p_friedm
 # way: how probable is it that on a new task one model is better than its neighbour by more than a point?
 
 # %% tags=["hide-input"]
-bayes = rankings.compare_bayesian(grid)
+bayes = rankings.compare_neighbours(grid)
 for column in ("first_better", "alike", "second_better"):
     bayes[column] = 100 * bayes[column]
 show_table(
     bayes,
     name="tbl-bayes",
-    caption=f"Neighbours in the order of UM: mean difference in points, and probabilities in percent ({rankings.N_DRAWS:,} draws).",
+    caption=f"Neighbours in the order of UM: mean difference in points, and probabilities in percent ({rankings.N_BAYESIAN_DRAWS:,} draws).",
     index=False,
 )
 
@@ -137,9 +137,9 @@ show_table(
 # subsets of the nine tasks answer this: how close is the ranking by UM on a subset to that on all?
 
 # %%
-every_subset = subsets.rank_subsets(grid)
-by_size = subsets.summarise_sizes(every_subset)
-redrawn = subsets.bootstrap_subsets(grid, sizes, n_draws=n_draws)
+every_subset = rankings.rank_subsets(grid)
+by_size = rankings.summarise_sizes(every_subset)
+redrawn = rankings.bootstrap_subsets(grid, sizes, n_draws=n_draws)
 
 # %% tags=["hide-input"]
 show_figure(
@@ -151,7 +151,7 @@ show_figure(
 record(
     best_kept=f"{100 * every_subset['same_best'].mean():.0f}",
     one_task=f"{by_size.set_index('n_tasks').loc[1, 'tau_mean']:.2f}",
-    enough=str(subsets.find_enough_tasks(by_size)),
+    enough=str(rankings.find_enough_tasks(by_size)),
     noise=f"{redrawn['low'].iloc[-1]:.2f} to {redrawn['high'].iloc[-1]:.2f}",
 )
 
@@ -162,7 +162,7 @@ record(
 # of utterances, even all nine tasks agree with their own printed ranking only to {glue:text}`noise`.
 
 # %% tags=["hide-input"]
-weights = subsets.weigh_tasks(every_subset)
+weights = rankings.weigh_tasks(every_subset)
 show_figure(
     plots.plot_task_information(weights),
     name="fig-information",
@@ -177,18 +177,18 @@ show_figure(
 # training data; within a family only the size differs, but a family has three members.
 
 # %% tags=["hide-input"]
-joined = model_size.join_sizes(printed, read_models(), sizes)
+joined = rankings.join_sizes(printed, read_models(), sizes)
 show_figure(
     plots.plot_model_sizes(joined),
     name="fig-sizes",
     caption="UM against parameters and embedding size; lines join a family, bars are 95 % intervals.",
     alt="Two scatter plots. Within families lines rise slowly; intervals overlap.",
 )
-correlations = model_size.correlate_sizes(joined[joined["family"] != "other"], ["UM"])
+correlations = rankings.correlate_sizes(joined[joined["family"] != "other"])
 show_table(
-    correlations.drop(columns="outcome").round(2).astype({"n_models": int}).map(str),
+    correlations.round(2).astype({"n_models": int}).map(str),
     name="tbl-sizes",
-    caption=f"BYOL-derived models alone: Spearman's correlation of UM with size, 95 % bootstrap and permutation p ({model_size.N_DRAWS:,} draws).",
+    caption=f"BYOL-derived models alone: Spearman's correlation of UM with size, 95 % bootstrap and permutation p ({significance.N_DRAWS:,} draws).",
     index=False,
 )
 record(n_sure=int((correlations["low"] > 0).sum()))
@@ -207,7 +207,7 @@ record(n_sure=int((correlations["low"] > 0).sum()))
 # %% tags=["hide-input"]
 measured = data.read_measured()
 if len(measured):
-    doubt = recalls.score_cells(data.measured)
+    doubt = significance.score_cells(data.measured)
     spans = {"low": "Wilson", "low_utterances": "utterances", "low_speakers": "speakers"}
     for low, title in spans.items():
         high = doubt[low.replace("low", "high")]
@@ -216,7 +216,7 @@ if len(measured):
     show_table(
         doubt[columns].rename(columns={"uar": "UAR"}),
         name="tbl-doubt",
-        caption=f"Every measured cell: accuracy with three 95 % intervals (bootstraps of {intervals.N_DRAWS:,} draws), and unweighted average recall; percent.",
+        caption=f"Every measured cell: accuracy with three 95 % intervals (bootstraps of {significance.N_DRAWS:,} draws), and unweighted average recall; percent.",
         index=False,
     )
 
@@ -226,7 +226,7 @@ if len(measured):
 
 # %% tags=["hide-input"]
 for task in measured["task"].unique():
-    pairs = comparisons.compare_models(data.measured, task, "described")
+    pairs = significance.compare_models(data.measured, task, "described")
     pairs["p, Holm"] = pairs["p_holm"].map("{:.2g}".format)
     show_table(
         pairs[["first", "second", "difference", "low", "high", "low_speakers", "high_speakers", "p, Holm"]],
@@ -241,7 +241,7 @@ for task in measured["task"].unique():
 
 # %% tags=["hide-input"]
 for task in measured["task"].unique():
-    confusions = recalls.confuse_cells(data.measured, task, "described")
+    confusions = significance.confuse_cells(data.measured, task, "described")
     show_figure(
         plots.plot_confusions(confusions),
         name=f"fig-measured-confusions-{task.lower()}",
@@ -249,7 +249,7 @@ for task in measured["task"].unique():
         alt="Confusion matrices, one a model; their diagonals are dark where an emotion is recognised.",
     )
     show_table(
-        recalls.tabulate_recalls(confusions).round().astype("Int64").reset_index(),
+        significance.tabulate_recalls(confusions).round().astype("Int64").reset_index(),
         name=f"tbl-recalls-{task.lower()}",
         caption=f"Recall of each emotion on {task}, protocol `described`, and its mean, the UAR; percent.",
         index=False,

@@ -11,7 +11,7 @@ from serab_lib.benchmark.results import CELL_KEY, Results
 from serab_lib.corpora.manifests import list_utterances
 from serab_lib.corpora.splits import split
 from serab_lib.corpora.task import get_task
-from serab_lib.evaluation.metrics import accuracy, unweighted_average_recall
+from serab_lib.evaluation.protocol import accuracy, unweighted_average_recall
 
 RESULTS = Results(Path(__file__).resolve().parents[1] / "results")
 CELLS = RESULTS.read_cells()

@@ -9,7 +9,7 @@ import pandas as pd
 
 from serab_lib.corpora.manifests import list_utterances
 from serab_lib.corpora.task import Task, get_task
-from serab_lib.evaluation.metrics import summarise_tasks
+from serab_lib.evaluation.protocol import summarise_tasks
 from serab_lib.extractors.registry import EXTRACTORS
 
 # A number printed with one decimal stands for anything within half of its last digit.

@@ -7,7 +7,7 @@ import json
 import pandas as pd
 
 from serab_lib.benchmark.results import CELL_KEY, Results
-from serab_lib.evaluation.comparisons import read_right
+from serab_lib.evaluation.significance import read_right
 
 NO_ROWS = pd.DataFrame(columns=CELL_KEY)
 _WINDOWS = {"window_400": "byol-a-512-window-400", "window_1024": "byol-a-512-window-1024"}

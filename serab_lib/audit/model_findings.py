@@ -11,7 +11,7 @@ import pandas as pd
 from serab_lib.audit.finding import Finding, count, join
 from serab_lib.audit.measurements import compare_windows
 from serab_lib.audit.sources import Sources
-from serab_lib.evaluation.comparisons import ALPHA, exact_mcnemar
+from serab_lib.evaluation.significance import ALPHA, exact_mcnemar
 from serab_lib.extractors.registry import EXTRACTORS
 
 _SERAB = "https://github.com/Neclow/SERAB/blob/8023cb75dc6f32a6f211bfbc83efe9491c41d8b7"

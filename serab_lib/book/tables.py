@@ -11,9 +11,9 @@ from serab_lib.corpora.check import describe_copies
 from serab_lib.corpora.manifests import list_utterances
 from serab_lib.corpora.splits import PARTS, PROTOCOLS, measure_speaker_overlap, split
 from serab_lib.corpora.task import PAPER_TASKS, TASKS, get_task
-from serab_lib.evaluation.intervals import wilson_interval
-from serab_lib.evaluation.metrics import summarise_tasks
 from serab_lib.evaluation.paper import read_accuracies, read_datasets, read_models
+from serab_lib.evaluation.protocol import summarise_tasks
+from serab_lib.evaluation.significance import wilson_interval
 from serab_lib.extractors.registry import EXTRACTORS, Entry
 
 _MILLION = 1e6
@@ -251,8 +251,8 @@ def compare_with_paper(cells: pd.DataFrame, protocol: str) -> pd.DataFrame:
 
 
 def _write_interval(accuracy: float, n: int) -> str:
-    interval = wilson_interval(round(accuracy * n), int(n))
-    return f"{100 * interval.low:.1f}–{100 * interval.high:.1f}"
+    low, high = wilson_interval(round(accuracy * n), int(n))
+    return f"{100 * low:.1f}–{100 * high:.1f}"
 
 
 def list_measured(cells: pd.DataFrame) -> pd.DataFrame:

@@ -26,12 +26,16 @@ from serab_lib.book import tables
 from serab_lib.book.plots import audit, grid, pipeline, pretraining, tasks
 from serab_lib.corpora.manifests import list_utterances
 from serab_lib.corpora.task import TASKS
-from serab_lib.evaluation.comparisons import compare_bold
-from serab_lib.evaluation.intervals import intervals_of_table
-from serab_lib.evaluation.model_size import join_sizes
 from serab_lib.evaluation.paper import read_accuracies, read_models
-from serab_lib.evaluation.rankings import compare_ranks
-from serab_lib.evaluation.subsets import bootstrap_subsets, rank_subsets, summarise_sizes, weigh_tasks
+from serab_lib.evaluation.rankings import (
+    bootstrap_subsets,
+    compare_ranks,
+    join_sizes,
+    rank_subsets,
+    summarise_sizes,
+    weigh_tasks,
+)
+from serab_lib.evaluation.significance import compare_best_with_runner_up, confidence_intervals
 from serab_lib.pretraining.augmentations import illustrate
 
 
@@ -140,8 +144,8 @@ FIGURES: dict[str, Callable[[], Figure]] = {
         pd.DataFrame({"epoch": [0, 1], "task": "SAV", "validation_accuracy": [0.3, 0.4]})
     ),
     "gain": draw_gain,
-    "intervals": lambda: grid.plot_intervals(intervals_of_table(paper().accuracies, paper().sizes)),
-    "bold": lambda: grid.plot_bold(compare_bold(paper().accuracies, paper().sizes)),
+    "intervals": lambda: grid.plot_intervals(confidence_intervals(paper().accuracies, paper().sizes)),
+    "bold": lambda: grid.plot_bold(compare_best_with_runner_up(paper().accuracies, paper().sizes)),
     "critical difference": lambda: grid.plot_critical_difference(compare_ranks(paper().grid)),
     "subsets": draw_subsets,
     "task information": lambda: grid.plot_task_information(weigh_tasks(rank_subsets(paper().grid))),

@@ -7,7 +7,16 @@ from sklearn.preprocessing import StandardScaler
 
 from serab_lib.core import SerabError
 from serab_lib.evaluation.classifiers import CLASSIFIERS
-from serab_lib.evaluation.protocol import evaluate, normalise_speakers, select
+from serab_lib.evaluation.protocol import (
+    accuracy,
+    evaluate,
+    fit_classifiers,
+    make_parts,
+    normalise_speakers,
+    select,
+    summarise_tasks,
+    unweighted_average_recall,
+)
 
 
 def made_up(n_per_part: int = 60, n_features: int = 12, seed: int = 0) -> tuple[np.ndarray, pd.DataFrame]:
@@ -93,3 +102,43 @@ def test_wrong_embeddings_are_refused() -> None:
     X[3] = np.nan
     with pytest.raises(SerabError, match="not finite"):
         evaluate(X, frame)
+
+
+@pytest.mark.parametrize("protocol", ["released", "described"])
+def test_among_equals_the_first_classifier_is_selected(protocol: str) -> None:
+    scores = pd.DataFrame({"classifier": list(CLASSIFIERS), "validation_accuracy": 0.5, "test_accuracy": 0.5})
+    scores.loc[0, ["validation_accuracy", "test_accuracy"]] = 0.4
+    assert select(scores, protocol) == CLASSIFIERS[1]
+
+
+def test_parts_that_cannot_be_fitted_are_refused() -> None:
+    X, frame = made_up()
+    with pytest.raises(SerabError, match="the validation part is empty"):
+        evaluate(X, frame.replace({"part": {"validation": "test"}}))
+    with pytest.raises(SerabError, match="the train part has one class"):
+        evaluate(X, frame.assign(emotion=frame["emotion"].where(frame["part"] != "train", "anger")))
+    with pytest.raises(SerabError, match="sadness are not among anger, fear"):
+        evaluate(X, frame, classes=["anger", "fear"])
+
+
+def test_progress_counts_classifiers_of_all_splits() -> None:
+    X, frame = made_up(n_features=3)
+    told: list[tuple[int, int]] = []
+    parts = make_parts(X, frame, ["anger", "fear", "sadness"])
+    first, second = fit_classifiers([parts, parts], search=False, progress=lambda *counts: told.append(counts))
+    assert told == [(n, 10) for n in range(1, 11)]
+    assert [result.classifier for result in first] == list(CLASSIFIERS)
+    for one, other in zip(first, second, strict=True):
+        np.testing.assert_array_equal(one.predictions, other.predictions)
+
+
+def test_average_recall_is_over_the_true_emotions() -> None:
+    truth, predicted = ["a", "a", "a", "b"], ["a", "a", "c", "b"]
+    assert accuracy(truth, predicted) == pytest.approx(3 / 4)
+    assert unweighted_average_recall(truth, predicted) == pytest.approx((2 / 3 + 1) / 2)
+
+
+def test_means_over_tasks() -> None:
+    found = summarise_tasks([50, 80, 20], [10, 80, 10])
+    assert found == pytest.approx({"UM": 50, "WM": 71, "GM": (50 * 80 * 20) ** (1 / 3)})
+    assert all(np.isnan(list(summarise_tasks([50, np.nan], [1, 1]).values())))

@@ -18,9 +18,8 @@ from serab_lib.corpora.corpus import load_task
 from serab_lib.corpora.splits import split
 from serab_lib.corpora.task import get_task
 from serab_lib.evaluation.classifiers import fit_classifier
-from serab_lib.evaluation.metrics import accuracy
 from serab_lib.evaluation.paper import read_accuracies
-from serab_lib.evaluation.protocol import Problem
+from serab_lib.evaluation.protocol import Problem, accuracy
 from serab_lib.extractors.base import Statistics
 from serab_lib.extractors.registry import load_extractor
 

@@ -11,7 +11,7 @@ import pandas as pd
 from serab_lib.audit.denominators import list_readings
 from serab_lib.audit.sources import Procedure, Sources
 from serab_lib.corpora.task import Task
-from serab_lib.evaluation.metrics import summarise_tasks
+from serab_lib.evaluation.protocol import summarise_tasks
 
 N_MODELS = 13
 

@@ -22,8 +22,8 @@ from serab_lib.book.plots import (
     put_legend_above,
     set_log_ticks,
 )
-from serab_lib.evaluation.optional import require
 from serab_lib.evaluation.rankings import RankComparison
+from serab_lib.evaluation.significance import require
 
 _COLOURS = {"BYOL-S": PALETTE[0], "BYOL-S/CvT": PALETTE[2], "BYOL-A": PALETTE[1], "other": PAPER_COLOUR}
 _MARKERS = {"BYOL-S": "o", "BYOL-S/CvT": "^", "BYOL-A": "s", "other": "D"}
@@ -185,7 +185,7 @@ def plot_confusions(tables: Mapping[str, pd.DataFrame], *, n_columns: int = 2) -
     Parameters
     ----------
     tables : mapping from str to pandas.DataFrame
-        Title to counts, as from `serab_lib.evaluation.recalls.confuse`; all with the same emotions.
+        Title to counts, as from `serab_lib.evaluation.significance.confuse`; all with the same emotions.
     n_columns : int
         Panels in a row, at most.
     """
