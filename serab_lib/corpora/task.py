@@ -27,6 +27,14 @@ class ParsedName(NamedTuple):
     released_group: str
 
 
+def _compile(key: str, *patterns: str) -> list[re.Pattern[str]]:
+    """Compile the patterns under a key."""
+    try:
+        return [re.compile(pattern) for pattern in patterns]
+    except re.error as error:
+        raise SerabError(f"{key}: {error.pattern!r} is no regular expression ({error})") from error
+
+
 @dataclass(frozen=True, kw_only=True)
 class RemoteFile:
     """One file to download.
@@ -74,6 +82,63 @@ class Download:
     files: tuple[RemoteFile, ...] = ()
     file_list: str = ""
     addresses: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Demo:
+    r"""How the demo imitates a corpus: some of its files, each spoken by a synthetic voice.
+
+    Parameters
+    ----------
+    rate_hz, n_channels : int
+        Of the files.
+    strength : float
+        Exponent on every multiplier of an emotion's prosody, factor on every amount: 1 is the published rule.
+    noise : float
+        Standard deviation of the natural logarithm of each multiplier, drawn anew for each utterance.
+    weakened, mislabelled : float
+        Share of utterances with a third of the emotion, and with another one of the corpus.
+    speakers : mapping
+        Speaker to ``female`` or ``male``.
+    file : str
+        Path below the corpus's folder, with the fields ``speaker``, ``sex``, ``code`` (of `takes`), ``emotion``,
+        ``take`` (from 1) and ``text``.
+    takes : mapping
+        Code of an emotion to how often a speaker says it; 1.5 is once and twice by turns.
+    steps : tuple of int
+        By how much the number of the sentence grows with each speaker, code and take.
+    texts : mapping
+        What the corpus calls its sentences, each with the number of the one that is spoken instead.
+    renamed : mapping
+        Pattern in a path so made to what takes its place, one after the other.
+    intensities, rates_hz, labels : mapping
+        Pattern in a stem to the factor on `strength`, the sample rate, and the label where the name holds none.
+    unused_labels : mapping
+        Label that is none of the task's to the emotion it is spoken with.
+    """
+
+    rate_hz: int
+    strength: float
+    noise: float
+    weakened: float
+    mislabelled: float
+    speakers: Mapping[str, str]
+    file: str
+    takes: Mapping[str, float]
+    steps: tuple[int, int, int]
+    n_channels: int = 1
+    texts: Mapping[str, int] = field(default_factory=dict)
+    renamed: Mapping[str, str] = field(default_factory=dict)
+    intensities: Mapping[str, float] = field(default_factory=dict)
+    rates_hz: Mapping[str, int] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
+    unused_labels: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Refuse what is no pattern or no voice."""
+        _compile("demo", *self.renamed, *self.intensities, *self.rates_hz, *self.labels)
+        if other := sorted(set(self.speakers.values()) - {"female", "male"}):
+            raise SerabError(f"demo.speakers: {', '.join(other)}, expected female or male")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,6 +195,8 @@ class Task:
         Patterns of the names of the speakers who are women, where the corpus states it; all others are men.
     download : Download, optional
         Where it comes from.
+    demo : Demo, optional
+        How the demo imitates it.
 
     Raises
     ------
@@ -170,6 +237,7 @@ class Task:
     notes: tuple[str, ...] = ()
     women: tuple[str, ...] | None = None
     download: Download | None = None
+    demo: Demo | None = None
 
     def __post_init__(self) -> None:
         """Refuse a record whose parts contradict each other."""
@@ -180,10 +248,9 @@ class Task:
             raise SerabError(f"code {self.code!r}, name {self.name!r}: use letters, digits, - and _ only")
         if len(self.classes) < 2:
             raise SerabError(f"emotions: {len(self.classes)} class, expected at least two")
-        try:
-            groups = set(re.compile(self.pattern).groupindex)
-        except re.error as error:
-            raise SerabError(f"pattern: no regular expression ({error})") from error
+        groups = set(_compile("pattern", self.pattern)[0].groupindex)
+        _compile("other_files", *self.other_files)
+        _compile("women", *(self.women or ()))
         wanted = {*re.findall(r"{(\w+)}", self.speaker_format), *({self.released_group} - {"speaker"})}
         wanted |= set() if self.labels else {"emotion"}
         if lacking := ", ".join(sorted(wanted - groups)):

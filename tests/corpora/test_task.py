@@ -19,7 +19,7 @@ DATA = Path(serab_lib.__file__).parent / "data"
 # May be empty: what only some corpora have.
 OPTIONAL = {
     "released_without", "excluded", "other_files", "oddities", "ignored_folders", "folder_prefix", "labels",
-    "counts", "log_mel_statistics", "in_paper", "women",
+    "counts", "log_mel_statistics", "in_paper", "women", "demo",
 }  # fmt: skip
 
 # By the release: how its loaders number the classes, and the log-mel mean and standard deviation it has written down.
@@ -178,6 +178,16 @@ advice = "ask me"
 [[download.files]]
 name = "own.zip"
 urls = ["https://example.org/own.zip"]
+[demo]
+rate_hz = 16_000
+strength = 1
+noise = 0.1
+weakened = 0.1
+mislabelled = 0.1
+file = "{speaker}-{code}-{take}.wav"
+takes = {ang = 2, sad = 1}
+steps = [1, 1, 1]
+speakers = {bob = "male"}
 """
 
 
@@ -218,7 +228,11 @@ def test_a_corpus_of_ones_own_goes_by_its_file(tmp_path: Path) -> None:
         ),
         ('["bob", "sadness"]', '["bob", "anger"]', r"examples: the pattern reads 'bob-sad-1' as \('bob', 'sadness'\)"),
         ("bob-sad-1", "bob_sad_1", "examples: the pattern reads 'bob_sad_1' as None, expected"),
-        (r"(?P<take>\d+)", "(", "pattern: no regular expression"),
+        (r"(?P<take>\d+)", "(", "pattern: .* is no regular expression"),
+        ("notes =", 'women = ["*"]\nnotes =', "women: .* is no regular expression"),
+        ('"male"', '"men"', "demo.speakers: men, expected female or male"),
+        ("takes =", "take =", "unknown key take in demo; known are "),
+        ("steps =", 'rates_hz = {"(" = 8_000}\nsteps =', r"demo: '\(' is no regular expression"),
         ("<speaker>", "<who>", "pattern: it has no group speaker"),
         ("notes =", 'released_group = "number"\nnotes =', "pattern: it has no group number"),
         ("notes =", 'access = "free"\nnotes =', "access: 'free', expected open or restricted"),

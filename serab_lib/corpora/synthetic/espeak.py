@@ -1,197 +1,150 @@
 """eSpeak NG, through the library and the voices that the ``espeakng-loader`` wheel carries.
 
-eSpeak NG is under GPLv3 and keeps state that no call resets: the same sentence spoken twice in one process
-differs. Both call for a process of its own: each :class:`Synthesizer` starts a fresh one, so the same
-sequence of calls gives the same samples, and nothing that eSpeak NG prints reaches the caller's terminal.
+eSpeak NG is under GPLv3 and keeps state that no call resets: the same sentence spoken twice in one process differs.
+Both call for a process of its own. Each `speak` starts a fresh one, so the same requests give the same samples, and
+nothing that eSpeak NG prints reaches the caller's terminal. The exception are voice variants whose file has a
+``breath`` line (f2, f3, f5 among them): their samples differ from process to process.
+
+This file is that process's program as well, and imports the standard library alone to start in a blink.
 """
 
 from __future__ import annotations
 
-import json
+import ctypes
 import os
-import shutil
+import pickle
+import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from types import TracebackType
+from typing import NamedTuple
 
-import numpy as np
-
-from serab_lib.core import SerabError
-
-WORKER = Path(__file__).with_name("espeak_worker.py")
+RATE_HZ = 22_050
 INSTALL_HINT = "pip install 'serab-companion[demo]'"
-# eSpeak NG 1.52 silently looks elsewhere for its data when the path does not fit its buffer of 160 bytes.
-MAX_DATA_PATH_BYTES = 130
+# Values of speak_lib.h.
+SYNCHRONOUS_RETRIEVAL, DO_NOT_EXIT, UTF8 = 2, 0x8000, 1
+PARAMETERS = {"words_per_minute": 1, "volume": 2, "pitch": 3, "pitch_range": 4}
+SPEAK_CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p)
+
+
+class EspeakError(Exception):
+    """eSpeak NG is not there, stopped, or does not know a voice; one line that says what to do."""
+
+
+class Request(NamedTuple):
+    """A text, the voice that speaks it (``de+m3``), and settings by the names in `PARAMETERS`.
+
+    Words per minute are 80 to 450, the volume 0 to 200 and proportional to the amplitude, the pitch 0 to 99 (a unit is
+    about 1%), its range 0 to 99 and about proportional to the standard deviation of the fundamental frequency.
+    """
+
+    text: str
+    voice: str
+    settings: dict[str, int]
 
 
 def find_espeak() -> tuple[str, str]:
-    """Find the shared library and the data folder.
-
-    Returns
-    -------
-    tuple of str
-        Paths of the library and of the folder ``espeak-ng-data``.
-
-    Raises
-    ------
-    SerabError
-        If ``espeakng-loader`` is not installed, or has no library for this machine.
-    """
+    """Find the shared library and the folder ``espeak-ng-data``."""
     try:
         import espeakng_loader
     except ImportError as error:
-        raise SerabError(f"synthetic speech needs espeakng-loader, not installed: {INSTALL_HINT}") from error
+        raise EspeakError(f"synthetic speech needs espeakng-loader, not installed: {INSTALL_HINT}") from error
     library, data = espeakng_loader.get_library_path(), espeakng_loader.get_data_path()
     if not Path(library).is_file():
-        raise SerabError(f"espeakng-loader has no library at {library}: reinstall it, {INSTALL_HINT}")
+        raise EspeakError(f"espeakng-loader has no library at {library}: reinstall it, {INSTALL_HINT}")
     return library, data
 
 
-class Synthesizer:
-    """A fresh eSpeak NG in a process of its own; use it in a ``with`` block.
+def speak(requests: Sequence[Request]) -> Iterator[bytes]:
+    """Speak some texts one after the other, in a fresh process that ends with the last or when this is closed.
 
-    Attributes
+    Parameters
     ----------
-    sample_rate : int
-        Of everything it speaks, in Hz (22,050).
+    requests : sequence of Request
+
+    Yields
+    ------
+    bytes
+        Samples of each, mono, 16-bit in this machine's order, at 22,050 Hz.
 
     Raises
     ------
-    SerabError
-        If eSpeak NG is not installed or does not start.
-
-    Notes
-    -----
-    The same calls in the same order give the same samples in every process, the same call later in a sequence
-    does not. Voice variants whose file has a ``breath`` line (f2, f3, f5 among them) are the exception: their
-    samples differ from process to process.
-
-    Examples
-    --------
-    >>> with Synthesizer() as engine:  # doctest: +SKIP
-    ...     samples = engine.speak("The train leaves at eight.", voice="en-us+f2")
+    EspeakError
+        If eSpeak NG is not installed, does not start, stops, or has no such voice.
     """
-
-    sample_rate: int
-
-    def __init__(self) -> None:
-        library, data = find_espeak()
-        self._short_folder: str | None = None
-        self._process: subprocess.Popen[bytes] | None = None
+    command = [sys.executable, "-I", "-S", __file__, *find_espeak()]
+    with tempfile.TemporaryFile() as questions:
+        pickle.dump([tuple(request) for request in requests], questions)
+        questions.seek(0)
+        process = subprocess.Popen(command, stdin=questions, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    with process:
         try:
-            data = self._shorten(data)
-            self._process = subprocess.Popen(
-                [sys.executable, "-I", "-S", str(WORKER), library, data],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-            )
-            self.sample_rate = self._read_header()["sample_rate"]
-        except BaseException:
-            self.close()
-            raise
-
-    def speak(
-        self,
-        text: str,
-        *,
-        voice: str,
-        words_per_minute: int = 175,
-        volume: int = 100,
-        pitch: int = 50,
-        pitch_range: int = 50,
-    ) -> np.ndarray:
-        """Speak one text.
-
-        Parameters
-        ----------
-        text : str
-            In the language of the voice.
-        voice : str
-            Name of a voice, a variant after a plus sign: ``"de+m3"``.
-        words_per_minute : int
-            80 to 450.
-        volume : int
-            0 to 200, proportional to the amplitude.
-        pitch : int
-            0 to 99; the fundamental frequency grows by about 1% a unit.
-        pitch_range : int
-            0 to 99, about proportional to the standard deviation of the fundamental frequency.
-
-        Returns
-        -------
-        np.ndarray [shape=(n,), dtype=int16]
-            Mono, at ``sample_rate``.
-
-        Raises
-        ------
-        SerabError
-            If there is no such voice, or eSpeak NG stopped.
-        """
-        request = {
-            "text": text, "voice": voice, "words_per_minute": int(words_per_minute), "volume": int(volume),
-            "pitch": int(pitch), "pitch_range": int(pitch_range),
-        }  # fmt: skip
-        if self._process is None or self._process.stdin is None or self._process.stdout is None:
-            raise SerabError("this Synthesizer is closed: make a new one")
-        try:
-            self._process.stdin.write(json.dumps(request).encode() + b"\n")
-            self._process.stdin.flush()
-        except OSError as error:
-            raise self._stopped() from error
-        n_bytes = self._read_header()["n_bytes"]
-        body = self._process.stdout.read(n_bytes)
-        if len(body) != n_bytes:
-            raise self._stopped()
-        return np.frombuffer(body, dtype=np.int16)
-
-    def close(self) -> None:
-        """End the process; a second call does nothing."""
-        process, self._process = self._process, None
-        if process is not None:
+            for _ in requests:
+                answer = pickle.load(process.stdout)
+                if isinstance(answer, str):
+                    raise EspeakError(f"{answer}: check the name, or reinstall espeakng-loader")
+                yield answer
+        except EOFError as error:
+            raise EspeakError(f"eSpeak NG stopped: reinstall it, {INSTALL_HINT}") from error
+        finally:
             process.kill()
-            process.wait()
-            for pipe in (process.stdin, process.stdout):
-                if pipe is not None:
-                    try:
-                        pipe.close()
-                    except OSError:  # a request that was never read
-                        pass
-        if self._short_folder is not None:
-            shutil.rmtree(self._short_folder, ignore_errors=True)
-            self._short_folder = None
 
-    def __enter__(self) -> Synthesizer:
-        return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def _shorten(self, data: str) -> str:
-        """Give the data folder a path that eSpeak NG can hold."""
-        if len(os.fsencode(data)) <= MAX_DATA_PATH_BYTES:
-            return data
-        self._short_folder = tempfile.mkdtemp(prefix="espeak-")
-        short = Path(self._short_folder, "data")
+def main(library: str, data: str) -> None:
+    """Be that process: send the samples of each request, or in the end what is wrong."""
+    # Ctrl-C reaches the whole process group; the parent decides.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Whatever eSpeak NG itself prints must not land among the samples.
+    with os.fdopen(os.dup(1), "wb") as answers:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         try:
-            short.symlink_to(data, target_is_directory=True)
-        except OSError:  # Windows grants links to few users
-            shutil.copytree(data, short)
-        return str(short)
+            speak_one = _open_engine(library, data)
+            for request in pickle.load(sys.stdin.buffer):
+                pickle.dump(speak_one(*request), answers)
+                answers.flush()
+        except (OSError, ValueError, AttributeError) as error:
+            pickle.dump(str(error), answers)
 
-    def _read_header(self) -> dict:
-        line = self._process.stdout.readline() if self._process and self._process.stdout else b""
-        if not line:
-            raise self._stopped()
-        header = json.loads(line)
-        if "error" in header:
-            raise SerabError(f"{header['error']}: check the name, or reinstall espeakng-loader")
-        return header
 
-    def _stopped(self) -> SerabError:
-        status = self._process.wait() if self._process else None
-        return SerabError(f"eSpeak NG stopped (exit status {status}): reinstall it, {INSTALL_HINT}")
+def _open_engine(library: str, data: str) -> Callable[[str, str, dict[str, int]], bytes]:
+    """Load and initialise the library; the function that it gives raises ValueError where there is no such voice."""
+    espeak = ctypes.CDLL(library)
+    espeak.espeak_Synth.argtypes = [
+        ctypes.c_char_p, ctypes.c_size_t, ctypes.c_uint, ctypes.c_int, ctypes.c_uint, ctypes.c_uint,
+        ctypes.c_void_p, ctypes.c_void_p,
+    ]  # fmt: skip
+    # eSpeak NG 1.52 silently looks elsewhere for its data when the path does not fit its buffer of 160 bytes.
+    folder, name = os.path.split(data)
+    os.chdir(folder)
+    if espeak.espeak_Initialize(SYNCHRONOUS_RETRIEVAL, 0, name.encode(), DO_NOT_EXIT) != RATE_HZ:
+        raise ValueError(f"eSpeak NG does not initialise from {data}")
+    samples = bytearray()
+
+    @SPEAK_CALLBACK
+    def collect(wave: ctypes._Pointer, n_samples: int, _events: int | None) -> int:
+        if wave and n_samples > 0:
+            samples.extend(ctypes.string_at(wave, 2 * n_samples))
+        return 0
+
+    espeak.espeak_SetSynthCallback(collect)
+
+    def speak_one(text: str, voice: str, settings: dict[str, int]) -> bytes:
+        # eSpeak NG falls back to the plain voice without a word when the variant does not exist.
+        variant = Path(name, "voices", "!v", voice.partition("+")[2])
+        if ("+" in voice and not variant.is_file()) or espeak.espeak_SetVoiceByName(voice.encode()) != 0:
+            raise ValueError(f"eSpeak NG has no voice {voice!r}")
+        for parameter, value in settings.items():
+            espeak.espeak_SetParameter(PARAMETERS[parameter], value, 0)
+        samples.clear()
+        if (status := espeak.espeak_Synth(text.encode(), len(text.encode()) + 1, 0, 1, 0, UTF8, None, None)) != 0:
+            raise ValueError(f"eSpeak NG cannot speak {text!r} (status {status})")
+        return bytes(samples)
+
+    speak_one.callback = collect  # type: ignore[attr-defined]  # ctypes keeps no reference of its own
+    return speak_one
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,4 +1,4 @@
-"""How a demo voice sounds angry, sad or afraid: published rules of emotional prosody, as numbers.
+"""How a demo voice sounds angry, sad or afraid: published rules of emotional prosody, as numbers in ``data/demo.toml``.
 
 Notes
 -----
@@ -19,30 +19,30 @@ measured on this speech says anything about people.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
 
 import numpy as np
 from scipy import signal
 
-# Measured on eSpeak NG 1.52 with the variants below: a unit of PITCH adds this much to the natural logarithm
-# of the mean fundamental frequency, and a unit of RANGE as much as this fraction of a unit of PITCH.
+from serab_lib.core import read_toml
+from serab_lib.corpora.task import Demo
+
+# Measured on eSpeak NG 1.52: a unit of its pitch adds this much to the natural logarithm of the mean fundamental
+# frequency, and a unit of its pitch range as much as this fraction of a unit of pitch.
 LOG_F0_PER_PITCH = 0.0102
 PITCH_PER_RANGE = 0.22
 NEUTRAL_RANGE = 50.0
 NEUTRAL_VOLUME = 60.0
-
-# Only variants without breath: eSpeak NG 1.52 speaks the others (f2, f3, f5) differently in each process.
-VARIANTS = {
-    "f": ("f1", "f4", "steph", "linda", "Annie", "belinda"),
-    "m": ("m1", "m2", "m3", "m4", "m5", "m6", "m7", "m8"),
-}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rule:
     """What an emotion does to a neutral voice.
 
-    Attributes
+    Parameters
     ----------
     pitch, pitch_range, duration, loudness : float
         Multipliers on the mean and the spread (both in Hz) of the fundamental frequency, on the length and
@@ -70,60 +70,29 @@ class Rule:
     ending: str = "."
 
 
-RULES: dict[str, Rule] = {
-    "anger": Rule(
-        pitch=1.25, pitch_range=1.6, duration=0.75, loudness=1.7, brightness_db=5, roughness=0.25, ending="!"
-    ),
-    "boredom": Rule(pitch=0.8, pitch_range=0.5, duration=1.25, loudness=0.7, brightness_db=-2),
-    "calm": Rule(pitch=0.95, pitch_range=0.8, duration=1.15, loudness=0.8, brightness_db=-1),
-    "disgust": Rule(pitch=0.85, pitch_range=1.1, duration=1.3, loudness=0.9, roughness=0.35),
-    "fear": Rule(pitch=1.5, pitch_range=1.2, duration=0.75, loudness=0.8, tremor=0.04, breath=0.1),
-    "happiness": Rule(pitch=1.25, pitch_range=1.7, duration=0.85, loudness=1.3, brightness_db=2, ending="!"),
-    "neutral": Rule(),
-    "sadness": Rule(pitch=0.9, pitch_range=0.5, duration=1.35, loudness=0.6, brightness_db=-5, tremor=0.01, breath=0.2),
-    "surprise": Rule(pitch=1.4, pitch_range=1.9, duration=0.95, loudness=1.2, ending="?"),
-}
+@dataclass(frozen=True, kw_only=True)
+class Language:
+    """The eSpeak NG voice of a language, and what it says."""
+
+    voice: str
+    sentences: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Difficulty:
-    """How hard a corpus is.
+class Speech:
+    """eSpeak NG's voice variants by sex, the rules by emotion, the languages by ISO 639-1 code."""
 
-    Attributes
-    ----------
-    strength : float
-        Exponent on every multiplier and factor on every amount: 1 is the rule as published, 0 no emotion.
-    noise : float
-        Standard deviation of the natural logarithm of each multiplier, drawn anew for each utterance.
-    weakened : float
-        Share of utterances that carry a third of the emotion.
-    mislabelled : float
-        Share of utterances spoken with another emotion of the corpus than the label says.
-    """
+    variants: Mapping[str, tuple[str, ...]]
+    rules: Mapping[str, Rule]
+    languages: Mapping[str, Language]
 
-    strength: float = 1.0
-    noise: float = 0.08
-    weakened: float = 0.1
-    mislabelled: float = 0.05
+
+SPEECH: Speech = read_toml(Path(str(resources.files("serab_lib"))) / "data" / "demo.toml", Speech)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Voice:
-    """One speaker: an eSpeak NG variant and its neutral settings.
-
-    Attributes
-    ----------
-    variant : str
-        Name of an eSpeak NG voice variant.
-    pitch : float
-        PITCH of the neutral voice.
-    words_per_minute : float
-        RATE of the neutral voice.
-    level_db, brightness_db : float
-        Gain, and gain above 1.5 kHz, of the microphone.
-    floor_db : float
-        Level of the background noise, relative to full scale.
-    """
+    """One speaker's neutral voice, and the microphone: gain, gain above 1.5 kHz, noise relative to full scale."""
 
     variant: str
     pitch: float
@@ -135,12 +104,9 @@ class Voice:
 
 @dataclass(frozen=True, kw_only=True)
 class Delivery:
-    """How one utterance is spoken: settings of eSpeak NG, and amounts for :func:`colour`."""
+    """How one utterance is spoken: eSpeak NG's settings, and amounts for `colour` as in `Rule`."""
 
-    words_per_minute: int
-    volume: int
-    pitch: int
-    pitch_range: int
+    settings: dict[str, int]
     brightness_db: float
     tremor: float
     roughness: float
@@ -149,18 +115,8 @@ class Delivery:
 
 
 def make_voice(sex: str, number: int, rng: np.random.Generator) -> Voice:
-    """Draw a speaker.
-
-    Parameters
-    ----------
-    sex : str
-        ``"f"`` or ``"m"``: which variants to choose from.
-    number : int
-        Position among the corpus's speakers of that sex, so that neighbours get different variants.
-    rng : np.random.Generator
-        Source of the speaker's own pitch, tempo, level and noise.
-    """
-    variants = VARIANTS[sex]
+    """Draw a speaker; `number` counts the corpus's speakers of that sex, so that neighbours get other variants."""
+    variants = SPEECH.variants[sex]
     return Voice(
         variant=variants[number % len(variants)],
         pitch=rng.uniform(32, 48),
@@ -172,43 +128,26 @@ def make_voice(sex: str, number: int, rng: np.random.Generator) -> Voice:
 
 
 def plan_delivery(
-    emotion: str, voice: Voice, difficulty: Difficulty, rng: np.random.Generator, *, intensity: float = 1.0
+    emotion: str, voice: Voice, demo: Demo, rng: np.random.Generator, *, intensity: float = 1.0
 ) -> Delivery:
-    """Turn an emotion into settings, with the noise and the weakening of the corpus's difficulty.
-
-    Parameters
-    ----------
-    emotion : str
-        A key of ``RULES``.
-    voice : Voice
-        Who speaks.
-    difficulty : Difficulty
-        Of the corpus.
-    rng : np.random.Generator
-        Draws the noise.
-    intensity : float
-        Factor on the strength, for corpora that act an emotion weakly and strongly.
-
-    Returns
-    -------
-    Delivery
-        Within the ranges that eSpeak NG takes.
-    """
-    rule = RULES[emotion]
-    amount = difficulty.strength * intensity * (1 / 3 if rng.random() < difficulty.weakened else 1.0)
+    """Turn an emotion into settings within eSpeak NG's ranges, as hard to tell as the demo corpus shall be."""
+    rule = SPEECH.rules[emotion]
+    amount = demo.strength * intensity * (1 / 3 if rng.random() < demo.weakened else 1.0)
 
     def multiply(factor: float) -> float:
-        return float(np.exp(amount * np.log(factor) + difficulty.noise * rng.standard_normal()))
+        return float(np.exp(amount * np.log(factor) + demo.noise * rng.standard_normal()))
 
     pitch_range = float(np.clip(NEUTRAL_RANGE * multiply(rule.pitch_range), 3, 99))
     pitch = voice.pitch + np.log(multiply(rule.pitch)) / LOG_F0_PER_PITCH
     pitch -= PITCH_PER_RANGE * (pitch_range - NEUTRAL_RANGE)
     return Delivery(
-        words_per_minute=round(float(np.clip(voice.words_per_minute / multiply(rule.duration), 90, 400))),
-        volume=round(float(np.clip(NEUTRAL_VOLUME * multiply(rule.loudness), 5, 200))),
-        pitch=round(float(np.clip(pitch, 0, 99))),
-        pitch_range=round(pitch_range),
-        brightness_db=amount * rule.brightness_db + 10 * difficulty.noise * rng.standard_normal(),
+        settings={
+            "words_per_minute": round(float(np.clip(voice.words_per_minute / multiply(rule.duration), 90, 400))),
+            "volume": round(float(np.clip(NEUTRAL_VOLUME * multiply(rule.loudness), 5, 200))),
+            "pitch": round(float(np.clip(pitch, 0, 99))),
+            "pitch_range": round(pitch_range),
+        },
+        brightness_db=amount * rule.brightness_db + 10 * demo.noise * rng.standard_normal(),
         tremor=amount * rule.tremor,
         roughness=amount * rule.roughness,
         breath=amount * rule.breath,
@@ -219,26 +158,7 @@ def plan_delivery(
 def colour(
     waveform: np.ndarray, delivery: Delivery, voice: Voice, rng: np.random.Generator, *, rate_hz: int
 ) -> np.ndarray:
-    """Add what eSpeak NG has no setting for: tremor, roughness, breath, brightness, a room and a microphone.
-
-    Parameters
-    ----------
-    waveform : np.ndarray [shape=(n,)]
-        As eSpeak NG spoke it, full scale 1.
-    delivery : Delivery
-        How the utterance is spoken.
-    voice : Voice
-        Who speaks, and into which microphone.
-    rng : np.random.Generator
-        Draws the noise.
-    rate_hz : int
-        Sample rate of ``waveform``.
-
-    Returns
-    -------
-    np.ndarray [shape=(m,)]
-        With a short silence before and after, absolute values below 1.
-    """
+    """Add what eSpeak NG has no setting for: silence around, tremor, roughness, breath, brightness, a room's noise."""
     silences = rng.integers(rate_hz // 20, rate_hz // 5, size=2)
     waveform = np.pad(waveform.astype(np.float64), tuple(silences))
     n_samples = len(waveform)

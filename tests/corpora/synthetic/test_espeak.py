@@ -1,0 +1,105 @@
+"""eSpeak NG: the same requests give the same samples, and it stays in a process of its own."""
+
+from __future__ import annotations
+
+import ast
+import itertools
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import serab_lib
+from serab_lib.corpora.synthetic.espeak import RATE_HZ, EspeakError, Request, speak
+from serab_lib.corpora.synthetic.prosody import SPEECH
+
+espeakng_loader = pytest.importorskip("espeakng_loader", reason="needs the extra [demo]")
+
+VARIANTS = list(itertools.chain(*SPEECH.variants.values()))
+
+
+def request(voice: str = "en-us+m3", **settings: int) -> Request:
+    neutral = {"words_per_minute": 175, "volume": 100, "pitch": 50, "pitch_range": 50}
+    return Request("The train to the city leaves at eight.", voice, neutral | settings)
+
+
+def read(spoken: Iterator[bytes]) -> list[np.ndarray]:
+    return [np.frombuffer(samples, dtype=np.int16) for samples in spoken]
+
+
+def test_same_requests_give_same_samples_with_every_variant_in_use() -> None:
+    voices = [f"{language}+{variant}" for variant in VARIANTS for language in ("en-us", "fa")]
+    requests = [request(voice, pitch=pitch) for voice in voices for pitch in (30, 80)]
+    first = list(speak(requests))
+    assert all(list(speak(requests)) == first for _ in range(2))
+
+
+def test_no_variant_in_use_is_a_breathy_one() -> None:
+    folder = Path(espeakng_loader.get_data_path(), "voices", "!v")
+    assert "\nbreath" in (folder / "f2").read_text()
+    for variant in VARIANTS:
+        assert "\nbreath" not in (folder / variant).read_text(), variant
+
+
+def test_speaks_as_long_and_as_loud_as_told() -> None:
+    neutral, fast, loud = read(speak([request(), request(words_per_minute=300), request(volume=200)]))
+    assert 1 < len(neutral) / RATE_HZ < 4
+    assert len(fast) < 0.75 * len(neutral)
+    assert 1.5 < np.std(loud) / np.std(neutral) < 2.5
+
+
+@pytest.mark.parametrize("voice", ["xx-none", "en-us+f99", "en-us+../../lang"])
+def test_an_unknown_voice_is_an_error_and_prints_nothing(voice: str, capfd: pytest.CaptureFixture[str]) -> None:
+    spoken = speak([request(), request(voice)])
+    assert next(spoken)
+    with pytest.raises(EspeakError, match=f"no voice '{voice.replace('+', '.')}'"):
+        next(spoken)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_missing_package_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "espeakng_loader", None)
+    with pytest.raises(EspeakError, match=r"pip install 'serab-companion\[demo\]'"):
+        next(speak([request()]))
+
+
+@pytest.mark.parametrize(("content", "message"), [(b"no library", "reinstall"), (None, "has no library at")])
+def test_broken_library_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, content: bytes | None, message: str
+) -> None:
+    library = tmp_path / "libespeak-ng.so"
+    if content:
+        library.write_bytes(content)
+    monkeypatch.setattr(espeakng_loader, "get_library_path", lambda: str(library))
+    with pytest.raises(EspeakError, match=message) as caught:
+        next(speak([request()]))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_process_that_stops_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", "false")
+    with pytest.raises(EspeakError, match="stopped: reinstall"):
+        next(speak([request()]))
+
+
+def test_data_may_lie_deeper_than_espeak_can_hold(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    expected = list(speak([request("fa+m3")]))
+    folder = tmp_path / ("x" * 120) / ("y" * 120)
+    folder.mkdir(parents=True)
+    data = folder / "espeak-ng-data"
+    data.symlink_to(espeakng_loader.get_data_path(), target_is_directory=True)
+    monkeypatch.setattr(espeakng_loader, "get_data_path", lambda: str(data))
+    assert list(speak([request("fa+m3")])) == expected
+
+
+def test_nothing_else_imports_the_gpl_package() -> None:
+    importers = set()
+    for path in Path(serab_lib.__file__).parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            if any(name.split(".")[0] == "espeakng_loader" for name in names):
+                importers.add(path.name)
+    assert importers == {"espeak.py"}

@@ -1,0 +1,114 @@
+"""What the demo corpora consist of: names as in the real ones, all classes in all parts, words that tell nothing."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import re
+from collections import Counter
+
+import pandas as pd
+import pytest
+
+from serab_lib.core import SerabError
+from serab_lib.corpora.manifests import list_utterances
+from serab_lib.corpora.splits import PROTOCOLS, split
+from serab_lib.corpora.synthetic.lines import Line, list_lines, write_emoevaluation
+from serab_lib.corpora.task import PAPER_TASKS, TASKS, Task
+
+# Utterances, and one file of each corpus with its sentence.
+GOLDEN = {
+    "AES": (120, "fear/f02 (3).wav", 2),
+    "CAF": (130, "Colère/Fort/03-C-2-3.wav", 3),
+    "CRE": (126, "AudioWAV/1007_IEO_ANG_HI.wav", 1),
+    "EMB": (140, "wav/16a05Fa.wav", 3),
+    "EMV": (126, "f2/rab-f2-l3.flac", 7),
+    "IEM": (140, "Session2/sentences/wav/Ses02M_script01_1/Ses02M_script01_1_F003.wav", 24),
+    "RAV": (128, "Actor_05/03-01-01-01-02-02-05.wav", 2),
+    "SAV": (128, "JE_n08.wav", 8),
+    "SHE": (132, "male/M02A04.wav", 3),
+}
+
+
+@pytest.fixture(params=[TASKS[code] for code in PAPER_TASKS], ids=PAPER_TASKS)
+def task(request: pytest.FixtureRequest) -> Task:
+    return request.param
+
+
+def list_used(task: Task) -> list[Line]:
+    """List the utterances whose label is among the task's classes."""
+    return [line for line in list_lines(task, task.demo) if not line.label or line.label in task.emotions]
+
+
+def test_names_are_the_real_corpus_own(task: Task) -> None:
+    lines = list_lines(task, task.demo)
+    n_lines, file, sentence = GOLDEN[task.code]
+    assert (file, sentence) in {(line.file, line.sentence) for line in lines}
+    assert len({line.stem for line in lines}) == len(lines) == n_lines
+    for line in lines:
+        assert line.stem not in task.excluded
+        label = line.label or task.parse(line.stem).emotion
+        assert task.emotions.get(label, line.emotion) == line.emotion
+    assert {line.emotion for line in lines} == set(task.classes)
+    assert {line.speaker for line in lines} == set(task.demo.speakers) <= set(list_utterances(task)["speaker"])
+    for speaker, sex in task.demo.speakers.items():
+        assert task.gender(speaker) in (sex, "unknown")
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_every_class_is_in_every_part(task: Task, protocol: str) -> None:
+    lines = [dataclasses.asdict(line) | {"stem": line.stem} for line in list_used(task)]
+    utterances = pd.DataFrame(lines)
+    utterances["released_group"] = [task.parse(stem).released_group for stem in utterances["stem"]]
+    parts = split(utterances, task, protocol)
+    emotions = parts.groupby("part")["emotion"].nunique()
+    assert len(emotions) == 3 and emotions.nunique() == 1
+
+
+def test_words_say_nothing_about_the_class(task: Task) -> None:
+    texts: dict[str, set[int]] = {}
+    for line in list_lines(task, task.demo):
+        texts.setdefault(line.emotion, set()).add(line.sentence)
+    assert max(len(texts[a] & texts[b]) for a, b in itertools.combinations(texts, 2)) >= 2
+
+
+def test_oddities_are_kept() -> None:
+    lines = {code: list_lines(TASKS[code], TASKS[code].demo) for code in ("CAF", "CRE", "IEM", "SHE")}
+    assert {line.intensity for line in lines["CAF"] if line.emotion == "neutral"} == {0.8}
+    assert {line.intensity for line in lines["CRE"] if "IEO" in line.stem and "NEU" not in line.stem} == {1.2}
+    assert {(line.speaker, line.rate_hz) for line in lines["SHE"] if line.rate_hz != 22_050} == {
+        ("M02", 44_100),
+        ("M04", 44_100),
+        ("M06", 44_100),
+    }
+    assert Counter(line.label for line in lines["IEM"]) == {
+        "neu": 40, "ang": 20, "hap": 20, "sad": 20, "exc": 20, "fru": 10, "xxx": 10
+    }  # fmt: skip
+    assert len(list_used(TASKS["IEM"])) == 120
+    numbers = pd.DataFrame([(line.stem[4:], line.speaker) for line in lines["SHE"]])
+    assert numbers.groupby(0)[1].nunique().min() >= 5, "released groups hold several speakers"
+
+
+def test_emoevaluation_has_the_format_of_the_real_files() -> None:
+    files = dict(write_emoevaluation(dict.fromkeys(list_lines(TASKS["IEM"], TASKS["IEM"].demo), 1.5)))
+    assert len(files) == 10
+    text = files["Session1/dialog/EmoEvaluation/Ses01F_impro01.txt"]
+    assert text.startswith("% [START_TIME - END_TIME] TURN_NAME EMOTION [V, A, D]\n\n")
+    turns = re.findall(
+        r"^\[(\d+\.\d{4}) - (\d+\.\d{4})\]\t(\w+)\t([a-z]{3})\t\[\d\.\d{4}(?:, \d\.\d{4}){2}\]$", text, re.M
+    )
+    assert sorted(turn[3] for turn in turns) == sorted([*2 * ["neu", "ang", "hap", "sad", "exc", "neu"], "fru", "xxx"])
+    assert all(float(start) < float(end) for start, end, *_ in turns)
+
+
+@pytest.mark.parametrize(
+    ("file", "message"),
+    [
+        ("{who}.wav", "'who' cannot be filled in"),
+        ("{speaker}{code}.wav", "'DCa.wav', which the task's pattern does not"),
+    ],
+)
+def test_a_template_that_makes_no_name_is_one_line(file: str, message: str) -> None:
+    task = TASKS["SAV"]
+    with pytest.raises(SerabError, match=f"SAVEE: demo.file .*{message}"):
+        list_lines(task, dataclasses.replace(task.demo, file=file))

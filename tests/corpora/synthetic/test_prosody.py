@@ -1,0 +1,90 @@
+"""How the demo's emotions sound."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+from scipy import signal
+
+from serab_lib.corpora.synthetic.espeak import RATE_HZ, Request, speak
+from serab_lib.corpora.synthetic.prosody import SPEECH, colour, make_voice, plan_delivery
+from serab_lib.corpora.task import TASKS, Demo
+
+TEXTS = ("The kitchen window is open again", "The box is for you", "He left the umbrella on the bench")
+
+
+def make_demo(**changes: float) -> Demo:
+    return dataclasses.replace(TASKS["EMB"].demo, **{"strength": 1, "noise": 0, "weakened": 0} | changes)
+
+
+def measure(emotion: str, sex: str) -> np.ndarray:
+    """Median fundamental frequency (Hz), duration (s) and level (rms) of three sentences."""
+    rng, voice = np.random.default_rng(1), make_voice(sex, 0, np.random.default_rng(5))
+    deliveries = [plan_delivery(emotion, voice, make_demo(), rng) for _ in TEXTS]
+    requests = [
+        Request(text + delivery.ending, f"en-us+{voice.variant}", delivery.settings)
+        for text, delivery in zip(TEXTS, deliveries, strict=True)
+    ]
+    rows = []
+    for spoken, delivery in zip(speak(requests), deliveries, strict=True):
+        samples = np.frombuffer(spoken, dtype=np.int16)
+        waveform = colour(samples / 32768, delivery, voice, rng, rate_hz=RATE_HZ)
+        rows.append((estimate_f0(waveform), len(samples) / RATE_HZ, np.std(waveform)))
+    return np.mean(rows, axis=0)
+
+
+def estimate_f0(waveform: np.ndarray) -> float:
+    """Median over the loud frames of the highest peak of the autocorrelation between 60 and 400 Hz."""
+    waveform = signal.lfilter(*signal.butter(2, 900, fs=RATE_HZ), waveform)
+    frames = np.lib.stride_tricks.sliding_window_view(waveform, 1024)[::256]
+    frames = frames[frames.std(axis=1) > np.quantile(frames.std(axis=1), 0.6)]
+    correlation = np.fft.irfft(np.abs(np.fft.rfft(frames, 4096)) ** 2)
+    lags = np.arange(RATE_HZ // 400, RATE_HZ // 60)
+    return float(np.median(RATE_HZ / lags[correlation[:, lags].argmax(axis=1)]))
+
+
+@pytest.mark.parametrize("sex", ["female", "male"])
+def test_rules_act_in_the_published_direction(sex: str) -> None:
+    pytest.importorskip("espeakng_loader", reason="needs the extra [demo]")
+    f0, duration, level = np.array([measure(e, sex) for e in ("anger", "sadness", "fear", "neutral")]).T
+    anger, sadness, fear, neutral = range(4)
+    assert level[anger] > 1.5 * level[neutral] > 1.5 * level[sadness]
+    assert duration[anger] < duration[neutral] < duration[sadness]
+    assert f0[fear] > 1.2 * f0[neutral] > 1.2 * f0[sadness]
+    assert f0[anger] > f0[sadness]
+
+
+def test_difficulty_weakens_and_blurs() -> None:
+    voice = make_voice("female", 0, np.random.default_rng(0))
+
+    def volumes(emotion: str, **difficulty: float) -> list[int]:
+        rng = np.random.default_rng(1)
+        return [plan_delivery(emotion, voice, make_demo(**difficulty), rng).settings["volume"] for _ in range(200)]
+
+    assert np.std(volumes("neutral")) == 0 < np.std(volumes("neutral", noise=0.1))
+    strong, half, weakened = (
+        np.mean(volumes("anger", **changes)) for changes in ({}, {"strength": 0.5}, {"weakened": 1})
+    )
+    assert np.mean(volumes("neutral")) < weakened < half < strong
+
+
+@pytest.mark.parametrize("emotion", sorted(SPEECH.rules))
+def test_settings_stay_within_espeaks_ranges(emotion: str) -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(100):
+        demo = make_demo(strength=3, noise=0.5)
+        settings = plan_delivery(emotion, make_voice("male", 0, rng), demo, rng, intensity=1.3).settings
+        assert 80 <= settings["words_per_minute"] <= 450
+        assert 0 <= settings["volume"] <= 200
+        assert 0 <= settings["pitch"] <= 99
+        assert 0 <= settings["pitch_range"] <= 99
+
+
+def test_sentences_are_enough_and_without_final_punctuation() -> None:
+    assert set(SPEECH.languages) == {task.language_code for task in TASKS.values() if task.demo}
+    for language in SPEECH.languages.values():
+        sentences = language.sentences
+        assert len(set(sentences)) == len(sentences) >= 8
+        assert all(sentence[-1].isalpha() for sentence in sentences)

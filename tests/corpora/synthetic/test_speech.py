@@ -1,0 +1,172 @@
+"""How the demo corpora come to be on disk: whole or not at all, the same each time, and never over anything else."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from serab_lib.core import SerabError
+from serab_lib.corpora.corpus import MARKER, find_corpus
+from serab_lib.corpora.synthetic.speech import GENERATOR_VERSION, generate, speak_lines
+from serab_lib.corpora.task import PAPER_TASKS, TASKS, Task
+
+pytest.importorskip("espeakng_loader", reason="needs the extra [demo]")
+
+
+def shorten(task: Task, n_speakers: int = 2) -> Task:
+    """Keep the first speakers of a task's demo, and one take."""
+    speakers = dict(list(task.demo.speakers.items())[:n_speakers])
+    demo = dataclasses.replace(task.demo, speakers=speakers, takes=dict.fromkeys(task.demo.takes, 1))
+    return dataclasses.replace(task, demo=demo)
+
+
+SHORT = shorten(TASKS["EMB"])
+
+
+def snapshot(folder: Path) -> dict[str, bytes]:
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def list_visible(folder: Path) -> list[str]:
+    return sorted(name for name in os.listdir(folder) if name != ".synthetic.lock")
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("demo")
+    generate(root, tasks=[SHORT, TASKS["IEM"]])
+    return root
+
+
+@pytest.mark.parametrize("code", PAPER_TASKS)
+def test_files_have_the_form_of_their_corpus(code: str, tmp_path: Path) -> None:
+    task = shorten(TASKS[code], 4)
+    generate(tmp_path, tasks=[task])
+    assert {path.parts[-2] for path in tmp_path.rglob("*.txt")} <= {"EmoEvaluation"}
+    rates = set()
+    for path in [*tmp_path.rglob("*.wav"), *tmp_path.rglob("*.flac")]:
+        info = soundfile.info(path)
+        assert (info.channels, info.format) == (task.demo.n_channels, path.suffix[1:].upper())
+        assert 0.7 < info.duration < 6
+        waveform, _ = soundfile.read(path)
+        assert 0.005 < np.sqrt(np.mean(waveform**2)) < 0.5
+        assert np.abs(waveform).max() < 1
+        rates.add(info.samplerate)
+    assert rates == {task.demo.rate_hz, *task.demo.rates_hz.values()}
+
+
+def test_the_library_reads_a_demo_as_a_complete_synthetic_corpus(demo: Path) -> None:
+    for task, n_utterances in ((SHORT, 14), (TASKS["IEM"], 120)):
+        corpus = find_corpus(task, demo)
+        assert corpus.synthetic and corpus.complete
+        assert len(corpus.utterances) == n_utterances
+        files = snapshot(demo / task.name)
+        marker = json.loads(files.pop(MARKER))
+        assert (marker["generator"], marker["seed"]) == (GENERATOR_VERSION, 0)
+        assert marker["files"] == {file: hashlib.sha256(content).hexdigest() for file, content in files.items()}
+    assert list_visible(demo) == ["emodb", "iemocap"]
+
+
+def test_same_seed_gives_same_bytes_in_another_process(tmp_path: Path) -> None:
+    generate(tmp_path / "here", tasks=["SAV"])
+    # From elsewhere, and with an unlike hash seed; the import alone leaves torch and eSpeak NG alone.
+    code = (
+        "import sys; from serab_lib.corpora.synthetic.speech import generate; "
+        "assert not {'torch', 'espeakng_loader'} & set(sys.modules); generate('there', tasks=['SAV'])"
+    )
+    environment = {**os.environ, "PYTHONHASHSEED": "7", "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+    assert snapshot(tmp_path / "there" / "savee") == snapshot(tmp_path / "here" / "savee")
+
+
+def test_an_utterance_depends_on_the_seed_alone(demo: Path) -> None:
+    _, first = next(speak_lines(SHORT, seed=0))
+    (line, again), (_, other) = next(speak_lines(TASKS["EMB"], seed=0)), next(speak_lines(SHORT, seed=1))
+    np.testing.assert_array_equal(first, again)
+    np.testing.assert_array_equal(first, soundfile.read(demo / "emodb" / line.file, dtype="int16", always_2d=True)[0])
+    assert len(first) != len(other) or (first != other).any()
+
+
+def test_a_whole_corpus_is_left_as_it_is_and_a_damaged_one_redone(tmp_path: Path) -> None:
+    folder = tmp_path / "emodb"
+    generate(tmp_path, tasks=[SHORT])
+    before = snapshot(folder)
+    times = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+    calls: list[tuple[int, int]] = []
+    generate(tmp_path, tasks=[SHORT], progress=lambda *call: calls.append(call))
+    assert calls == []
+    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == times
+    damaged, lost, *_ = sorted((folder / "wav").iterdir())
+    for spoil in (lambda: damaged.write_bytes(b""), lost.unlink):
+        spoil()
+        calls.clear()
+        generate(tmp_path, tasks=[SHORT], progress=lambda *call: calls.append(call))
+        assert calls == [(number, 14) for number in range(1, 15)]
+        assert snapshot(folder) == before
+    generate(tmp_path, tasks=[SHORT], seed=1)
+    assert snapshot(folder) != before
+    assert list_visible(tmp_path) == ["emodb"]
+
+
+def test_interruption_leaves_nothing_behind(tmp_path: Path) -> None:
+    def interrupt(n_done: int, total: int) -> None:
+        if n_done == 18:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        generate(tmp_path, tasks=[SHORT, shorten(TASKS["CRE"])], progress=interrupt)
+    assert list_visible(tmp_path) == ["emodb"]
+
+
+def test_a_real_corpus_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    real = tmp_path / "shemo" / "deep" / "F01A01.wav"
+    real.parent.mkdir(parents=True)
+    real.write_bytes(b"RIFF")
+    with pytest.raises(SerabError, match=r"shemo holds 1 files of another origin \('deep/F01A01\.wav'\)") as caught:
+        generate(tmp_path)
+    assert "\n" not in str(caught.value)
+    assert os.listdir(tmp_path) == ["shemo"]
+    assert real.read_bytes() == b"RIFF"
+
+
+def test_a_foreign_file_among_the_demos_is_not_destroyed(tmp_path: Path) -> None:
+    folder = tmp_path / "emodb"
+    folder.mkdir()
+    (folder / MARKER).write_text(json.dumps({"generator": GENERATOR_VERSION - 1, "seed": 0, "files": {}}))
+    (folder / "mine.wav").write_bytes(b"RIFF")
+    with pytest.raises(SerabError, match=r"mine\.wav"):
+        generate(tmp_path, tasks=[SHORT])
+    (folder / "mine.wav").unlink()
+    generate(tmp_path, tasks=[SHORT])
+    assert len(list(folder.rglob("*.wav"))) == 14
+
+
+def test_bad_arguments_are_refused_before_anything_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    contempt = dataclasses.replace(TASKS["AES"], emotions={"a": "contempt", "d": "anger"}, examples={})
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    for message, root, changes in (
+        ("ravdess", tmp_path / "data", {"tasks": ["ravdes"]}),
+        ("SUBESCO has no synthetic corpus", tmp_path / "data", {"tasks": ["SUB"]}),
+        ("nothing says how to speak contempt", tmp_path / "data", {"tasks": [contempt]}),
+        ("seed -1", tmp_path / "data", {"seed": -1}),
+        (re.escape(str(blocked)), blocked, {"tasks": ["EMB"]}),
+    ):
+        with pytest.raises(SerabError, match=message) as caught:
+            generate(root, **changes)
+        assert "\n" not in str(caught.value)
+    monkeypatch.setitem(sys.modules, "espeakng_loader", None)
+    with pytest.raises(SerabError, match=re.escape("[demo]")):
+        generate(tmp_path / "data")
+    assert os.listdir(tmp_path) == ["file"]
