@@ -8,17 +8,20 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import soundfile
 
 from serab_lib.core import SerabError, cache_folder, hash_file, printable
-from serab_lib.corpora.corpus import LOSSY_TOLERANCE_S, Corpus, find_corpus, read_marker
+from serab_lib.corpora.corpus import Corpus, find_corpus, read_marker
 from serab_lib.corpora.manifests import hash_samples, list_utterances, mark_originals, read_content
 from serab_lib.corpora.task import Task
 
 SILENCE_DBFS = -80.0
 DURATION_TOLERANCE_S = 0.05
+LOSSY_TOLERANCE_S = 0.1  # a lossy codec may add or take some frames at the ends
 LOWEST_RATE_HZ = 16_000
 
 # Below one step of 16 bits: what padding is made of.
@@ -68,25 +71,6 @@ class Report:
     problems: tuple[Problem, ...]
     n_utterances: int
     n_originals: int | None
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Probe:
-    """What decoding a file showed; `error` says why it could not be decoded to its end."""
-
-    digest: str = ""
-    n_bytes: int = 0
-    n_bytes_promised: int = 0
-    subtype: str = ""
-    n_frames: int = 0
-    n_silent: int = 0  # frames at both ends that hold nothing
-    rate_hz: int = LOWEST_RATE_HZ
-    peak: float = 0.0
-    error: str = ""
-
-    @property
-    def duration_s(self) -> float:
-        return self.n_frames / self.rate_hz
 
 
 def count_sample_rates(paths: Sequence[str]) -> dict[str, int]:
@@ -161,37 +145,35 @@ def check_corpus(
         If there is no such corpus at all; see `serab_lib.corpora.corpus.find_corpus`.
     """
     corpus = find_corpus(task, data, strict=False)
-    paths = list(corpus.utterances["path"])
-    probes: list[_Probe] = []
+    probes: list[dict[str, Any]] = []
     with ThreadPoolExecutor(n_workers or min(8, os.cpu_count() or 1)) as pool:
         try:
-            for probe in pool.map(_probe, paths):
+            for probe in pool.map(_probe, corpus.utterances["path"]):
                 probes.append(probe)
                 if progress is not None:
-                    progress(len(probes), len(paths))
+                    progress(len(probes), len(corpus.utterances))
         except BaseException:
             pool.shutdown(cancel_futures=True)  # on an interrupt, what waits in the queue is dropped
             raise
-    originals = None
+    files = corpus.utterances.join(pd.DataFrame(probes))
+    files["file"] = [os.path.relpath(path, corpus.root) for path in files["path"]]
+    files["is_original"] = originals = None
     if not corpus.synthetic:
-        digests = [probe.digest for probe in probes]
-        originals = mark_originals(corpus.task, corpus.utterances, digests, cache=cache_folder())
-    problems = [
-        *_check_missing(corpus),
-        *_check_left_out(corpus),
-        *_check_files(corpus, probes, originals),
-        *_check_duplicates(corpus, probes),
-    ]
+        originals = mark_originals(corpus.task, files, files["digest"], cache=cache_folder())
+        files["is_original"] = originals
+    problems = [*_check_missing(corpus), *_check_left_out(corpus), *_check_files(corpus, files)]
+    problems += _check_duplicates(corpus.task, files[files["n_frames"] > 0])
     if originals is None and not corpus.synthetic:
-        rates = Counter(str(probe.rate_hz) for probe in probes if probe.rate_hz >= LOWEST_RATE_HZ and not probe.error)
-        if said := describe_copies(corpus.task, rates):
+        rates = files.loc[(files["error"] == "") & (files["rate_hz"] >= LOWEST_RATE_HZ), "rate_hz"].astype(str)
+        if said := describe_copies(corpus.task, rates.value_counts().to_dict()):
             problems.append(Problem("resampled", f"{corpus.root.name}/", said, affects_result=False))
-    return Report(tuple(problems), len(paths), None if originals is None else sum(originals))
+    return Report(tuple(problems), len(files), None if originals is None else sum(originals))
 
 
-def _probe(path: str) -> _Probe:
+def _probe(path: str) -> dict[str, Any]:
     """Decode one file; whatever is wrong with it ends up in `error`."""
-    found: dict[str, object] = {}
+    found = {"digest": "", "n_bytes": 0, "n_promised": 0, "subtype": "", "rate_hz": LOWEST_RATE_HZ}
+    found |= {"n_frames": 0, "n_silent": 0, "peak": 0.0, "error": ""}
     try:
         # As bytes: soundfile cannot encode a name that is not valid UTF-8.
         raw = os.fsencode(path)
@@ -199,53 +181,47 @@ def _probe(path: str) -> _Probe:
         with open(raw, "rb") as stream:
             head = stream.read(64)
         if head.startswith(b"version https://git-lfs"):
-            return _Probe(error="a Git LFS pointer in place of the audio: run `git lfs pull`")
-        if head.startswith(b"RIFF"):
-            # Encoders that write to a pipe leave the largest number there is, which promises nothing.
-            promised = int.from_bytes(head[4:8], "little")
-            found["n_bytes_promised"] = promised if promised < 0x7FFFF000 else 0
+            return found | {"error": "a Git LFS pointer in place of the audio: run `git lfs pull`"}
+        # Encoders that write to a pipe leave the largest number there is, which promises nothing.
+        if head.startswith(b"RIFF") and (n_promised := int.from_bytes(head[4:8], "little")) < 0x7FFFF000:
+            found["n_promised"] = n_promised
         if head:
             with soundfile.SoundFile(raw) as file:
                 found |= {"rate_hz": file.samplerate, "subtype": file.subtype}
                 level = np.abs(file.read(dtype="float32", always_2d=True)).max(axis=1)
-                n_frames = file.frames
+                if len(level) < file.frames:
+                    found["error"] = f"{len(level):,} of {file.frames:,} samples decode"
             loud = np.flatnonzero(level > _NOTHING)
-            found |= {"n_frames": len(level), "peak": float(level.max(initial=0))}
-            found["n_silent"] = len(level) - (int(loud[-1] - loud[0]) + 1 if len(loud) else 0)
-            if len(level) < n_frames:
-                found["error"] = f"{len(level):,} of {n_frames:,} samples decode"
-            elif not np.isfinite(level).all():
+            # Frames at both ends that hold nothing.
+            n_silent = len(level) - (int(loud[-1] - loud[0]) + 1 if len(loud) else 0)
+            found |= {"n_frames": len(level), "peak": float(level.max(initial=0)), "n_silent": n_silent}
+            if not np.isfinite(level).all():
                 found["error"] = "samples that are not finite"
     except Exception as problem:  # a bad file may fail in any way, and none of them may stop the check
         reason = " ".join(str(getattr(problem, "error_string", problem)).split()).removeprefix("Error : ")
         found["error"] = reason.rstrip(".") or type(problem).__name__
-    return _Probe(**found)
+    return found
 
 
-def _check_files(corpus: Corpus, probes: list[_Probe], originals: list[bool] | None) -> Iterator[Problem]:
+def _check_files(corpus: Corpus, files: pd.DataFrame) -> Iterator[Problem]:
     """Judge each file by what decoding it showed, and by what was released under its name."""
-    digests = read_marker(corpus.root) or {} if corpus.synthetic else {}
-    durations: dict[str, float] = {}
-    rates: dict[str, float] = {}
+    written = read_marker(corpus.root) or {} if corpus.synthetic else {}
+    released = pd.DataFrame(columns=["stem", "duration_s", "sample_rate"])
     if not corpus.synthetic and corpus.n_expected is not None:
-        listed = list_utterances(corpus.task).dropna().set_index("stem")
-        durations, rates = listed["duration_s"].to_dict(), listed["sample_rate"].to_dict()
+        released = list_utterances(corpus.task)[list(released)]
     names: defaultdict[str, list[str]] = defaultdict(list)
-    for stem, hashes in ((read_content(corpus.task.name) or {}) if originals else {}).items():
+    for stem, hashes in (read_content(corpus.task.name) or {}).items():
         for value in filter(None, hashes):
             names[value].append(stem)
-    for row, (probe, stem, path) in enumerate(
-        zip(probes, corpus.utterances["stem"], corpus.utterances["path"], strict=True)
-    ):
-        file = os.path.relpath(path, corpus.root)
-        expected_s = durations.get(stem, np.nan)
-        found = list(_judge(probe, np.nan if originals else expected_s, digests.get(file)))
-        if originals and not originals[row] and not {"undecodable", "empty", "cut off"} & {kind for kind, _ in found}:
-            others = sorted({*names.get(probe.digest, ()), *names.get(hash_samples(path), ())} - {stem})
-            found.append(_explain_change(probe, expected_s, rates.get(stem, np.nan), others))
+    for file in files.merge(released, on="stem", how="left").itertuples():
+        has_content = file.is_original is not None
+        found = list(_judge(file, np.nan if has_content else file.duration_s, written.get(file.file)))
+        if file.is_original is False and not {"undecodable", "empty", "cut off"} & {kind for kind, _ in found}:
+            others = sorted({*names.get(file.digest, ()), *names.get(hash_samples(file.path), ())} - {file.stem})
+            found.append(_explain_change(file, others))
         for kind, consequence in found:
-            known = corpus.task.oddities.get(stem, "") if kind == "silent" else ""
-            yield _make_problem(kind, file, consequence, known)
+            known = corpus.task.oddities.get(file.stem, "") if kind == "silent" else ""
+            yield _make_problem(kind, file.file, consequence, known)
 
 
 def _make_problem(kind: str, file: str, consequence: str, known: str = "") -> Problem:
@@ -254,58 +230,54 @@ def _make_problem(kind: str, file: str, consequence: str, known: str = "") -> Pr
     return Problem(kind, printable(file), consequence, affects_result=not known)
 
 
-def _judge(probe: _Probe, expected_s: float, digest: str | None) -> Iterator[tuple[str, str]]:
+def _judge(file: Any, expected_s: float, written: str | None) -> Iterator[tuple[str, str]]:
     """Yield kind and consequence of what is wrong with one file; NaN and None where nothing is expected."""
-    if probe.error:
-        yield "undecodable", f"{probe.error}; {_UNUSABLE}"
+    if file.error:
+        yield "undecodable", f"{file.error}; {_UNUSABLE}"
         return
-    if probe.n_frames == 0:
-        yield "empty", f"{probe.n_bytes} bytes, no sample; {_UNUSABLE}"
+    if file.n_frames == 0:
+        yield "empty", f"{file.n_bytes} bytes, no sample; {_UNUSABLE}"
         return
-    off_s = probe.duration_s - expected_s
-    if abs(off_s) > DURATION_TOLERANCE_S:
+    lasts_s = file.n_frames / file.rate_hz
+    if abs(lasts_s - expected_s) > DURATION_TOLERANCE_S:
+        what = "cut off" if lasts_s < expected_s else "longer"
         yield (
             "duration",
-            f"lasts {probe.duration_s:.2f} s, in the released corpus {expected_s:.2f} s; "
-            f"{'cut off' if off_s < 0 else 'longer'} or another recording, so its embedding differs",
+            f"lasts {lasts_s:.2f} s, in the released corpus {expected_s:.2f} s; {what} or another recording, so its "
+            "embedding differs",
         )
-    elif np.isnan(expected_s) and probe.n_bytes_promised > probe.n_bytes * 1.01:
-        yield (
-            "cut off",
-            f"{probe.n_bytes:,} of the {probe.n_bytes_promised:,} bytes that its header promises; "
-            "its embedding is made of what is left",
-        )
-    elif digest is not None and digest != probe.digest:
+    elif np.isnan(expected_s) and file.n_promised > file.n_bytes * 1.01:
+        promised = f"{file.n_bytes:,} of the {file.n_promised:,} bytes that its header promises"
+        yield "cut off", f"{promised}; its embedding is made of what is left"
+    elif written not in (None, file.digest):
         yield "changed", "not the bytes that were written (SHA-256 differs); its embedding may differ"
-    if probe.peak < 10 ** (SILENCE_DBFS / 20):
+    if file.peak < 10 ** (SILENCE_DBFS / 20):
         yield (
             "silent",
             f"no sample above {SILENCE_DBFS:.0f} dBFS; nothing in it to classify, and it counts all the same",
         )
-    if probe.rate_hz < LOWEST_RATE_HZ:
-        yield (
-            "sample rate",
-            f"{probe.rate_hz} Hz, the extractors use {LOWEST_RATE_HZ} Hz; "
-            f"nothing above {probe.rate_hz // 2} Hz is in it, so its embedding differs",
-        )
+    if file.rate_hz < LOWEST_RATE_HZ:
+        lost = f"nothing above {file.rate_hz // 2} Hz is in it, so its embedding differs"
+        yield "sample rate", f"{file.rate_hz} Hz, the extractors use {LOWEST_RATE_HZ} Hz; {lost}"
 
 
-def _explain_change(probe: _Probe, expected_s: float, rate_hz: float, others: list[str]) -> tuple[str, str]:
+def _explain_change(file: Any, others: list[str]) -> tuple[str, str]:
     """Say what was done to a recording that is not as it was released: kind and consequence."""
     if others:
         return "other content", f"holds what was released as {others[0]}, so its label may be wrong"
     done = {}
-    is_lossy = not probe.subtype.startswith(("PCM", "FLOAT", "DOUBLE", "ALAC"))
+    is_lossy = not file.subtype.startswith(("PCM", "FLOAT", "DOUBLE", "ALAC"))
     if is_lossy:
-        done["lossy"] = f"stored as {probe.subtype.replace('_', ' ').title()}"
-    if probe.rate_hz != rate_hz:
-        done["resampled"] = f"at {probe.rate_hz / 1000:g} kHz, released at {rate_hz / 1000:g} kHz"
-    off_s = probe.duration_s - expected_s
+        done["lossy"] = f"stored as {file.subtype.replace('_', ' ').title()}"
+    if file.rate_hz != file.sample_rate:
+        done["resampled"] = f"at {file.rate_hz / 1000:g} kHz, released at {file.sample_rate / 1000:g} kHz"
+    lasts_s = file.n_frames / file.rate_hz
+    off_s = lasts_s - file.duration_s
     if abs(off_s) > (LOSSY_TOLERANCE_S if is_lossy else DURATION_TOLERANCE_S):
-        lasts = f"lasts {probe.duration_s:.2f} s, released with {expected_s:.2f} s"
+        lasts = f"lasts {lasts_s:.2f} s, released with {file.duration_s:.2f} s"
         if off_s < 0:
             done["cut"] = lasts
-        elif off_s - probe.n_silent / probe.rate_hz < DURATION_TOLERANCE_S:
+        elif off_s - file.n_silent / file.rate_hz < DURATION_TOLERANCE_S:
             done["padded"] = f"{lasts}, silent at its ends"
         else:
             return "other content", f"{lasts}, and what is more is not silence: another recording"
@@ -338,20 +310,18 @@ def _check_left_out(corpus: Corpus) -> Iterator[Problem]:
             yield Problem("extra", line, "more than the task has; results are not comparable with the paper's")
 
 
-def _check_duplicates(corpus: Corpus, probes: list[_Probe]) -> Iterator[Problem]:
+def _check_duplicates(task: Task, files: pd.DataFrame) -> Iterator[Problem]:
     """Find byte-identical files under different names."""
-    table = corpus.utterances.assign(digest=[probe.digest if probe.n_frames else "" for probe in probes])
-    table = table[(table["digest"] != "") & table.duplicated("digest", keep=False)]
-    for _, same in table.groupby("digest", sort=False):
+    for _, same in files[files.duplicated("digest", keep=False)].groupby("digest", sort=False):
         emotions, speakers = sorted(set(same["emotion"])), sorted(set(same["speaker"]))
+        consequence = "one recording counts as several"
         if len(emotions) > 1:
             consequence = f"labelled {' and '.join(emotions)}: all but one of the labels are wrong"
         elif len(speakers) > 1:
             consequence = f"under speakers {' and '.join(speakers)}: it may be in train and test at once"
-        else:
-            consequence = "one recording counts as several"
         # The record of an odd file names its twin.
-        known = "\n".join(corpus.task.oddities.get(stem, "") for stem in same["stem"])
-        is_known = all(stem in known or stem in corpus.task.oddities for stem in same["stem"])
-        names = " = ".join(os.path.relpath(path, corpus.root) for path in same["path"])
-        yield _make_problem("duplicated", names, f"byte-identical, {consequence}", known if is_known else "")
+        known = "\n".join(task.oddities.get(stem, "") for stem in same["stem"])
+        is_known = all(stem in known or stem in task.oddities for stem in same["stem"])
+        yield _make_problem(
+            "duplicated", " = ".join(same["file"]), f"byte-identical, {consequence}", known if is_known else ""
+        )

@@ -17,7 +17,6 @@ from pathlib import Path
 
 import pandas as pd
 import platformdirs
-import soundfile
 
 from serab_lib.core import SerabError, cache_folder, hash_file, hash_files, printable
 from serab_lib.corpora.manifests import hash_samples, list_utterances, mark_originals
@@ -27,8 +26,6 @@ MARKER = "SYNTHETIC.json"
 # In the order of preference where one recording is there in several formats: the lossless ones first.
 AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
 LOSSY_SUFFIXES = (".ogg", ".mp3")
-# A lossy codec may add or take some frames at the ends.
-LOSSY_TOLERANCE_S = 0.1
 
 
 @dataclass(frozen=True)
@@ -167,12 +164,7 @@ def find_corpus(task: str | Task, data: str | Path | None = None, *, strict: boo
 def read_marker(root: Path) -> dict[str, str] | None:
     """Read which files, with their SHA-256, the demo wrote into a folder; None if it is not the demo's."""
     path = root / MARKER
-    if not path.is_file():
-        return None
-    try:
-        return dict(json.loads(path.read_bytes())["files"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise SerabError(f"{printable(path)} is damaged: delete {printable(root)}, make it again") from error
+    return dict(json.loads(path.read_bytes())["files"]) if path.is_file() else None
 
 
 # A turn's own line, `[start - end]<tab>name<tab>label<tab>[valence, activation, dominance]`. The lines of the single
@@ -284,16 +276,10 @@ def _choose_files(task: Task, root: Path, named: dict[str, list[str]]) -> tuple[
 
 
 def _is_same_recording(first: Path, second: Path) -> bool:
-    """Whether two files hold the same bytes or samples or, where one is lossy, last equally long."""
-    if hash_file(first) == hash_file(second):
+    """Whether two files hold the same bytes or samples, or the second is a lossy copy beside a lossless one."""
+    if suffix_of(second.name) in LOSSY_SUFFIXES and suffix_of(first.name) not in LOSSY_SUFFIXES:
         return True
-    if suffix_of(first.name) not in LOSSY_SUFFIXES and suffix_of(second.name) not in LOSSY_SUFFIXES:
-        return hash_samples(first) == hash_samples(second) != ""
-    try:
-        durations = [soundfile.info(os.fsencode(path)).duration for path in (first, second)]
-    except (soundfile.LibsndfileError, RuntimeError):
-        return True  # what cannot be read is no other recording
-    return abs(durations[0] - durations[1]) <= LOSSY_TOLERANCE_S
+    return hash_file(first) == hash_file(second) or hash_samples(first) == hash_samples(second) != ""
 
 
 def _refuse_unclear(task: Task, root: Path, left_out: list[LeftOut]) -> None:

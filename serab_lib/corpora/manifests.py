@@ -106,15 +106,7 @@ def hash_samples(path: str | Path) -> str:
 def mark_originals(task: Task, utterances: pd.DataFrame, hashes: Sequence[str], *, cache: Path) -> list[bool] | None:
     """Mark the recordings that are as they were released; None where that is not known of the corpus.
 
-    Parameters
-    ----------
-    task : Task
-    utterances : pandas.DataFrame
-        With `stem` and `path`.
-    hashes : sequence of str
-        SHA-256 of each file. The samples are hashed only of files that these do not tell.
-    cache : Path
-        Folder of caches, where hashes are remembered.
+    `hashes` are the SHA-256 of each file. The samples are hashed only of files that these do not tell.
     """
     content = read_content(task.name)
     if content is None:

@@ -19,25 +19,11 @@ PARTS = ("train", "validation", "test")
 
 
 def shuffle_groups(groups: Iterable[str]) -> list[str]:
-    """Order the distinct groups as the release does.
+    """Order the distinct groups as the release does: as text, then shuffled with seed 0.
 
-    Parameters
-    ----------
-    groups : iterable of str
-        The group of each utterance.
+    The algorithm is that of TensorFlow Datasets' CREMA-D and SAVEE, which the release copies for the others. Numpy's
+    legacy generator is frozen for good, so the order is the same with every version.
 
-    Returns
-    -------
-    list of str
-        The distinct groups, sorted as strings, then shuffled with numpy's legacy generator seeded with 0.
-
-    Notes
-    -----
-    The algorithm is that of TensorFlow Datasets' CREMA-D and SAVEE, which the release copies for the others.
-    Its generator is frozen for good, so the order is the same with every version of numpy.
-
-    Examples
-    --------
     >>> shuffle_groups(["DC", "JE", "JK", "KL", "DC"])
     ['JK', 'KL', 'JE', 'DC']
     """
@@ -47,27 +33,11 @@ def shuffle_groups(groups: Iterable[str]) -> list[str]:
 
 
 def assign_parts(groups: Sequence[str], shares: Sequence[float]) -> dict[str, str]:
-    """Cut a list of groups into the three parts.
+    """Cut groups, in the order of `shuffle_groups`, into train, validation and test; the last takes the rest.
 
-    Parameters
-    ----------
-    groups : sequence of str
-        Distinct groups in the order of `shuffle_groups`.
-    shares : sequence of float
-        Shares of train, validation and test.
+    The cuts are ``int(n * sum)`` with the shares summed one after the other as floats, as released: 0.7 + 0.1 is a
+    little less than 0.8, which moves the cut where n is a multiple of 10.
 
-    Returns
-    -------
-    dict
-        Group to part.
-
-    Notes
-    -----
-    The cuts are ``int(n * sum)`` with the shares summed one after the other as floats, as released: 0.7 + 0.1
-    is a little less than 0.8, which moves the cut where n is a multiple of 10. The last part takes the rest.
-
-    Examples
-    --------
     >>> assign_parts(["JK", "KL", "JE", "DC"], (0.6, 0.2, 0.2))
     {'JK': 'train', 'KL': 'train', 'JE': 'validation', 'DC': 'test'}
     """
@@ -132,18 +102,7 @@ def find_training(utterances: pd.DataFrame, task: Task) -> np.ndarray:
 
 
 def split_warnings(parts: pd.DataFrame) -> list[str]:
-    """Name what is wrong with a split without making it impossible.
-
-    Parameters
-    ----------
-    parts : pandas.DataFrame
-        As from `split`.
-
-    Returns
-    -------
-    list of str
-        One line for each class that validation or test lack.
-    """
+    """Name the classes that validation or test lack, a line each."""
     warnings = []
     for part, consequence in (
         ("validation", "the hyperparameters are chosen without it"),
@@ -156,20 +115,7 @@ def split_warnings(parts: pd.DataFrame) -> list[str]:
 
 
 def measure_speaker_overlap(parts: pd.DataFrame, part: str = "test") -> float:
-    """Measure the share of a part's utterances whose speaker is also in train.
-
-    Parameters
-    ----------
-    parts : pandas.DataFrame
-        As from `split`.
-    part : str
-        ``test`` or ``validation``.
-
-    Returns
-    -------
-    float
-        0 for a speaker-independent split, 1 where every utterance's speaker was trained on.
-    """
+    """Measure the share of a part's utterances whose speaker is also in train: 0 where a split is independent."""
     trained = set(parts.loc[parts["part"] == "train", "speaker"])
     return float(parts.loc[parts["part"] == part, "speaker"].isin(trained).mean())
 

@@ -40,13 +40,8 @@ from serab_lib.extractors.weights import (
 )
 
 # What stands with a corpus or a checkpoint.
-THERE, FETCHABLE, CONSENT, ASK, UNCLEAR = (
-    "there",
-    "can be fetched",
-    "licence to accept",
-    "to be asked for",
-    "not usable",
-)
+THERE, FETCHABLE, CONSENT = "there", "can be fetched", "licence to accept"
+ASK, UNCLEAR = "to be asked for", "not usable"
 SPARE = 200 * MB
 # Problems of a corpus that an archive whose checksum nobody publishes may have, and be the corpus.
 _HARMLESS = {"extra", "silent", "duplicated", "sample rate"}
@@ -69,7 +64,7 @@ class Options:
     progress: Callable[[str, int, int], object] = lambda what, n_done, n_total: None
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Fetched:
     """What came of a fetch: `state` is `fetched` or `present`; `notes` say what the user may not expect."""
 
@@ -81,7 +76,7 @@ class Fetched:
     notes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Offer:
     """What stands with one corpus or checkpoint, and what is to be said about it in a line."""
 
@@ -130,42 +125,40 @@ def write_advice(source: Source, options: Options) -> str:
         return f"{source.advice} and put {source.files[0].name} into {printable(place)}"
     shown = " --archive FILE" * (max(1, len(source.files)) if source.packed else 1)
     place = find_data(options.data) / source.name
-    return (
-        f"{source.advice}, then run `serab fetch {source.name}{shown}`, which checks it and unpacks it into "
-        f"{printable(place)}"
-    )
+    command = f"serab fetch {source.name}{shown}"
+    return f"{source.advice}, then run `{command}`, which checks it and unpacks it into {printable(place)}"
 
 
 def _look_at_corpus(source: Source, data: str | Path | None) -> Offer:
     target = find_data(data) / source.name
     if not target.exists() or (target.is_dir() and not os.listdir(target)):
         absent = {OPEN: FETCHABLE, RESTRICTED: ASK}.get(source.access, BY_HAND)
-        return Offer(source=source, state=absent, note="" if absent == FETCHABLE else source.advice)
+        return Offer(source, absent, "" if absent == FETCHABLE else source.advice)
     try:
         corpus = find_corpus(source.name, data)
     except SerabError as error:
-        return Offer(source=source, state=UNCLEAR, note=str(error))
+        return Offer(source, UNCLEAR, str(error))
     n_there = f"{len(corpus.utterances):,}"
     if corpus.synthetic:
-        return Offer(source=source, state=UNCLEAR, note=f"synthetic, {n_there} utterances")
+        return Offer(source, UNCLEAR, f"synthetic, {n_there} utterances")
     if not corpus.complete:
-        return Offer(source=source, state=UNCLEAR, note=f"incomplete: {n_there} of {corpus.n_expected:,} utterances")
-    return Offer(source=source, state=THERE, note=f"{n_there} utterances")
+        return Offer(source, UNCLEAR, f"incomplete: {n_there} of {corpus.n_expected:,} utterances")
+    return Offer(source, THERE, f"{n_there} utterances")
 
 
 def _look_at_checkpoint(source: Source, weights: str | Path | None, *, verify: bool) -> Offer:
     entry = EXTRACTORS[source.name]
     path = find_checkpoint(entry, weights)
     if path is None and source.needs_consent:
-        return Offer(source=source, state=CONSENT, note=source.licence_url)
+        return Offer(source, CONSENT, source.licence_url)
     if path is None:
-        return Offer(source=source, state=FETCHABLE if source.files[0].urls else BY_HAND)
+        return Offer(source, FETCHABLE if source.files[0].urls else BY_HAND)
     try:
         if verify:
             require_checkpoint(entry, weights)
     except CheckpointError as error:
-        return Offer(source=source, state=UNCLEAR, note=str(error))
-    return Offer(source=source, state=THERE, note=path.name)
+        return Offer(source, UNCLEAR, str(error))
+    return Offer(source, THERE, path.name)
 
 
 def _fetch_checkpoint(source: Source, options: Options) -> Fetched:
@@ -173,7 +166,7 @@ def _fetch_checkpoint(source: Source, options: Options) -> Fetched:
     verified = "by its published checksum" if source.is_verified else "by what it holds: no checksum is published"
     # What is cut off or another file gives way to the released one, and is kept under another name.
     if (there := _look_at_checkpoint(source, weights, verify=True)).state == THERE:
-        return Fetched(name=source.name, path=weights / there.note, state="present", verified=verified)
+        return Fetched(source.name, weights / there.note, "present", verified)
     if options.archives:
         raise SerabError(f"{source.name} is no archive: {write_advice(source, options)}")
     if source.needs_consent and not options.accept_licence:
@@ -199,7 +192,7 @@ def _fetch_checkpoint(source: Source, options: Options) -> Fetched:
         if os.path.lexists(target):
             os.replace(target, target.with_name(f"{target.name}.replaced-{time.strftime('%Y%m%d-%H%M%S')}"))
         os.replace(made, target)
-    return Fetched(name=source.name, path=target, state="fetched", verified=verified)
+    return Fetched(source.name, target, "fetched", verified)
 
 
 def _unpack_model(archive: Path, room: Path) -> Path:
@@ -216,12 +209,10 @@ def _fetch_corpus(source: Source, options: Options) -> Fetched:
     target = data / source.name
     there = _look_at_corpus(source, data)
     if there.state == THERE:
-        return Fetched(name=source.name, path=target, state="present", verified="by its list of files")
+        return Fetched(source.name, target, "present", "by its list of files")
     if there.state == UNCLEAR:
-        raise SerabError(
-            f"{printable(target)} is there and is left alone ({there.note}): move it away, or choose another folder "
-            "with --to"
-        )
+        place = printable(target)
+        raise SerabError(f"{place} is left alone ({there.note}): move it away, or choose another folder with --to")
     for path in options.archives:
         if not path.is_file():
             raise SerabError(f"there is no archive {printable(path)}: give the path of the .zip or .tar as delivered")
@@ -231,41 +222,31 @@ def _fetch_corpus(source: Source, options: Options) -> Fetched:
         options.announce(source)
     with _staged(data, source.name) as folder:
         corpus = folder / "unpacked" / source.name
-        is_published_content = _bring(source, folder, corpus, options)
+        is_sure = _bring(source, folder, corpus, options)
         notes = _drop_strange(source, corpus)
         progress = functools.partial(options.progress, f"{source.name}: checking")
         report = check_corpus(source.name, corpus.parent, progress=progress)
-        if not is_published_content:
+        if not is_sure:
             _refuse_damage(source, report.problems, corpus)
         if target.is_dir():
             target.rmdir()  # an empty one
         os.rename(corpus, target)
-    verified = ["by its published checksum" if is_published_content else "by its list of files, decoding and durations"]
+    verified = "by its published checksum" if is_sure else "by its list of files: names, decoding, durations"
     if report.n_originals is not None:
-        counted = f"by content: {report.n_originals:,} of {report.n_utterances:,} recordings as released"
-        verified = [*verified[:is_published_content], counted]
-    return Fetched(
-        name=source.name,
-        path=target,
-        state="fetched",
-        verified=" and ".join(verified),
-        problems=report.problems,
-        notes=notes,
-    )
+        verified += f" and by content: {report.n_originals:,} of {report.n_utterances:,} recordings as released"
+    return Fetched(source.name, target, "fetched", verified, report.problems, notes)
 
 
 def _bring(source: Source, folder: Path, corpus: Path, options: Options) -> bool:
     """Download, unless there are archives, and unpack; whether all of it is what a published checksum says."""
     n_there = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     download = 0 if options.archives else max(0, (source.download_size or 0) - n_there)
-    unpacked = source.unpacked_size if source.unpacked_size is not None else 2 * (source.download_size or 0)
+    unpacked = source.unpacked_size or (2 * (source.download_size or 0) if source.packed else 0)
     _require_space(folder, download + unpacked, source)
     if not options.archives and not source.packed:
         tell = functools.partial(options.progress, f"{source.name}: files")
-        try:
+        with _advised(source, options):
             retrieve_all(source.files, corpus, n_workers=options.n_workers, tell=tell)
-        except TransferError as error:
-            raise _describe_failure(source, error, options) from error
         return source.is_verified
     archives = options.archives or [_retrieve(source, file, folder, options) for file in source.files]
     shutil.rmtree(corpus, ignore_errors=True)
@@ -284,7 +265,7 @@ def _bring(source: Source, folder: Path, corpus: Path, options: Options) -> bool
             if not options.archives:
                 archive.unlink()  # not worth going on from
             raise
-    return bool(source.files) and all(any(is_published(path, file) for file in source.files) for path in archives)
+    return source.packed and all(any(is_published(path, file) for file in source.files) for path in archives)
 
 
 def _drop_strange(source: Source, corpus: Path) -> tuple[str, ...]:
@@ -326,14 +307,18 @@ def _require_space(folder: Path, n_bytes: int, source: Source) -> None:
 
 
 def _retrieve(source: Source, file: RemoteFile, folder: Path, options: Options) -> Path:
-    try:
+    with _advised(source, options):
         return retrieve(file, folder, functools.partial(options.progress, f"{file.name}: MB"))
+
+
+@contextlib.contextmanager
+def _advised(source: Source, options: Options) -> Iterator[None]:
+    """Say what to do by hand where no address delivers."""
+    try:
+        yield
     except TransferError as error:
-        raise _describe_failure(source, error, options) from error
-
-
-def _describe_failure(source: Source, error: TransferError, options: Options) -> SerabError:
-    return SerabError(f"{source.title} could not be downloaded ({error}): {write_advice(source, options)}")
+        advice = write_advice(source, options)
+        raise SerabError(f"{source.title} could not be downloaded ({error}): {advice}") from error
 
 
 @contextlib.contextmanager

@@ -98,20 +98,7 @@ def is_published(path: Path, file: RemoteFile) -> bool:
 
 
 def retrieve(file: RemoteFile, folder: Path, tell: Tell = lambda n_done, n_total: None) -> Path:
-    """Get one file, unless it is there.
-
-    Parameters
-    ----------
-    file : RemoteFile
-    folder : Path
-        It is put there under its name. What is unfinished lies beside it, named `.part`.
-    tell : callable, optional
-        Told the MB that there are and the MB that there will be.
-
-    Returns
-    -------
-    Path
-        The file, equal to the published one if a checksum is known.
+    """Get one file into a folder, unless it is there: the published one, if a checksum is known.
 
     Raises
     ------

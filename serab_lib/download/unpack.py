@@ -23,8 +23,8 @@ RATIO, LEAST = 100, 64 << 20
 
 _DAMAGE = (zipfile.BadZipFile, tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError, ValueError, RuntimeError)
 
+# Name, unpacked size in bytes, and what unpacks it below a folder.
 Member = tuple[str, int, Callable[[Path], object]]
-"""Name, unpacked size in bytes, and what unpacks it below a folder."""
 
 
 class ArchiveError(SerabError):
@@ -43,11 +43,10 @@ def unpack(
 
     Parameters
     ----------
-    archive, folder : Path
     suffixes : tuple of str, optional
-        Of the files to unpack, in lower case; None for all. What macOS and Windows add is left out.
+        Of the files to unpack, in lower case; None for all.
     ignored_folders : tuple of str
-        Names of folders (`fnmatch` patterns) to pass over.
+        `fnmatch` patterns, beside what macOS and Windows add.
     tell : callable, optional
         Told the bytes written so far.
 

@@ -224,14 +224,6 @@ def test_synthetic_corpus_is_complete_by_its_own_list(tmp_path: Path) -> None:
     assert corpus.missing == ("JE_a01",) and corpus.unexpected == ("KL_a01",) and not corpus.complete
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{}", '{"files": [1]}'])
-def test_damaged_marker(content: str, tmp_path: Path) -> None:
-    touch(tmp_path / "savee", ["DC/a01.wav"])
-    (tmp_path / "savee" / MARKER).write_text(content)
-    with pytest.raises(SerabError, match=r"SYNTHETIC\.json is damaged"):
-        find_corpus("SAV", tmp_path)
-
-
 def test_own_corpus_has_no_list(tmp_path: Path) -> None:
     touch(tmp_path / "own", ["AA_a01.wav", "BB_n12.flac"])
     corpus = find_corpus(own_task(), tmp_path)
