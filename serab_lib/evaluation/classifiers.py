@@ -57,10 +57,9 @@ Parts = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
 @dataclass(frozen=True)
 class Candidate:
-    """One setting of a classifier's grid, and how it did on the validation part once that was tried."""
+    """One setting of a classifier's grid, its place there, and how it did on validation once it was tried."""
 
     number: int
-    """Its place in the grid: among equals the lowest is selected."""
     params: Mapping[str, Any]
     validation_accuracy: float = float("nan")
     seconds: float = 0.0
@@ -68,21 +67,7 @@ class Candidate:
 
 @dataclass(frozen=True)
 class ClassifierResult:
-    """One classifier on one task.
-
-    Attributes
-    ----------
-    classifier : str
-        Its name in `CLASSIFIERS`.
-    best_params : dict
-        The selected candidate of the grid; the defaults without a search.
-    validation_accuracy : float
-        Share of the validation part that this candidate gets right when fitted on train alone, 0 to 1.
-    predictions : np.ndarray, shape (n_test,)
-        Labels for the test part, by the candidate refitted on train and validation.
-    seconds : float
-        Time for all of it.
-    """
+    """One classifier on one task: the selected candidate, and its labels for the test part after a refit."""
 
     classifier: str
     best_params: dict[str, Any]
@@ -109,10 +94,10 @@ def fit_classifier(
     ----------
     name : str
         One of `CLASSIFIERS`.
-    X_train, X_validation, X_test : np.ndarray, shapes (n_train | n_validation | n_test, n_features)
+    X_train, X_validation, X_test : np.ndarray [shape=(n_train | n_validation | n_test, n_features)]
         Embeddings, finite.
-    y_train, y_validation : np.ndarray, shapes (n_train,), (n_validation,)
-        Labels, two classes or more.
+    y_train, y_validation : np.ndarray [shape=(n_train | n_validation,)]
+        Labels of two classes or more.
     search : bool
         Whether to search the grid; otherwise the defaults are fitted.
     grid : mapping from str to sequence, optional
@@ -120,32 +105,9 @@ def fit_classifier(
     seed : int
         For the random forest, the only one that draws anything; 42 in the release.
 
-    Returns
-    -------
-    ClassifierResult
-        The selected candidate and what it predicts.
-
-    Raises
-    ------
-    SerabError
-        An unknown classifier.
-
     Notes
     -----
-    As the released ``clf_benchmark.py``: candidates in the order of scikit-learn's ``ParameterGrid``, ties to the
-    first. That QDA gives a result at all is explained at
-    `serab_lib.evaluation.discriminants`. Optimisers that stop at their iteration limit do so in
-    silence; the release only warned.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> rng = np.random.default_rng(0)
-    >>> y = np.tile(["anger", "sadness"], 30)
-    >>> X = rng.normal(size=(60, 8)) + 2.0 * (y == "anger")[:, None]
-    >>> result = fit_classifier("LR", X[:30], y[:30], X[30:40], y[30:40], X[40:])
-    >>> result.validation_accuracy, result.predictions[:2].tolist()
-    (1.0, ['anger', 'sadness'])
+    As the released ``clf_benchmark.py``. Optimisers that stop at their iteration limit do so in silence.
     """
     parts = X_train, y_train, X_validation, y_validation, X_test
     groups = divide_search(name, search=search, grid=grid)
@@ -156,10 +118,7 @@ def fit_classifier(
 def divide_search(
     name: str, *, search: bool = True, grid: Mapping[str, Sequence[Any]] | None = None
 ) -> list[list[Candidate]]:
-    """List the candidates of a classifier in groups that share work: each can be tried on a machine of its own.
-
-    A forest's candidates share work where they differ in depth alone; all of another classifier's are one group.
-    """
+    """List a classifier's candidates in groups that share work: all, but a forest's by what is not depth."""
     if name not in _PREDICTORS:
         raise unknown_name("classifier", name, CLASSIFIERS, listing="serab run --help")
     settings = ParameterGrid(grid or GRIDS[name]) if search else [DEFAULTS[name]]
@@ -210,10 +169,7 @@ def _predict(
     *,
     seed: int,
 ) -> list[np.ndarray]:
-    """Fit each setting and predict, in float64 and on one thread wherever it runs.
-
-    The order of a sum can decide between two classes that are as likely, and threads change that order.
-    """
+    """Fit and predict in float64, on one thread: threads change the order of sums, and so who wins a close race."""
     X_fit, X_eval = np.asarray(X_fit, dtype=np.float64), np.asarray(X_eval, dtype=np.float64)
     with warnings.catch_warnings(), threadpool_limits(1):
         warnings.filterwarnings("ignore", module=r"sklearn\.")

@@ -5,19 +5,10 @@ thousand).
 
 Quadratic: where scikit-learn's `QuadraticDiscriminantAnalysis` accepts the data, this is the same. Where it raises
 `LinAlgError` (a class without full rank, nearly every cell of the paper's grid), the versions of 2021 warned and went
-on with the directions that the class's samples span; so does this, with three choices that 2021 left to chance or to
-an exception:
-
-- 2021 kept the directions whose variance is zero but for rounding (a centred class always has one, a repeated recording
-  adds another); at `reg_param=0` they were divided by about 1e-30 and decided everything. Here a direction counts only
-  if its variance exceeds scikit-learn's own rank tolerance, 1e-4 (of the largest variance where that is below 1). With
-  at least as many samples as features and `reg_param > 0` every direction stays: they then span the space and nothing
-  depends on noise.
-- Variances are divided by n, as scikit-learn 1.9 does; 2021 divided by n - 1.
-- A class of one sample, or of equal ones, has no covariance and is never predicted; 2021 raised `ValueError`.
-
-A class with fewer samples than features has no density in the whole space, so the classes are compared in subspaces of
-different sizes. That is how 2021's numbers came about, and why QDA does poorly there.
+on with the directions that the class's samples span, comparing classes in subspaces of different sizes: hence QDA's
+poor numbers. So does this, but where 2021 kept directions whose variance is zero up to rounding and let them decide
+everything, a direction counts only if its variance exceeds scikit-learn's own rank tolerance; variances are divided by
+n, as scikit-learn 1.9 does; and a class of one sample, or of equal ones, is never predicted, where 2021 raised.
 """
 
 from __future__ import annotations
@@ -40,22 +31,19 @@ def fit_linear(X: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     ----------
     X : np.ndarray [shape=(n_samples, n_features)]
     y : np.ndarray [shape=(n_samples,)]
-        Labels of two classes or more.
 
     Returns
     -------
-    coefficients : np.ndarray [shape=(n_classes, n_features)]
-        Weights of the discriminant functions, in the order of the sorted labels.
-    constants : np.ndarray [shape=(n_classes,)]
+    coefficients, constants : np.ndarray [shape=(n_classes, n_features)], np.ndarray [shape=(n_classes,)]
+        Of the discriminant functions, in the order of the sorted labels.
 
     Notes
     -----
     That of ``LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto")``, which the paper's code asks for, to about
     1e-10 of the largest coefficient, in O(n^2 p) instead of O(p^3) time for n samples of p features. The estimate is,
     per class, Ledoit-Wolf on standardised columns, scaled back, and summed with the priors as weights: a diagonal
-    matrix plus one of rank at most n. Ledoit and Wolf's own sums (J. Multivariate Analysis 88, 2004) need the Gram
-    matrix of the samples only. Where no class is shrunk, or scikit-learn's least-squares solver might drop directions
-    as rounding noise, scikit-learn itself does the work.
+    matrix plus one of rank at most n. Where no class is shrunk, or least squares might drop directions as rounding
+    noise, scikit-learn itself does the work.
     """
     labels, counts = np.unique(y, return_counts=True)
     priors = counts / len(y)
@@ -74,7 +62,10 @@ def fit_linear(X: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _shrink_covariance(group: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """One class's Ledoit-Wolf covariance, as the ridge and the factor in ``diag(ridge) + factor.T @ factor``."""
+    """One class's Ledoit-Wolf covariance, as the ridge and the factor in ``diag(ridge) + factor.T @ factor``.
+
+    Their own sums (J. Multivariate Analysis 88, 2004) need the Gram matrix of the samples only.
+    """
     n_samples, n_features = group.shape
     # StandardScaler, and not a plain division, for its rule of which columns are constant.
     scaler = StandardScaler()
@@ -106,22 +97,7 @@ def _solve_diagonal_plus_low_rank(diagonal: np.ndarray, factor: np.ndarray, righ
 def score_quadratic(
     X_fit: np.ndarray, y_fit: np.ndarray, X_eval: np.ndarray, reg_params: Sequence[float]
 ) -> np.ndarray:
-    """Fit quadratic discriminant analysis and score, for several regularisations at the price of one.
-
-    Parameters
-    ----------
-    X_fit, X_eval : np.ndarray [shape=(n_fit | n_eval, n_features)]
-    y_fit : np.ndarray [shape=(n_fit,)]
-        Labels.
-    reg_params : sequence of float
-        Shares of the identity in each class's covariance, 0 to 1.
-
-    Returns
-    -------
-    np.ndarray [shape=(n_reg_params, n_eval, n_classes)]
-        Log posteriors up to a constant, classes in the order of the sorted labels; the lowest number there is for a
-        class without spread.
-    """
+    """Log posteriors [shape=(n_reg_params, n_eval, n_classes)] for several shares of the identity in a covariance."""
     scores = []
     for label in np.unique(y_fit):
         group = X_fit[y_fit == label]

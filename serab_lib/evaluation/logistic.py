@@ -2,10 +2,8 @@
 
 Same objective, start, optimiser and stopping rule as scikit-learn's ``LogisticRegression(solver="lbfgs")``. With large
 C the classes are separable, the optimum lies at infinity, and what is reported is where the optimiser stops: so it is
-the path of the optimiser that has to be the same, not only the function that it minimises. For that reason no
-solution is the start of the next one: a warm start stops elsewhere. What the grid shares is the rotation into the
-space that the samples span: L-BFGS from zero never leaves that space, and its steps depend on inner products alone, so
-rotating changes nothing but the size of the vectors.
+the path of the optimiser that has to be the same. L-BFGS from zero never leaves the space that the samples span, and
+its steps depend on inner products alone: rotated into that space, vectors are shorter and the path is the same.
 """
 
 from __future__ import annotations
@@ -27,29 +25,11 @@ MAX_ITERATIONS = 10_000
 def predict_settings(
     X_fit: np.ndarray, y_fit: np.ndarray, X_eval: np.ndarray, settings: Sequence[Mapping[str, Any]], *, seed: int = 42
 ) -> list[np.ndarray]:
-    """Fit one model per setting and predict.
+    """Fit one model per setting (``C``, ``class_weight``) and predict labels, one array per setting.
 
-    Parameters
-    ----------
-    X_fit, X_eval : np.ndarray [shape=(n_fit | n_eval, n_features)]
-    y_fit : np.ndarray [shape=(n_fit,)]
-        Labels of two classes or more.
-    settings : sequence of mapping
-        Each with ``C`` and ``class_weight``.
-    seed : int
-        Handed to scikit-learn; with this optimiser nothing is drawn.
-
-    Returns
-    -------
-    list of np.ndarray [shape=(n_eval,)]
-        Labels, one array per setting.
-
-    Notes
-    -----
-    With no more features than samples there is nothing to rotate away, and with two classes scikit-learn fits one
-    output in place of two: it does the work itself. Otherwise sums are rounded in another order than scikit-learn's,
-    and L-BFGS amplifies that: coefficients agree to about 1e-10 after 60 steps and to about 1e-3 after 150, as they do
-    within scikit-learn between two orders of the samples.
+    With no more features than samples there is nothing to rotate away, and two classes have one output in place of two:
+    scikit-learn itself does the work. Otherwise coefficients agree with its own to about 1e-10 after 60 steps and to
+    about 1e-3 after 150, as they do within scikit-learn between two orders of the samples.
     """
     classes, codes = np.unique(y_fit, return_inverse=True)
     if X_fit.shape[1] <= X_fit.shape[0] or len(classes) == 2:
@@ -71,23 +51,8 @@ def minimise(
 ) -> np.ndarray:
     """Minimise the weighted cross-entropy plus half the penalty times the squared coefficients, from zero.
 
-    Parameters
-    ----------
-    samples : np.ndarray [shape=(n, rank + 1)]
-        Coordinates of the samples in `basis`, and a column of ones for the intercept, which is not penalised.
-    codes : np.ndarray of int [shape=(n,)]
-        Class of each sample.
-    weights : np.ndarray [shape=(n,)]
-        Weight of each sample; their sum is 1.
-    penalty : float
-    basis : np.ndarray [shape=(n_features, rank)]
-        Orthonormal columns.
-
-    Returns
-    -------
-    np.ndarray [shape=(n_classes, rank + 1)]
-        Where the optimiser stopped: as scikit-learn does, where no entry of the gradient in the original features
-        exceeds the tolerance.
+    Samples [shape=(n, rank + 1)] are coordinates in the basis [shape=(n_features, rank)] and a one for the intercept,
+    which is not penalised.
     """
     one_hot = np.eye(codes.max() + 1)[codes]
     shape = one_hot.shape[1], samples.shape[1]

@@ -30,20 +30,10 @@ def read_accuracies() -> pd.DataFrame:
 
 
 def find_counts(printed: float, n: int) -> list[int]:
-    """Find the numbers of right answers that a printed accuracy may stand for.
+    """Find the numbers of right answers of n that a printed accuracy may stand for (percent with one decimal).
 
-    Parameters
-    ----------
-    printed : float
-        Percent with one decimal.
-    n : int
-        Size of the test part.
-
-    Returns
-    -------
-    list of int
-        Every k with 100 k / n within 0.05 of the printed value, both ends included: a value exactly between two
-        decimals may have been printed as either. Computed in whole numbers, so no float decides.
+    Both ends of the rounding count, as a value between two decimals may have been printed as either; computed in whole
+    numbers, so that no float decides.
 
     Examples
     --------

@@ -36,16 +36,7 @@ SLOWEST_FIRST = ("RF", "LR", "SVC", "QDA", "LDA")
 
 @dataclass(frozen=True)
 class CellResult:
-    """What one cell gives.
-
-    Attributes
-    ----------
-    scores : pandas.DataFrame
-        One row per classifier: `classifier`, `validation_accuracy`, `test_accuracy`, `test_uar`,
-        `selected`, `best_params` and `seconds`. Accuracies are fractions of 1.
-    predictions : pandas.DataFrame
-        One row per test utterance: `stem`, `speaker`, `group`, `emotion`, and each classifier's prediction.
-    """
+    """What one cell gives: a row of scores for each classifier, a row of predictions for each test utterance."""
 
     scores: pd.DataFrame
     predictions: pd.DataFrame
@@ -69,8 +60,7 @@ def normalise_speakers(embeddings: np.ndarray, groups: Sequence[str], parts: Seq
 
     Notes
     -----
-    As in the release. It is transductive: the test speakers' unlabelled embeddings are used, so it assumes
-    that several utterances of a new speaker are at hand.
+    As in the release. It is transductive: it needs several unlabelled utterances of each new speaker.
     """
     result = np.array(embeddings, dtype=np.float64)
     frame = pd.DataFrame({"group": np.asarray(groups), "part": np.asarray(parts)})
@@ -84,20 +74,7 @@ def normalise_speakers(embeddings: np.ndarray, groups: Sequence[str], parts: Seq
 
 
 def select(scores: pd.DataFrame, protocol: str) -> str:
-    """Name the classifier that a protocol reports.
-
-    Parameters
-    ----------
-    scores : pandas.DataFrame
-        With `classifier`, `validation_accuracy` and `test_accuracy`.
-    protocol : str
-        `described` takes the best on validation; `released` the best on test, as the authors' code does.
-
-    Returns
-    -------
-    str
-        Among equals, the first in the order of `CLASSIFIERS`.
-    """
+    """Name the classifier that is best on validation, or on test as the release does; among equals the first."""
     if protocol not in PROTOCOLS:
         raise unknown_name("protocol", protocol, PROTOCOLS, listing="serab run --help")
     column = "test_accuracy" if protocol == "released" else "validation_accuracy"
@@ -128,11 +105,13 @@ def evaluate(
     search : bool
         Whether hyperparameters are searched; defaults are fitted otherwise.
     n_jobs : int
-        Classifiers fitted at a time.
+        Processes.
 
     Returns
     -------
     CellResult
+        `scores` has `classifier`, `validation_accuracy`, `test_accuracy`, `test_uar` (fractions of 1), `best_params`,
+        `seconds`, `selected`; `predictions` has `stem`, `speaker`, `group`, `emotion`, and each classifier's.
 
     Raises
     ------
@@ -141,11 +120,9 @@ def evaluate(
 
     Notes
     -----
-    Paper, section on the evaluation; the released `clf_benchmark.py`.
-
-    The numbering of the classes matters: with k classes an SVM takes k (k - 1) / 2 votes, and a tie goes to
-    the class with the lower number. On RAVDESS with BYOL-S 512 that alone can decide whether validation prefers
-    the linear kernel or the radial one, points apart on test (`benchmarks/label_order.py`).
+    Paper, section on the evaluation; the released `clf_benchmark.py`. The numbering of the classes matters: an SVM
+    takes a vote between every two, and a tie goes to the class with the lower number. On RAVDESS with BYOL-S 512 that
+    alone can decide which kernel validation prefers, points apart on test (`benchmarks/label_order.py`).
     """
     classes = classes or sorted(set(utterances["emotion"]))
     (results,) = fit_classifiers([make_parts(embeddings, utterances, classes)], search=search, n_jobs=n_jobs)
@@ -153,26 +130,7 @@ def evaluate(
 
 
 def make_parts(embeddings: np.ndarray, utterances: pd.DataFrame, classes: Sequence[str]) -> Parts:
-    """Normalise the embeddings of a split and number its classes: what classifiers are fitted to.
-
-    Parameters
-    ----------
-    embeddings : np.ndarray [shape=(n, d)]
-    utterances : pandas.DataFrame
-        With `emotion`, `group` and `part`, in the same order.
-    classes : sequence of str
-        In the order in which they are numbered.
-
-    Returns
-    -------
-    tuple of np.ndarray
-        `X_train, y_train, X_validation, y_validation, X_test`.
-
-    Raises
-    ------
-    SerabError
-        If the embeddings do not fit the utterances or are not finite, if a part is empty, if train has one class.
-    """
+    """Normalise the embeddings of a split and number its classes in the order given, for classifiers to be fitted."""
     if np.ndim(embeddings) != 2 or len(embeddings) != len(utterances):
         raise SerabError(
             f"embeddings of shape {np.shape(embeddings)} for {len(utterances)} utterances: pass one row per utterance"
@@ -199,27 +157,9 @@ def fit_classifiers(
     n_jobs: int = 1,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[list[ClassifierResult]]:
-    """Fit the classifiers to several splits on all cores: first every group of candidates, then the best of each.
+    """Fit all classifiers to each split, on all cores: every group of candidates a job, then every refit.
 
-    Parameters
-    ----------
-    splits : sequence of tuple
-        As from `make_parts`.
-    search : bool
-    n_jobs : int
-        Groups of candidates tried at a time.
-    progress : callable, optional
-        Told how many classifiers are finished, and how many there are.
-
-    Returns
-    -------
-    list of list of ClassifierResult
-        For each split, in the order of `CLASSIFIERS`.
-
-    Raises
-    ------
-    SerabError
-        If a worker process dies.
+    `progress` is told how many jobs are done, and how many there are.
     """
     pool = joblib.Parallel(n_jobs=n_jobs, return_as="generator", max_nbytes="1M")
     searches = [(name, number) for name in SLOWEST_FIRST for number in range(len(splits))]
@@ -228,13 +168,15 @@ def fit_classifiers(
     fitted: dict[tuple[str, int], ClassifierResult] = {}
     try:
         found = pool(joblib.delayed(try_candidates)(name, group, splits[number]) for name, number, group in jobs)
-        for (name, number, _), candidates in zip(jobs, found, strict=True):
+        for n_done, ((name, number, _), candidates) in enumerate(zip(jobs, found, strict=True), start=1):
             tried[name, number] += candidates
+            if progress:
+                progress(n_done, len(jobs) + len(searches))
         results = pool(joblib.delayed(fit_best)(name, tried[name, number], splits[number]) for name, number in searches)
         for which, result in zip(searches, results, strict=True):
             fitted[which] = result
             if progress:
-                progress(len(fitted), len(searches))
+                progress(len(jobs) + len(fitted), len(jobs) + len(searches))
     except BrokenProcessPool as error:
         raise SerabError(
             "a worker process died while classifiers were fitted (killed, or out of memory): "
@@ -373,24 +315,9 @@ def unweighted_average_recall(y_true: ArrayLike, y_predicted: ArrayLike) -> floa
 
 
 def summarise_tasks(accuracies: ArrayLike, sizes: ArrayLike) -> dict[str, float]:
-    """Give the three means over tasks that the paper's table prints.
+    """Give the three means over tasks that the paper's table prints, NaN if an accuracy is missing.
 
-    Parameters
-    ----------
-    accuracies : array-like [shape=(n_tasks,)]
-        Test accuracies, as fractions or as percent.
-    sizes : array-like [shape=(n_tasks,)]
-        Numbers of test utterances, in the same order.
-
-    Returns
-    -------
-    dict from str to float
-        The mean ``UM``, the mean ``WM`` weighted by the sizes, and the geometric mean ``GM``, in the unit of the
-        accuracies; NaN if an accuracy is missing.
-
-    Notes
-    -----
-    The paper's section 3.3; models are sorted by UM in its table 3.
+    ``UM`` is unweighted, ``WM`` weighted by the numbers of test utterances, ``GM`` geometric; section 3.3 of the paper.
 
     Examples
     --------

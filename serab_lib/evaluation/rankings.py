@@ -18,20 +18,9 @@ PREDICTORS = ("parameters_millions", "embedding_size")
 
 @dataclass(frozen=True)
 class RankComparison:
-    """Friedman's test with Nemenyi's comparisons.
+    """Friedman's test with Nemenyi's comparisons: mean ranks, 1 is best, and p-values of every two models.
 
-    Attributes
-    ----------
-    ranks : pandas.Series
-        Model to mean rank over the tasks, 1 is best, sorted.
-    p_friedman : float
-        That all models are alike.
-    p_pairs : pandas.DataFrame
-        Nemenyi's p-value of every two models.
-    critical_difference : float
-        Mean ranks that differ by less cannot be told apart.
-    n_tasks : int
-    alpha : float
+    Mean ranks that differ by less than the critical difference cannot be told apart.
     """
 
     ranks: pd.Series
@@ -43,26 +32,9 @@ class RankComparison:
 
 
 def compare_ranks(accuracies: pd.DataFrame) -> RankComparison:
-    """Compare models by their ranks within each task.
+    """Compare models by their ranks within each task (models by tasks, any unit).
 
-    Parameters
-    ----------
-    accuracies : pandas.DataFrame
-        Models by tasks, no means; any unit.
-
-    Returns
-    -------
-    RankComparison
-
-    Raises
-    ------
-    SerabError
-        If scikit-posthocs is not installed, or there are too few models or tasks.
-
-    Notes
-    -----
-    Only the order within a task counts, not by how much models differ; tasks are taken for independent of each other
-    and equally telling, though some have 84 test utterances and others over a thousand.
+    Tasks are taken for equally telling, though some have 84 test utterances and others over a thousand.
     """
     n_models, n_tasks = accuracies.shape
     if n_models < 3 or n_tasks < 2:
@@ -81,24 +53,10 @@ def compare_ranks(accuracies: pd.DataFrame) -> RankComparison:
 
 
 def compare_neighbours(accuracies: pd.DataFrame) -> pd.DataFrame:
-    """Bayesian signed-rank test over the tasks of each model with the next by mean accuracy.
+    """Bayesian signed-rank test over the tasks of each model with the next by mean accuracy, in percent.
 
-    Parameters
-    ----------
-    accuracies : pandas.DataFrame
-        Models by tasks, percent.
-
-    Returns
-    -------
-    pandas.DataFrame
-        `first`, `second`, `mean_difference` (points), and the probabilities that, of the three, it is most probable of
-        a new task that the first is better by more than a point (`first_better`), that they are `alike`, or that the
-        second is better (`second_better`).
-
-    Raises
-    ------
-    SerabError
-        If baycomp is not installed.
+    The probabilities are that, of the three, it is most probable of a new task that the first is better by more than a
+    point, that they are alike, or that the second is better.
     """
     test = require("baycomp").SignedRankTest
     rows = []
@@ -123,12 +81,6 @@ def rank_subsets(accuracies: pd.DataFrame) -> pd.DataFrame:
     pandas.DataFrame
         One row per subset that is not empty: `tasks` (tuple), `n_tasks`, `kendall_tau` (tau-b to the ranking on all
         tasks) and `same_best` (whether the best model is the same; among equals the first).
-
-    Examples
-    --------
-    >>> from serab_lib.evaluation.paper import read_accuracies
-    >>> len(rank_subsets(read_accuracies()[["AES", "CAF", "CRE", "EMB", "EMV", "IEM", "RAV", "SAV", "SHE"]]))
-    511
     """
     masks = _list_masks(accuracies.shape[1])
     tau, same_best = _compare_subsets(accuracies.to_numpy(dtype=float), masks)
@@ -144,19 +96,7 @@ def rank_subsets(accuracies: pd.DataFrame) -> pd.DataFrame:
 
 
 def summarise_sizes(subsets: pd.DataFrame) -> pd.DataFrame:
-    """Summarise the subsets by how many tasks they have.
-
-    Parameters
-    ----------
-    subsets : pandas.DataFrame
-        As from `rank_subsets`.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row per number of tasks: `n_tasks`, `tau_mean`, `tau_lowest`, `tau_low` and `tau_high` (5th and 95th
-        percentile), `same_best` (share with the same best model).
-    """
+    """Summarise the subsets by how many tasks they have: tau, and the share that has the same best model."""
     grouped = subsets.groupby("n_tasks")
     tau = grouped["kendall_tau"]
     columns = {"tau_mean": tau.mean(), "tau_lowest": tau.min(), "tau_low": tau.quantile(0.05)}
@@ -173,17 +113,8 @@ def find_enough_tasks(sizes: pd.DataFrame) -> int | None:
 def weigh_tasks(subsets: pd.DataFrame) -> pd.DataFrame:
     """Say how much each task tells about the ranking on all of them.
 
-    Parameters
-    ----------
-    subsets : pandas.DataFrame
-        As from `rank_subsets`.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row per task: `tau_alone` (its own ranking against that of all), `tau_with_it` and `tau_without_it` (mean
-        over the subsets that have it, and that have not, each number of tasks counting alike, from one to all but
-        one) and `gain` (their difference).
+    Tau is that of its own ranking, and means over the subsets that have it and that have not, each number of tasks
+    counting alike, from one to all but one; `gain` is the difference of the means.
     """
     everything = max(subsets["tasks"], key=len)
     some = subsets[subsets["n_tasks"] < len(everything)]
@@ -199,7 +130,7 @@ def weigh_tasks(subsets: pd.DataFrame) -> pd.DataFrame:
 def bootstrap_subsets(
     accuracies: pd.DataFrame, sizes: pd.Series, *, n_draws: int = 500, rng: np.random.Generator | int = 0
 ) -> pd.DataFrame:
-    """Give the stability of subsets with intervals, by redrawing what was measured.
+    """Give the stability of subsets with 95 % intervals, by redrawing what was measured.
 
     Parameters
     ----------
@@ -209,20 +140,17 @@ def bootstrap_subsets(
         Task to number of test utterances: every accuracy is redrawn as a binomial count of that many.
     n_draws : int
     rng : numpy.random.Generator or int
-        A generator, or a seed.
 
     Returns
     -------
     pandas.DataFrame
-        One row per number of tasks: `n_tasks`, `low` and `high` (95 % of the draws' mean tau), `same_best_low` and
-        `same_best_high`.
+        One row per number of tasks: `n_tasks`, `low` and `high` (of the mean tau), `same_best_low`, `same_best_high`.
 
     Notes
     -----
-    Each draw's subsets are held against the ranking on all tasks as it was measured, so that the noise of the test
-    parts counts: even all nine tasks together do not repeat their ranking. The measured accuracies hold that noise
-    once already and are given it again, so these draws lie below what was measured. Models are redrawn
-    independently, though they are tested on the same utterances; that overstates the noise of their differences.
+    Each draw is held against the ranking as it was measured. That holds the noise of the test parts once already and is
+    given it again, so that draws lie below what was measured. Models are redrawn independently, though they are tested
+    on the same utterances; that overstates the noise of their differences.
     """
     values, n = accuracies.to_numpy(dtype=float), sizes[accuracies.columns].to_numpy(dtype=int)
     masks = _list_masks(len(n))
@@ -237,7 +165,7 @@ def bootstrap_subsets(
 
 
 def correlate_ranks(scores: np.ndarray, reference: np.ndarray) -> np.ndarray:
-    """Kendall's tau-b of many rankings [shape=(n, n_models)] with one: scipy's `kendalltau`, for all rows at once.
+    """Kendall's tau-b of many rankings [shape=(n, n_models)] with one, as scipy's `kendalltau` for all rows at once.
 
     Means that differ by rounding errors alone are equal.
     """
@@ -268,24 +196,9 @@ def _compare_subsets(
 
 
 def join_sizes(accuracies: pd.DataFrame, models: pd.DataFrame, sizes: pd.Series) -> pd.DataFrame:
-    """Put the paper's tables 2 and 3 side by side.
+    """Put the paper's tables 2 and 3 side by side, with each model's family and its UM from the row.
 
-    Parameters
-    ----------
-    accuracies : pandas.DataFrame
-        As from `serab_lib.evaluation.paper.read_accuracies`; percent.
-    models : pandas.DataFrame
-        As from `serab_lib.evaluation.paper.read_models`.
-    sizes : pandas.Series
-        Task to number of test utterances.
-
-    Returns
-    -------
-    pandas.DataFrame
-        The rows of `accuracies`, with `parameters_millions` (NaN for openSMILE, which has none), `embedding_size`,
-        `family` (`BYOL-A`, `BYOL-S`, `BYOL-S/CvT`, or `other`), `UM` recomputed from the row (one printed UM does not
-        follow from its row) and `UM_half_width`, half of its 95 % interval from the binomial errors of its tasks,
-        utterances taken for independent.
+    `UM_half_width` is half of the 95 % interval of UM, from the binomial errors of its tasks.
     """
     table = accuracies.join(models.set_index("row")[list(PREDICTORS)])
     table["UM"] = table[sizes.index].mean(axis=1)
@@ -298,28 +211,10 @@ def join_sizes(accuracies: pd.DataFrame, models: pd.DataFrame, sizes: pd.Series)
 
 
 def correlate_sizes(table: pd.DataFrame, *, n_draws: int = N_DRAWS, rng: np.random.Generator | int = 0) -> pd.DataFrame:
-    """Correlate UM with sizes, over the models.
+    """Correlate UM with the sizes of models, some rows of `join_sizes`; `slope` is for ten times the size.
 
-    Parameters
-    ----------
-    table : pandas.DataFrame
-        As from `join_sizes`, or some of its rows, such as one family.
-    n_draws : int
-        Permutations, and resamples.
-    rng : numpy.random.Generator or int
-        A generator, or a seed.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row per predictor: `n_models`, `spearman`, `low` and `high` (95 % bootstrap over the models), `p` (by
-        permutation, two-sided), `slope` (points for ten times the size, by least squares).
-
-    Notes
-    -----
     The models were not drawn at random, and size goes with other things: the large ones are of one family, the small
-    baselines were trained on other data. A correlation over a dozen of them describes the table and proves nothing
-    about size; within a family only the size differs, but a family has three members.
+    baselines were trained on other data. A correlation over a dozen of them proves nothing about size.
     """
     rng = np.random.default_rng(rng)
     rows = []

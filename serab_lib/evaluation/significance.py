@@ -35,19 +35,8 @@ def require(module: str) -> ModuleType:
 
 
 def wilson_interval(n_right: int, n: int) -> tuple[float, float]:
-    """Wilson's 95 % interval of an accuracy, from counts alone.
+    """Wilson's 95 % interval of an accuracy, from counts alone; fractions of 1.
 
-    Parameters
-    ----------
-    n_right, n : int
-
-    Returns
-    -------
-    low, high : float
-        Fractions of 1.
-
-    Notes
-    -----
     It takes utterances for independent of each other. They are not: those of one speaker succeed and fail together,
     so the truth about new speakers is less certain than this says.
 
@@ -75,12 +64,12 @@ def bootstrap(
     ----------
     values, sizes : np.ndarray [shape=(n_utterances, k)]
         The share is the mean over the columns of the sums of `values` over the sums of `sizes`: an accuracy with one
-        column of right answers and one of ones, an unweighted average recall with one column per emotion.
+        column of right answers and one of ones, an unweighted average recall with one column per emotion. A draw that
+        lacks an emotion has no recall of it.
     units : sequence [shape=(n_utterances,)]
         What is drawn as a whole: units weigh by their sizes.
     n_draws : int
     rng : numpy.random.Generator or int
-        A generator, or a seed.
 
     Returns
     -------
@@ -92,8 +81,6 @@ def bootstrap(
     Drawing speakers answers the question of a new user: how would it go with others? With the one to five test
     speakers of most tasks the answer is a lower bound of the doubt: a handful of voices shows too little of how voices
     differ, and percentiles of so few are too narrow.
-
-    A resample that lacks an emotion has no recall of it; its mean is over the others.
     """
     numbers = np.unique(np.asarray(units), return_inverse=True)[1]
     values, sizes = (pd.DataFrame(table).groupby(numbers).sum().to_numpy(float) for table in (values, sizes))
@@ -129,23 +116,9 @@ def paired_bootstrap(
 def intervals_of_cell(
     predictions: pd.DataFrame, classifier: str, *, n_draws: int = N_DRAWS, rng: np.random.Generator | int = 0
 ) -> pd.DataFrame:
-    """Give every interval of one measured cell.
+    """Give every interval of one classifier's predictions, in percent: a row per metric and method.
 
-    Parameters
-    ----------
-    predictions : pandas.DataFrame
-        As from `serab_lib.benchmark.results.Results.read_predictions`.
-    classifier : str
-        Whose predictions.
-    n_draws : int
-    rng : numpy.random.Generator or int
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row per metric (`accuracy`, `uar`) and method (`Wilson` for the accuracy, bootstrap over `utterances` and
-        over `speakers`): `estimate`, `low`, `high` (percent), `n_units`, and `remark`, why an interval deserves little
-        trust.
+    `remark` says why an interval deserves little trust.
     """
     rng = np.random.default_rng(rng)
     right = (predictions["emotion"] == predictions[classifier]).to_numpy(dtype=float)[:, None]
@@ -181,25 +154,7 @@ def holm(p_values: Sequence[float]) -> np.ndarray:
 
 
 def read_right(results: Results, task: str, protocol: str, *, models: Iterable[str] | None = None) -> pd.DataFrame:
-    """Read which test utterances each model gets right with the classifier that its cell reports.
-
-    Parameters
-    ----------
-    results : Results
-    task, protocol : str
-    models : iterable of str, optional
-        All that are there by default.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row per utterance, by `stem` and `speaker`; one column of bool per model.
-
-    Raises
-    ------
-    SerabError
-        If there are fewer than two models, or if their test parts differ.
-    """
+    """Read which test utterances (rows) each model (columns) gets right with the classifier that its cell reports."""
     right = {}
     for cell, predictions in _read_reported(results):
         if (cell.task, cell.protocol) == (task, protocol):
@@ -215,22 +170,15 @@ def read_right(results: Results, task: str, protocol: str, *, models: Iterable[s
 
 
 def compare_models(results: Results, task: str, protocol: str, *, n_draws: int = N_DRAWS) -> pd.DataFrame:
-    """Compare every two models on a task by what they predicted.
-
-    Parameters
-    ----------
-    results : Results
-    task, protocol : str
-    n_draws : int
-        Of the bootstrap.
+    """Compare every two models on a task by what they predicted with the classifiers that their cells report.
 
     Returns
     -------
     pandas.DataFrame
-        One row per pair, each with the classifier that its cell reports: `first`, `second` (the more accurate one
-        first), `accuracy_first`, `accuracy_second`, `difference`, `low`, `high` (95 % bootstrap over utterances),
-        `low_speakers`, `high_speakers` (over speakers), all in percent; `n_only_first`, `n_only_second`, `p` (exact
-        McNemar) and `p_holm` (over these pairs).
+        One row per pair, the more accurate model first: `first`, `second`, `accuracy_first`, `accuracy_second`,
+        `difference`, its 95 % bootstraps over utterances (`low`, `high`) and over speakers (`low_speakers`,
+        `high_speakers`), all in percent; `n_only_first`, `n_only_second`, `p` (exact McNemar) and `p_holm` of all
+        pairs.
 
     Raises
     ------
@@ -253,20 +201,7 @@ def compare_models(results: Results, task: str, protocol: str, *, n_draws: int =
 
 
 def score_cells(results: Results, *, n_draws: int = N_DRAWS) -> pd.DataFrame:
-    """Give accuracy and UAR of every measured cell, with intervals.
-
-    Parameters
-    ----------
-    results : Results
-    n_draws : int
-        Resamples for each bootstrap.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row per cell: `task`, `model`, `protocol`, the `classifier` that it reports, `accuracy`, `low`, `high`
-        (Wilson), `low_utterances` to `high_speakers` (bootstraps), and `uar`, percent.
-    """
+    """Give accuracy and UAR of what every measured cell reports, with every interval of the accuracy, in percent."""
     rows = []
     for cell, predictions in _read_reported(results):
         intervals = intervals_of_cell(predictions, cell.classifier, n_draws=n_draws)
@@ -285,18 +220,7 @@ def confuse(predictions: pd.DataFrame, classifier: str, classes: Iterable[str]) 
 
 
 def confuse_cells(results: Results, task: str, protocol: str) -> dict[str, pd.DataFrame]:
-    """Count what is taken for what in every cell of a task.
-
-    Parameters
-    ----------
-    results : Results
-    task, protocol : str
-
-    Returns
-    -------
-    dict from str to pandas.DataFrame
-        Model to table as from `confuse`, all with the same emotions, the most accurate model first.
-    """
+    """Map each model on a task to its table of `confuse`, all with the same emotions, the most accurate first."""
     cells = {
         cell.model: (predictions, cell.classifier)
         for cell, predictions in _read_reported(results)
@@ -325,21 +249,7 @@ def _read_reported(results: Results) -> Iterator[tuple]:
 
 
 def confidence_intervals(accuracies: pd.DataFrame, sizes: pd.Series) -> pd.DataFrame:
-    """Wilson intervals of every printed accuracy.
-
-    Parameters
-    ----------
-    accuracies : pandas.DataFrame
-        As from `serab_lib.evaluation.paper.read_accuracies`; percent.
-    sizes : pandas.Series
-        Task to number of test utterances.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row per model and task: `n`, `accuracy`, `low`, `high` (percent; the interval covers the fewest and the most
-        right answers that print as this value).
-    """
+    """Wilson intervals of printed accuracies (models by tasks, percent) that cover all counts which print so."""
     rows = []
     for model, row in accuracies.iterrows():
         for task, n in sizes.items():
@@ -353,9 +263,6 @@ def confidence_intervals(accuracies: pd.DataFrame, sizes: pd.Series) -> pd.DataF
 
 def bound_mcnemar(k_first: int, k_second: int, n: int) -> tuple[float, float]:
     """Bound the exact McNemar test where only the right answers of both models of n are known, not who got which.
-
-    At one end the better model gets right all that the other does; at the other end the two get as few utterances
-    right together as their counts allow.
 
     Examples
     --------
@@ -371,33 +278,12 @@ def bound_mcnemar(k_first: int, k_second: int, n: int) -> tuple[float, float]:
 
 
 def compare_best_with_runner_up(accuracies: pd.DataFrame, sizes: pd.Series) -> pd.DataFrame:
-    """Ask of every task's best number whether it can be told from the runner-up.
+    """Ask of every task's best number (models by tasks, percent) whether it can be told from the runner-up.
 
-    Parameters
-    ----------
-    accuracies : pandas.DataFrame
-        As from `serab_lib.evaluation.paper.read_accuracies`.
-    sizes : pandas.Series
-        Task to number of test utterances.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row per task: `best` and `runner_up` (models; several, where they print alike), `accuracy_best`,
-        `accuracy_runner_up`, `n`, `k_best`, `k_runner_up`, `p_lowest` and `p_highest` (exact McNemar under the most
-        and the least favourable pairing of their answers), `p_unpaired` (Fisher's exact test, which takes the
-        answers for unrelated) and `verdict`:
-
-        - `tie`: both print the same;
-        - `not distinguishable`: not even under the most favourable pairing;
-        - `depends on the pairing`: it takes the predictions to tell;
-        - `distinguishable`: under every pairing.
-
-    Notes
-    -----
-    Where a printed value stands for several counts, the bounds are over all of them, and the counts shown are the
-    ones that are furthest apart. Nothing is corrected for the number of tasks, nor for the thirteen models of which
-    the best was picked: both would make fewer differences distinguishable.
+    `p_lowest` and `p_highest` are of the exact McNemar test under the most and the least favourable pairing of the
+    answers, `p_unpaired` is of Fisher's. Where a printed value stands for several counts, the bounds are over all of
+    them, and the counts shown are furthest apart. Nothing is corrected for the number of tasks, nor for the thirteen
+    models of which the best was picked: both would make fewer differences distinguishable.
     """
     rows = []
     for task, n in sizes.astype(int).items():

@@ -20,25 +20,8 @@ MAX_ITERATIONS = 10_000
 def predict_settings(
     X_fit: np.ndarray, y_fit: np.ndarray, X_eval: np.ndarray, settings: Sequence[Mapping[str, Any]], *, seed: int = 42
 ) -> list[np.ndarray]:
-    """Fit one machine per setting and predict.
+    """Fit one machine per setting (``kernel``, ``C``, ``class_weight``) and predict labels, one array per setting.
 
-    Parameters
-    ----------
-    X_fit, X_eval : np.ndarray [shape=(n_fit | n_eval, n_features)]
-    y_fit : np.ndarray [shape=(n_fit,)]
-        Labels of two classes or more.
-    settings : sequence of mapping
-        Each with ``kernel`` ("linear" or "rbf"), ``C`` and ``class_weight``.
-    seed : int
-        Handed to scikit-learn, which draws nothing without probabilities.
-
-    Returns
-    -------
-    list of np.ndarray [shape=(n_eval,)]
-        Labels, one array per setting.
-
-    Notes
-    -----
     libsvm keeps kernel values in single precision while it trains, so that kernels computed by matrix products, which
     differ from its own in the last bits of double precision, lead it along the same path: the dual coefficients come
     out equal to about 1e-16.
