@@ -61,7 +61,7 @@ test-nightly: setup  ## Run what is worth running, but not at each push
 	$(BIN)/python -m pytest -m nightly
 
 test-faults: setup  ## Kill runs, fill disks, damage files; print how many faults were survived
-	$(BIN)/python -m pytest tests/faults tests/test_cli.py::test_control_c_keeps_what_is_finished
+	$(BIN)/python -m pytest tests/faults tests/cli/test_run.py::test_control_c_keeps_what_is_finished
 
 lint: setup  ## Check style and spelling; audit the pinned packages where the network allows it
 	$(BIN)/ruff check .

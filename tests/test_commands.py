@@ -17,9 +17,9 @@ from types import SimpleNamespace
 import pytest
 import torch
 import typer
+from benchmarks.test_programs import PROGRAMS
 from making import enter_world, make_byol_state, write_noises, write_world
 from packaging.requirements import Requirement
-from test_benchmark_programs import PROGRAMS
 from typer.testing import CliRunner, Result
 
 from serab_lib.audit import findings

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from serab_lib.cli import audio, audit, book, fetch, grid, listing, pretrain, reproduce
+from serab_lib.cli import book, corpora, pretrain, run
 from serab_lib.cli.app import app
 
-__all__ = ["app", "audio", "audit", "book", "fetch", "grid", "listing", "main", "pretrain", "reproduce"]
+__all__ = ["app", "book", "corpora", "main", "pretrain", "run"]
 
 
 def main() -> None:

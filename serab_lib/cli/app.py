@@ -5,18 +5,19 @@ from __future__ import annotations
 import functools
 import json
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
-from rich.table import Table
 
 from serab_lib.core import SerabError
+
+if TYPE_CHECKING:
+    from rich.progress import TaskID
 
 app = typer.Typer(
     name="serab",
@@ -26,7 +27,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-output = Console(highlight=False)
+output = Console(highlight=False, soft_wrap=True)
 errors = Console(stderr=True, highlight=False)
 
 Data = Annotated[
@@ -36,12 +37,18 @@ Data = Annotated[
 Weights = Annotated[
     Path | None, typer.Option(help="Folder of checkpoints. Default: SERAB_WEIGHTS, then the user's cache folder.")
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON in place of a table.")]
+Cache = Annotated[Path | None, typer.Option(help="Folder of caches. Default: SERAB_CACHE, then the user's.")]
+Results = Annotated[Path, typer.Option(help="Folder of results.")]
+Device = Annotated[str, typer.Option(help="cpu or cuda.")]
+Jobs = Annotated[int | None, typer.Option(min=1, help="Workers. Default: one per core.")]
 Layer = Annotated[
     int | None,
     typer.Option(min=1, help="Transformer layer of the self-supervised models, from 1. Default: the last."),
 ]
-Jobs = Annotated[int | None, typer.Option(min=1, help="Workers. Default: one per core.")]
+AcceptLicence = Annotated[
+    bool, typer.Option("--accept-licence", help="Accept the licences of checkpoints that ask for it.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON in place of a table.")]
 
 
 def command(function: Callable[..., None]) -> Callable[..., None]:
@@ -52,7 +59,7 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
         try:
             function(*args, **kwargs)
         except SerabError as error:
-            errors.print(f"[bold red]error:[/] {escape(str(error))}", soft_wrap=True)
+            complain([str(error)])
             raise typer.Exit(1) from None
         except KeyboardInterrupt:
             errors.print("interrupted: what was finished is kept; the same command goes on from there")
@@ -69,10 +76,24 @@ def split_names(text: str, option: str) -> list[str]:
     return names
 
 
-def print_rows(rows: list[dict[str, Any]], shown: tuple[str, ...], as_json: bool) -> None:
+def complain(failures: Iterable[str], *, warnings: Iterable[str] = ()) -> None:
+    """Print a line for each warning, then for each failure."""
+    for style, name, texts in (("yellow", "warning", warnings), ("bold red", "error", failures)):
+        for text in texts:
+            errors.print(f"[{style}]{name}:[/] {escape(text)}", soft_wrap=True)
+
+
+def print_json(content: Any) -> None:
+    """Print what `--json` promises."""
+    output.print_json(json.dumps(content, ensure_ascii=False))
+
+
+def print_rows(rows: list[dict[str, Any]], shown: tuple[str, ...], as_json: bool = False) -> None:
     """Print rows as a table of the columns in `shown`, or whole as JSON."""
+    from rich.table import Table
+
     if as_json:
-        output.print_json(json.dumps(rows, ensure_ascii=False))
+        print_json(rows)
         return
     printed = Table(box=None, pad_edge=False, header_style="bold")
     for name in shown:
@@ -84,7 +105,7 @@ def print_rows(rows: list[dict[str, Any]], shown: tuple[str, ...], as_json: bool
         )
     for row in rows:
         printed.add_row(*(format_value(row[name]) for name in shown))
-    output.print(printed)
+    output.print(printed, soft_wrap=False)
 
 
 def format_value(value: object) -> str:
@@ -97,6 +118,8 @@ def format_value(value: object) -> str:
 @contextmanager
 def progress() -> Iterator[Callable[[str, int, int], None]]:
     """Yield a function that shows one progress bar per kind of work."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
     bars: dict[str, TaskID] = {}
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=errors, transient=not errors.is_terminal) as progress:

@@ -1,24 +1,102 @@
-"""`serab book`: the notebooks through papermill, then the site."""
+"""`serab audit`, `book` and `reproduce`: what the book says, the book, and all that it is made of."""
 
 from __future__ import annotations
 
 import ast
+import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 import typer
+from rich.markup import escape
 
-from serab_lib.cli.app import Jobs, command, output, progress
+from serab_lib.cli.app import (
+    AcceptLicence,
+    AsJson,
+    Cache,
+    Data,
+    Device,
+    Jobs,
+    Results,
+    Weights,
+    command,
+    complain,
+    output,
+    print_json,
+    print_rows,
+    progress,
+)
+from serab_lib.cli.corpora import announce_source
 from serab_lib.core import SerabError
+
+Root = Annotated[Path, typer.Option(help="The project's folder.")]
+
+
+@command
+def audit(
+    data: Annotated[
+        Path | None,
+        typer.Option(help="Folder of corpora: also looks in their sound for recordings that are twice there."),
+    ] = None,
+    results: Annotated[
+        Path | None, typer.Option(help="Folder that `serab run --out` wrote: also measures selection on test in it.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Recompute the paper's inconsistencies, and say how sure each is; no data is needed."""
+    from serab_lib.audit.findings import Sources
+    from serab_lib.audit.findings import audit as find_all
+    from serab_lib.benchmark.results import Results
+
+    if data is not None and not data.is_dir():
+        raise SerabError(f"no folder {data} to read corpora from: pass --data DIR, or leave it out")
+    if results is not None and Results(results).read_cells().empty:
+        raise SerabError(f"there are no results in {results}: make some with `serab run --out {results}`")
+    sources = Sources.read(data=data, results=results)
+    findings = find_all(sources)
+    if as_json:
+        content = {"findings": [each.as_dict() for each in findings], **_tabulate(sources)}
+        output.print_json(json.dumps(content, default=_plain, ensure_ascii=False))
+        return
+    for number, each in enumerate(findings, start=1):
+        output.print(f"[bold]{number}. {escape(each.title)}[/]  [dim]{escape(each.where)}[/]")
+        output.print(f"{escape(each.as_paragraph())}\n", soft_wrap=not output.is_terminal)
+    output.print(f"{len(findings)} findings; their numbers are computed anew each time")
+
+
+def _tabulate(sources: Any) -> dict[str, list[dict[str, Any]]]:
+    """Give the tables that the findings rest on."""
+    from serab_lib.audit.arithmetic import check_counts, check_durations, check_parameters
+    from serab_lib.audit.corpora import count_classes
+
+    paper = sources.datasets, sources.utterances, sources.tasks
+    tables = {
+        "test_sizes": sources.comparison,
+        "speakers": sources.speakers,
+        "normalisation": sources.normalisation,
+        "means": sources.means,
+        "durations": check_durations(*paper),
+        "counts": check_counts(*paper),
+        "parameters": check_parameters(sources.models, sources.n_parameters),
+        "classes": count_classes(sources.utterances, sources.tasks),
+    }
+    return {name: json.loads(table.to_json(orient="records")) for name, table in tables.items()}
+
+
+def _plain(value: Any) -> Any:
+    """Turn numpy's numbers into Python's."""
+    return value.item() if hasattr(value, "item") else str(value)
 
 
 @command
 def book(
-    profile: Annotated[str, typer.Option(help="demo, published or paper.")] = "published",
+    profile: Annotated[
+        Literal["demo", "published", "paper"], typer.Option(help="Where its numbers come from.")
+    ] = "published",
     parameter: Annotated[
         list[str] | None, typer.Option(metavar="NAME=VALUE", help="A notebook's parameter; may be repeated.")
     ] = None,
-    root: Annotated[Path, typer.Option(help="The project's folder.")] = Path("."),
+    root: Root = Path("."),
     jobs: Jobs = None,
 ) -> None:
     """Build the book: run its notebooks, then make the site in _build/<profile>/html."""
@@ -26,10 +104,11 @@ def book(
 
     with progress() as tell:
         page = build_book(profile, root=root, parameters=_parse(parameter or []), n_jobs=jobs, progress=tell)
-    output.print(f"the book is {page}", soft_wrap=True)
+    output.print(f"the book is {page}")
 
 
 def _parse(texts: list[str]) -> dict[str, object]:
+    """Parameters as Python literals, or as text where they are none."""
     values: dict[str, object] = {}
     for text in texts:
         name, sign, value = text.partition("=")
@@ -40,3 +119,68 @@ def _parse(texts: list[str]) -> dict[str, object]:
         except (ValueError, SyntaxError):
             values[name] = value
     return values
+
+
+@command
+def reproduce(
+    plan_only: Annotated[bool, typer.Option("--plan", help="Print what would be done, and do nothing.")] = False,
+    data: Data = None,
+    weights: Weights = None,
+    out: Results = Path("results"),
+    cache: Cache = None,
+    device: Device = "cpu",
+    jobs: Jobs = None,
+    fetch: Annotated[bool, typer.Option(help="Fetch what is not there and may be fetched.")] = True,
+    accept_licence: AcceptLicence = False,
+    book: Annotated[bool, typer.Option(help="Build the book at the end.")] = True,
+    root: Root = Path("."),
+    as_json: AsJson = False,
+) -> None:
+    """Recompute the paper's grid: plan, fetch, 13 extractors on 9 tasks under both protocols, book."""
+    from serab_lib.benchmark.grid import Settings
+    from serab_lib.cli.plan import carry_out, make_plan
+    from serab_lib.corpora.splits import PROTOCOLS
+
+    n_jobs = {"n_jobs": jobs} if jobs else {}
+    settings = Settings(out=out, data=data, weights=weights, cache=cache, protocols=PROTOCOLS, device=device, **n_jobs)
+    plan = make_plan(settings, may_fetch=fetch, accept_licence=accept_licence, with_book=book)
+    if as_json and plan_only:
+        print_json(plan)
+    elif not as_json:
+        _print_plan(plan)
+    if plan_only:
+        return
+    with progress() as tell:
+        done = carry_out(
+            plan,
+            settings,
+            accept_licence=accept_licence,
+            root=root if book else None,
+            announce=announce_source,
+            progress=tell,
+        )
+    complain(done["failures"], warnings=done["warnings"])
+    if as_json:
+        print_json({"plan": plan, **done})
+    else:
+        output.print(f"{done['computed']} cells computed, {done['present']} were there; results in {out}")
+        if done["book"]:
+            output.print(f"the book is {done['book']}")
+    if not done["computed"] + done["present"]:
+        raise typer.Exit(1)
+
+
+def _print_plan(plan: dict[str, Any]) -> None:
+    """Print what will be done, and what is left out."""
+    for kind in ("corpora", "extractors"):
+        output.print(f"[bold]{kind}[/]")
+        print_rows(plan[kind], ("name", "state", "computed", "download"))
+        output.print()
+    there = f", {plan['present_cells']} have a result already" if plan["present_cells"] else ""
+    output.print(f"{plan['feasible_cells']} of {plan['cells']} cells can be computed{there}\n")
+    print_rows(plan["stages"], ("stage", "what", "disk"))
+    if plan["left_out"]:
+        output.print("\n[bold]left out[/]")
+        for line in plan["left_out"]:
+            output.print(f"  {escape(line)}")
+    output.print()

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from serab_lib.cli.app import Data, Jobs, command, output, progress, split_names
+from serab_lib.cli.app import Cache, Data, Jobs, command, output, progress, split_names
 from serab_lib.core import SerabError
 from serab_lib.pretraining.config import CropStart, Device, Precision, PretrainConfig, Schedule
 
@@ -56,7 +56,7 @@ def pretrain(
     probe: Annotated[str, typer.Option(help="Task whose validation accuracy is measured during training.")] = "",
     probe_epochs: Annotated[int, typer.Option(min=1, help="Epochs between two measurements.")] = 1,
     data: Data = None,
-    cache: Annotated[Path | None, typer.Option(help="Folder of caches. Default: SERAB_CACHE, then the user's.")] = None,
+    cache: Cache = None,
     jobs: Jobs = None,
 ) -> None:
     """Pre-train a BYOL-A, BYOL-S or BYOL-S/CvT encoder on audio files."""
@@ -96,8 +96,7 @@ def pretrain(
     output.print(
         f"{len(log)} steps; last epoch: loss {last['loss']:.3f}, spread of the embeddings {last['embedding_std']:.3f}, "
         f"{last['crops_per_s']:.0f} crops a second\n{encoder} is the encoder: "
-        f"serab run --models path:{encoder}{pooling}",
-        soft_wrap=True,
+        f"serab run --models path:{encoder}{pooling}"
     )
 
 

@@ -283,10 +283,11 @@ def load_extractor(
     family = getattr(importlib.import_module(module), class_name)
     extractor = family(**entry.options, **({"checkpoint": checkpoint} if checkpoint else {}))
     extractor.name, extractor.title, extractor.fingerprint = entry.name, entry.title, identify(entry, content)
-    return extractor.to(_available(device))
+    return extractor.to(find_device(device))
 
 
-def _available(device: str | torch.device) -> torch.device:
+def find_device(device: str | torch.device) -> torch.device:
+    """The device of a name, refused where this machine has none."""
     import torch
 
     try:

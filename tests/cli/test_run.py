@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -59,7 +60,7 @@ def test_run_and_table(tmp_path: Path) -> None:
     write_savee(tmp_path / "data", n_takes=2)
     out = tmp_path / "out"
     common = ("--tasks", "savee", "--models", "logmel-stats", "--no-search", "--out", out, "--jobs", 1)
-    assert "1 cells computed, 0 were there" in call("run", *common, "--protocol", "both").replace("2 cells", "1 cells")
+    assert "2 cells computed, 0 were there" in call("run", *common, "--protocol", "both")
     assert "0 cells computed, 2 were there" in call("run", *common, "--protocol", "both")
     text = call("table", "--results", out)
     assert "protocol released" in text
@@ -85,11 +86,9 @@ def test_embed_writes_vectors(tmp_path: Path) -> None:
         (("run", "--tasks", "RAVD", "--models", "logmel-stats"), "ravdess"),
         (("run", "--tasks", "RAV", "--models", "smile"), "opensmile"),
         (("run", "--tasks", ",", "--models", "opensmile"), "--tasks is empty"),
-        (("run", "--tasks", "RAV", "--models", "opensmile", "--protocol", "x"), "released, described or both"),
         (("check",), "--data"),
         (("check", "nothing"), "serab tasks"),
         (("table", "--results", "nowhere"), "serab run --out nowhere"),
-        (("table", "--format", "pdf"), "markdown, csv, latex or json"),
         (("embed", "nowhere.wav", "--model", "opensmile", "--out", "x.npz"), "nowhere.wav"),
     ],
 )
@@ -100,8 +99,17 @@ def test_mistakes_are_one_line_with_a_remedy(
     assert words in fail(*arguments)
 
 
-def test_a_missing_option_is_a_usage_error() -> None:
-    call("run", "--tasks", "RAV", code=2)
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("run", "--tasks", "RAV"), "'--models'"),
+        (("run", "--tasks", "RAV", "--models", "opensmile", "--protocol", "x"), "'released', 'described', 'both'"),
+        (("table", "--format", "pdf"), "'markdown', 'csv', 'latex', 'json'"),
+        (("book", "--profile", "x"), "'demo', 'published', 'paper'"),
+    ],
+)
+def test_a_missing_or_unknown_option_is_a_usage_error(arguments: tuple[str, ...], words: str) -> None:
+    assert words in call(*arguments, code=2)
 
 
 def test_an_empty_corpus_folder_is_named(tmp_path: Path) -> None:
@@ -135,6 +143,7 @@ def test_control_c_keeps_what_is_finished(tmp_path: Path) -> None:
     assert "Traceback" not in errors
     done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"COLUMNS": "200"})
     assert done.returncode == 0, done.stderr
-    assert "2 cells" in done.stdout.replace("computed, 1", "computed, 0").replace("1 cells computed, 0", "2 cells")
+    # The first cell may have been finished before the interruption.
+    assert re.search(r"2 cells computed, 0 were there|1 cells computed, 1 were there", done.stdout)
     provenance = json.loads((tmp_path / "out" / "provenance.json").read_text())
     assert provenance["SAV/opensmile/described"]["embeddings_from_cache"] >= 100

@@ -1,0 +1,249 @@
+"""`serab models`, `embed`, `run` and `table`: the extractors, the grid, and its results."""
+
+from __future__ import annotations
+
+import json
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from serab_lib.cli.app import (
+    AsJson,
+    Cache,
+    Data,
+    Device,
+    Jobs,
+    Layer,
+    Results,
+    Weights,
+    command,
+    complain,
+    output,
+    print_json,
+    print_rows,
+    progress,
+    split_names,
+)
+from serab_lib.core import SerabError
+
+
+@command
+def models(weights: Weights = None, as_json: AsJson = False) -> None:
+    """List the extractors: parameters, embedding size, and whether their weights are at hand."""
+    from serab_lib.extractors.registry import EXTRACTORS
+
+    rows = []
+    for entry in EXTRACTORS.values():
+        checkpoint = next(iter(entry.checkpoints), None)
+        rows.append(
+            {
+                "name": entry.name,
+                "title": entry.title,
+                "embedding_size": entry.embedding_size,
+                "n_parameters": entry.n_parameters,
+                "sample_rate": entry.sample_rate,
+                "licence": entry.licence,
+                "trained_on": entry.trained_on,
+                "weights": entry.weights_state(weights),
+                "file": checkpoint.file if checkpoint else None,
+                "source": checkpoint.url if checkpoint else None,
+            }
+        )
+    print_rows(rows, ("name", "embedding_size", "n_parameters", "weights", "licence"), as_json)
+
+
+@command
+def embed(
+    files: Annotated[list[Path], typer.Argument(help="Audio files.")],
+    model: Annotated[str, typer.Option(help="An extractor of `serab models`.")],
+    out: Annotated[Path, typer.Option(help="The .npz file to write: `files` and `embeddings`.")],
+    weights: Weights = None,
+    device: Device = "cpu",
+    jobs: Jobs = None,
+    layer: Layer = None,
+) -> None:
+    """Make embeddings of your own audio."""
+    import numpy as np
+
+    from serab_lib.benchmark.embeddings import extract
+    from serab_lib.core import cache_folder, hash_files, replaced
+    from serab_lib.extractors.registry import choose_layer, load_extractor
+
+    for file in files:
+        if not file.is_file():
+            raise SerabError(f"there is no file {file}: give paths of audio files")
+    extractor = load_extractor(choose_layer(model, layer), weights=weights, device=device)
+    paths = [str(file) for file in files]
+    with progress() as tell:
+        made = extract(
+            paths, hash_files(paths, cache=cache_folder()), extractor, cache=cache_folder(), n_jobs=jobs, progress=tell
+        )
+    for reason in made.unusable.values():
+        raise SerabError(reason)
+    with replaced(out) as temporary, temporary.open("wb") as stream:
+        np.savez(stream, files=np.array(paths), embeddings=made.matrix)
+    output.print(f"{len(paths)} embeddings of {extractor.embedding_size} numbers in {out}")
+
+
+@command
+def run(
+    tasks: Annotated[str, typer.Option(help="Codes or names, comma-separated; `all` for the paper's nine.")],
+    models: Annotated[
+        str, typer.Option(help="Extractors, comma-separated; `ready` for all whose weights are at hand.")
+    ],
+    protocol: Annotated[
+        Literal["released", "described", "both"], typer.Option(help="How speakers are split and classifiers selected.")
+    ] = "described",
+    data: Data = None,
+    weights: Weights = None,
+    out: Results = Path("results"),
+    cache: Cache = None,
+    device: Device = "cpu",
+    jobs: Jobs = None,
+    dask: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Compute on many machines: tcp://HOST:PORT of a Dask scheduler that you trust, local:N for N "
+            "processes here, slurm or slurm:FILE.toml for jobs of Slurm. Data, weights and cache must lie on a "
+            "file system that all share, under the same paths. Extraction goes to workers with the resource GPU, if "
+            "any have it. What a lost worker had begun is run again, up to 3 times.",
+        ),
+    ] = None,
+    layer: Layer = None,
+    search: Annotated[bool, typer.Option(help="Search hyperparameters; the classifiers' defaults otherwise.")] = True,
+) -> None:
+    """Compute cells of the grid: extract embeddings, fit the five classifiers, write the accuracies."""
+    from serab_lib.benchmark.grid import Settings, run_grid
+    from serab_lib.corpora.splits import PROTOCOLS
+    from serab_lib.corpora.task import PAPER_TASKS
+    from serab_lib.extractors.registry import EXTRACTORS, choose_layer
+
+    chosen_tasks = list(PAPER_TASKS) if tasks == "all" else split_names(tasks, "--tasks")
+    if models == "ready":
+        chosen_models = [name for name, entry in EXTRACTORS.items() if entry.weights_state(weights) != "missing"]
+    else:
+        chosen_models = split_names(models, "--models")
+    settings = Settings(
+        out=out,
+        data=data,
+        weights=weights,
+        cache=cache,
+        protocols=PROTOCOLS if protocol == "both" else (protocol,),
+        device=device,
+        search=search,
+        **({"n_jobs": jobs} if jobs else {}),
+    )
+    with progress() as tell, _open_cluster(dask, settings) as compute:
+        summary = run_grid(
+            chosen_tasks,
+            [choose_layer(name, layer) for name in chosen_models],
+            settings,
+            workplace=compute,
+            progress=tell,
+        )
+    complain([], warnings=summary.warnings)
+    done = summary.computed + summary.present
+    if done:
+        _print_cells(out, done)
+        output.print(f"{len(summary.computed)} cells computed, {len(summary.present)} were there; results in {out}")
+    complain(summary.failures)
+    if summary.failures:
+        raise typer.Exit(1)
+
+
+def _open_cluster(address: str | None, settings: Any) -> AbstractContextManager[Any]:
+    """What computes on the cluster at an address; None for this machine."""
+    if address is None:
+        return nullcontext()
+    from serab_lib.benchmark.cluster_connection import open_cluster
+    from serab_lib.core import cache_folder
+    from serab_lib.corpora.corpus import find_data
+    from serab_lib.extractors.weights import weights_folder
+
+    folders = {
+        "--data": find_data(settings.data),
+        "--weights": weights_folder(settings.weights),
+        "--cache": cache_folder(settings.cache),
+    }
+    return open_cluster(address, folders=folders)
+
+
+def _print_cells(out: Path, keys: list[tuple[str, str, str]]) -> None:
+    """Print the selected classifiers' accuracies beside the paper's."""
+    from tabulate import tabulate
+
+    from serab_lib.benchmark.results import CELL_KEY, Results
+    from serab_lib.evaluation.paper import read_accuracies
+    from serab_lib.extractors.registry import EXTRACTORS
+
+    cells, printed = Results(out).read_cells(), read_accuracies()
+    chosen = cells[cells["selected"].astype(bool)].set_index(CELL_KEY)
+    rows = []
+    for key in keys:
+        row, entry = chosen.loc[key], EXTRACTORS.get(key[1])
+        known = entry is not None and entry.paper_row in printed.index and key[0] in printed and not row["synthetic"]
+        rows.append(
+            {
+                **dict(zip(CELL_KEY, key, strict=True)),
+                "classifier": row["classifier"],
+                "validation": 100 * row["validation_accuracy"],
+                "test": 100 * row["test_accuracy"],
+                "UAR": 100 * row["test_uar"],
+                "paper": printed.loc[entry.paper_row, key[0]] if known else None,
+                "n test": row["n_test"],
+                "note": "synthetic" if row["synthetic"] else "" if row["complete"] else "incomplete corpus",
+            }
+        )
+    table = tabulate(rows, headers="keys", floatfmt=".1f", missingval="–", tablefmt="simple")
+    output.print(f"Accuracy in percent\n\n{table}\n", markup=False)
+
+
+@command
+def table(
+    results: Annotated[Path, typer.Option(help="Folder that `serab run --out` wrote.")] = Path("results"),
+    protocol: Annotated[str, typer.Option(help="released or described; all that are there by default.")] = "",
+    form: Annotated[
+        Literal["markdown", "csv", "latex", "json"], typer.Option("--format", help="How to write it.")
+    ] = "markdown",
+    paper: Annotated[bool, typer.Option(help="Print the paper's numbers below ours.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Print the accuracy grid: models by tasks, with UM, WM and GM, in percent."""
+    from serab_lib.benchmark.results import Results
+    from serab_lib.book.tables import accuracy_grid, paper_grid, render
+
+    cells = Results(results).read_cells()
+    if cells.empty:
+        raise SerabError(f"there are no results in {results}: make some with `serab run --out {results}`")
+    there = sorted(set(cells["protocol"]), reverse=True)
+    if protocol and protocol not in there:
+        raise SerabError(f"{results} has no results under protocol {protocol!r}, only {', '.join(there)}")
+    grids = {name: accuracy_grid(cells, name) for name in ([protocol] if protocol else there)}
+    if as_json or form == "json":
+        print_json({name: json.loads(grid.round(4).to_json(orient="index")) for name, grid in grids.items()})
+        return
+    for name, grid in grids.items():
+        if form == "markdown":
+            marks = _describe_limits(cells[cells["protocol"] == name])
+            output.print(f"Accuracy on test in percent, protocol {name}{marks}\n")
+        output.print(render(grid, form), markup=False)
+        if paper:
+            output.print(
+                f"\nThe paper's, where it has the model\n\n{render(paper_grid(cells, name), form)}", markup=False
+            )
+        output.print()
+
+
+def _describe_limits(cells: Any) -> str:
+    """What keeps the numbers from being compared with others'."""
+    limits = ""
+    if cells["synthetic"].any():
+        limits += ". SYNTHETIC corpora: these numbers test the pipeline and say nothing about people"
+    if not cells["complete"].all():
+        limits += f". Incomplete: {', '.join(sorted(set(cells.loc[~cells['complete'].astype(bool), 'task'])))}"
+    if not cells["search"].all():
+        limits += ". Some without search of hyperparameters"
+    return limits
