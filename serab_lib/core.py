@@ -84,11 +84,15 @@ def _convert(value: Any, kind: Any, key: str) -> Any:
         kinds = parts[:1] * len(value) if parts[-1] is ... else parts
         if len(kinds) == len(value):
             return tuple(_convert(part, kind, key) for part, kind in zip(value, kinds, strict=True))
+    if origin is typing.Literal and value in parts:
+        return value
     if kind is Any or type(value) is kind or (kind is float and type(value) is int):
         return value
-    expected = {str: "text", bool: "true or false", int: "a whole number", float: "a number", tuple: "a list"}
-    what = expected.get(origin or kind, "a table") + (f" of {len(parts)}" if parts and parts[-1] is not ... else "")
-    raise SerabError(f"key {key.lstrip('.')} is {value!r}, expected {what}")
+    names = {str: "text", bool: "true or false", int: "a whole number", float: "a number", tuple: "a list"}
+    expected = " or ".join(filter(None, parts)) if origin is typing.Literal else names.get(origin or kind, "a table")
+    if origin is tuple and ... not in parts:
+        expected += f" of {len(parts)}"
+    raise SerabError(f"key {key.lstrip('.')} is {value!r}, expected {expected}")
 
 
 def _make_record(table: dict[str, Any], kind: Any, key: str) -> Any:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from serab_lib.core import SerabError, read_toml, unknown_name
 
@@ -39,18 +39,9 @@ def _compile(key: str, *patterns: str) -> list[re.Pattern[str]]:
 class RemoteFile:
     """One file to download.
 
-    Parameters
-    ----------
-    name : str
-        Under which it is kept: a file name, or a path below the source's folder.
-    urls : tuple of str
-        The official address first, then its mirrors.
-    size : int, optional
-        Bytes, where they are published.
-    checksum : str, optional
-        ``sha256:``, ``md5:`` or ``git-blob:`` with the hexadecimal digest, where one is published.
-    doi : str, optional
-        Of the repository that states its checksum, asked at download time where none is written down.
+    `name` may be a path below the source's folder; the official of the `urls` comes first; `size` is in bytes;
+    `checksum` is ``sha256:``, ``md5:`` or ``git-blob:`` with the hexadecimal digest; `doi` is that of the repository
+    that states the checksum, asked at download time where none is written down.
     """
 
     name: str
@@ -64,16 +55,9 @@ class RemoteFile:
 class Download:
     """Where a corpus comes from.
 
-    Parameters
-    ----------
-    advice : str
-        How to obtain it by hand, in a clause that ends with what is then at hand.
-    size, unpacked_size : int, optional
-        Bytes; rough where the exact number is not published.
-    files : tuple of RemoteFile
-        Its archives; empty where nothing can be fetched automatically.
-    file_list, addresses : str, tuple of str
-        In place of archives: the manifest that lists its recordings, and the folders that they can be had from.
+    `advice` says how to obtain it by hand, in a clause that ends with what is then at hand. Sizes are in bytes, and
+    rough where the exact number is not published. In place of archives in `files` there may be a `file_list`, the
+    manifest of its recordings, and the `addresses` of the folders that hold them.
     """
 
     advice: str
@@ -86,35 +70,19 @@ class Download:
 
 @dataclass(frozen=True, kw_only=True)
 class Demo:
-    r"""How the demo imitates a corpus: some of its files, each spoken by a synthetic voice.
+    """How the demo imitates a corpus: some of its files, each spoken by a synthetic voice.
 
-    Parameters
-    ----------
-    rate_hz, n_channels : int
-        Of the files.
-    strength : float
-        Exponent on every multiplier of an emotion's prosody, factor on every amount: 1 is the published rule.
-    noise : float
-        Standard deviation of the natural logarithm of each multiplier, drawn anew for each utterance.
-    weakened, mislabelled : float
-        Share of utterances with a third of the emotion, and with another one of the corpus.
-    speakers : mapping
-        Speaker to ``female`` or ``male``.
-    file : str
-        Path below the corpus's folder, with the fields ``speaker``, ``sex``, ``code`` (of `takes`), ``emotion``,
-        ``take`` (from 1) and ``text``.
-    takes : mapping
-        Code of an emotion to how often a speaker says it; 1.5 is once and twice by turns.
-    steps : tuple of int
-        By how much the number of the sentence grows with each speaker, code and take.
-    texts : mapping
-        What the corpus calls its sentences, each with the number of the one that is spoken instead.
-    renamed : mapping
-        Pattern in a path so made to what takes its place, one after the other.
-    intensities, rates_hz, labels : mapping
-        Pattern in a stem to the factor on `strength`, the sample rate, and the label where the name holds none.
-    unused_labels : mapping
-        Label that is none of the task's to the emotion it is spoken with.
+    `strength` is an exponent on every multiplier of an emotion's prosody and a factor on every amount, 1 the published
+    rule; `noise` the standard deviation of the natural logarithm of each multiplier, drawn for each utterance;
+    `weakened` and `mislabelled` the shares of utterances with a third of the emotion, and with another one.
+
+    `file` is a path below the corpus's folder with the fields ``speaker``, ``sex`` (of `speakers`: ``female`` or
+    ``male``), ``code`` (of `takes`: how often a speaker says an emotion; 1.5 is once and twice by turns), ``emotion``,
+    ``take`` (from 1) and ``text``: what the corpus calls a sentence (`texts`, each with the number of the one that is
+    spoken instead). The number of the sentence grows by `steps` with each speaker, code and take. `renamed` says what
+    takes the place of a pattern in the path. By a pattern in the stem go the factor on `strength` (`intensities`), the
+    sample rate (`rates_hz`) and the label where names hold none; `unused_labels` are none of the task's, each with the
+    emotion it is spoken with.
     """
 
     rate_hz: int
@@ -122,7 +90,7 @@ class Demo:
     noise: float
     weakened: float
     mislabelled: float
-    speakers: Mapping[str, str]
+    speakers: Mapping[str, Literal["female", "male"]]
     file: str
     takes: Mapping[str, float]
     steps: tuple[int, int, int]
@@ -135,68 +103,33 @@ class Demo:
     unused_labels: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Refuse what is no pattern or no voice."""
+        """Refuse what is no pattern."""
         _compile("demo", *self.renamed, *self.intensities, *self.rates_hz, *self.labels)
-        if other := sorted(set(self.speakers.values()) - {"female", "male"}):
-            raise SerabError(f"demo.speakers: {', '.join(other)}, expected female or male")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
     """A corpus as the benchmark uses it: its fields are the keys of its TOML file.
 
-    Parameters
-    ----------
-    code, name, title : str
-        ``RAV`` in tables, ``ravdess`` for folders and commands, ``RAVDESS`` in text.
-    language, language_code : str
-        In English, and ISO 639-1.
-    access : str
-        ``open`` or ``restricted`` (must be asked for).
-    licence, source, obtain, citation : str
-        The terms, the official address, one sentence on how to get it, the full reference.
-    pattern : str
-        Regular expression for a whole file stem, with named groups: ``emotion``, ``speaker`` and what else a
-        split goes by.
-    emotions : mapping
-        Code in the name to class. Their order numbers the classes, as in the release's loaders: an SVM's tied votes
-        go to the lower number. (IEM4's loader numbers them in the order of a set, which changes from run to run.)
-    examples : mapping
-        File stem to the speaker and, where the name tells it, the class.
-    speaker_format : str
-        How the speaker's name is made of the pattern's groups.
-    released_group : str
-        The group of the pattern that the release keeps together in a split.
-    released_without : tuple of str
-        Classes that the release leaves out.
-    excluded : mapping
-        File stem to the reason why it is never used.
-    other_files : mapping
-        Pattern of the stems of recordings that belong to the corpus, not to the task, to the reason.
-    oddities : mapping
-        File stem to what is odd about it, where published results use it all the same.
-    ignored_folders : tuple of str
-        Folders (``fnmatch`` patterns) that hold nothing of the task.
-    folder_prefix : bool
-        True where some copies keep the first field of the name in the folder: ``DC/a01`` is ``DC_a01``.
-    labels : str
-        Format of the text files that hold the emotions, where the names do not: ``emoevaluation``.
-    counts : str
-        File of utterance counts among the manifests, where the list of names may not be shipped.
-    shares : tuple of float
-        Shares of train, validation and test.
-    log_mel_statistics : tuple of float, optional
-        Mean and standard deviation of the log-mel spectrograms that the release has written down.
-    in_paper : bool
-        True for the paper's nine.
-    notes : tuple of str
-        What else is odd about the corpus.
-    women : tuple of str, optional
-        Patterns of the names of the speakers who are women, where the corpus states it; all others are men.
-    download : Download, optional
-        Where it comes from.
-    demo : Demo, optional
-        How the demo imitates it.
+    - `code`, `name`, `title`: ``RAV`` in tables, ``ravdess`` for folders and commands, ``RAVDESS`` in text.
+    - `language`, `language_code`: in English, and ISO 639-1. `access`: ``open``, or ``restricted`` (must be asked for).
+    - `licence`, `source`, `obtain`, `citation`: terms, official address, how to get it in a sentence, full reference.
+    - `pattern`: regular expression for a whole file stem; its groups are ``emotion``, ``speaker`` (or what
+      `speaker_format` makes the speaker's name of) and what else a split goes by.
+    - `emotions`: code in the name to class. Their order numbers the classes, as in the release's loaders: an SVM's tied
+      votes go to the lower number. (IEM4's loader numbers them in the order of a set, which changes from run to run.)
+    - `examples`: file stem to the speaker and, where the name tells it, the class.
+    - `released_group`, `released_without`: the group of the pattern that the release keeps together in a split, and the
+      classes that it leaves out. `shares`: of train, validation and test.
+    - `excluded`, `oddities`: file stem to the reason why it is never used, and to what is odd about it where published
+      results use it all the same. `other_files`: pattern of the stems of recordings that belong to the corpus, not to
+      the task, to the reason. `ignored_folders`: patterns, as in a shell, of folders that hold nothing of the task.
+    - `folder_prefix`: some copies keep the first field of the name in the folder: ``DC/a01`` is ``DC_a01``.
+    - `labels`: format of the text files that hold the emotions where names do not, ``emoevaluation``; `counts`: the
+      manifest of utterance counts where the list of names may not be shipped.
+    - `log_mel_statistics`: mean and standard deviation of log-mel spectrograms that the release has written down.
+    - `women`: patterns of the names of the speakers who are women, where the corpus states it; all others are men.
+    - `in_paper`: it is one of the paper's nine. `notes`: what else is odd about it. `download`, `demo`: see there.
 
     Raises
     ------
@@ -215,7 +148,7 @@ class Task:
     title: str = ""
     language: str = "not stated"
     language_code: str = "und"
-    access: str = "restricted"
+    access: Literal["open", "restricted"] = "restricted"
     licence: str = "not stated"
     source: str = "not stated"
     obtain: str = "A corpus of your own."
@@ -229,7 +162,7 @@ class Task:
     oddities: Mapping[str, str] = field(default_factory=dict)
     ignored_folders: tuple[str, ...] = ()
     folder_prefix: bool = False
-    labels: str = ""
+    labels: Literal["", "emoevaluation"] = ""
     counts: str = ""
     shares: tuple[float, float, float] = (0.6, 0.2, 0.2)
     log_mel_statistics: tuple[float, float] | None = None
@@ -255,10 +188,6 @@ class Task:
         wanted |= set() if self.labels else {"emotion"}
         if lacking := ", ".join(sorted(wanted - groups)):
             raise SerabError(f"pattern: it has no group {lacking}: name it there as (?P<name>...)")
-        if self.access not in ("open", "restricted"):
-            raise SerabError(f"access: {self.access!r}, expected open or restricted")
-        if self.labels not in ("", "emoevaluation"):
-            raise SerabError(f"labels: {self.labels!r}, expected emoevaluation, or no such key")
         if min(self.shares) <= 0 or abs(sum(self.shares) - 1) > 1e-9:
             raise SerabError(f"shares: {self.shares}, expected three that sum to 1")
         for stem, expected in self.examples.items():
@@ -281,14 +210,12 @@ class Task:
         ParsedName(speaker='F03', emotion='S', released_group='02')
         """
         match = re.fullmatch(self.pattern, stem)
-        if match is None:
-            return None
-        groups = match.groupdict()
+        groups = match.groupdict() if match else {}
         emotion = groups.get("emotion")
-        if not self.labels and emotion not in self.emotions:
+        if match is None or (not self.labels and emotion not in self.emotions):
             return None
-        groups["speaker"] = speaker = self.speaker_format.format(**groups)
-        return ParsedName(speaker, emotion, groups[self.released_group])
+        groups["speaker"] = self.speaker_format.format(**groups)
+        return ParsedName(groups["speaker"], emotion, groups[self.released_group])
 
     def gender(self, speaker: str) -> str:
         """Tell whether a speaker is ``female`` or ``male``; ``unknown`` where the corpus does not state it.

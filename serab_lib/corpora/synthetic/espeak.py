@@ -60,19 +60,7 @@ def find_espeak() -> tuple[str, str]:
 def speak(requests: Sequence[Request]) -> Iterator[bytes]:
     """Speak some texts one after the other, in a fresh process that ends with the last or when this is closed.
 
-    Parameters
-    ----------
-    requests : sequence of Request
-
-    Yields
-    ------
-    bytes
-        Samples of each, mono, 16-bit in this machine's order, at 22,050 Hz.
-
-    Raises
-    ------
-    EspeakError
-        If eSpeak NG is not installed, does not start, stops, or has no such voice.
+    Yields the samples of each: mono, 16-bit in this machine's order, at `RATE_HZ`.
     """
     command = [sys.executable, "-I", "-S", __file__, *find_espeak()]
     with tempfile.TemporaryFile() as questions:

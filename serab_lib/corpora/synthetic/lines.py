@@ -7,12 +7,11 @@ that repeat over classes and speakers in ShEMO.
 
 from __future__ import annotations
 
-import itertools
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from serab_lib.core import SerabError
 from serab_lib.corpora.task import Demo, Task
@@ -40,34 +39,33 @@ class Line:
 
 def list_lines(task: Task, demo: Demo) -> list[Line]:
     """List a demo corpus's utterances, in the order in which they are spoken."""
-    return [
-        _make_line(task, demo, (i, speaker), (j, code), take)
-        for (i, speaker), (j, (code, n_takes)) in itertools.product(
-            enumerate(demo.speakers), enumerate(demo.takes.items())
-        )
-        for take in range(int(n_takes + (i + j) % 2 / 2))
-    ]
+    lines, texts = [], list(demo.texts.items())
+    for i, (speaker, sex) in enumerate(demo.speakers.items()):
+        for j, (code, n_takes) in enumerate(demo.takes.items()):
+            for k in range(int(n_takes + (i + j) % 2 / 2)):
+                number = sum(step * position for step, position in zip(demo.steps, (i, j, k), strict=True))
+                text, sentence = texts[number % len(texts)] if texts else ("", number)
+                fields = {"speaker": speaker, "sex": sex, "code": code, "take": k + 1, "text": text}
+                lines.append(_make_line(task, demo, fields | {"emotion": task.emotions.get(code)}, sentence))
+    return lines
 
 
-def _make_line(task: Task, demo: Demo, speaker: tuple[int, str], code: tuple[int, str], take: int) -> Line:
-    number = sum(step * n for step, n in zip(demo.steps, (speaker[0], code[0], take), strict=True))
-    text, sentence = list(demo.texts.items())[number % len(demo.texts)] if demo.texts else ("", number)
-    fields = {"speaker": speaker[1], "sex": demo.speakers[speaker[1]], "code": code[1], "take": take + 1, "text": text}
+def _make_line(task: Task, demo: Demo, fields: Mapping[str, Any], sentence: int) -> Line:
+    """Name an utterance's file; its name says the rest, as in the real corpus."""
     try:
-        file = demo.file.format(**fields, emotion=task.emotions.get(code[1]))
+        file = demo.file.format(**fields)
     except (LookupError, ValueError) as error:
         raise SerabError(f"{task.title}: demo.file is {demo.file!r}, in which {error} cannot be filled in") from error
     for pattern, new in demo.renamed.items():
         file = re.sub(pattern, new, file)
     stem = PurePosixPath(file).stem
-    label = _find(demo.labels, stem, "")
     if (name := task.parse(stem)) is None:
         raise SerabError(f"{task.title}: demo.file makes {file!r}, which the task's pattern does not know")
-    emotion = demo.unused_labels.get(label) or task.emotions[label or name.emotion]
+    label = _find(demo.labels, stem, "")
     return Line(
         file=file,
         speaker=name.speaker,
-        emotion=emotion,
+        emotion=demo.unused_labels.get(label) or task.emotions[label or name.emotion],
         sentence=sentence,
         intensity=_find(demo.intensities, stem, 1.0),
         rate_hz=_find(demo.rates_hz, stem, demo.rate_hz),

@@ -42,21 +42,10 @@ NEUTRAL_VOLUME = 60.0
 class Rule:
     """What an emotion does to a neutral voice.
 
-    Parameters
-    ----------
-    pitch, pitch_range, duration, loudness : float
-        Multipliers on the mean and the spread (both in Hz) of the fundamental frequency, on the length and
-        on the amplitude.
-    brightness_db : float
-        Gain above 1.5 kHz: vocal effort, or the lack of it.
-    tremor : float
-        Depth of a 6-8 Hz modulation of the fundamental frequency, as a fraction of it.
-    roughness : float
-        Depth of an irregular modulation of the amplitude: creak and jitter.
-    breath : float
-        Noise that follows the amplitude, as a fraction of it.
-    ending : str
-        Punctuation, which chooses the intonation contour.
+    Multipliers on the mean and the spread (both in Hz) of the fundamental frequency, on the length and on the
+    amplitude; a gain above 1.5 kHz (vocal effort, or the lack of it); the depth of a 6-8 Hz modulation of the
+    fundamental frequency and of an irregular one of the amplitude (creak and jitter), and noise that follows the
+    amplitude, as fractions of these; the punctuation, which chooses the intonation contour.
     """
 
     pitch: float = 1.0

@@ -11,7 +11,6 @@ import json
 import shutil
 import tempfile
 import zlib
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -60,9 +59,7 @@ def generate(
 
     Notes
     -----
-    A corpus is built in a hidden folder beside its own and moved there when it is whole, so an interrupted
-    generation leaves nothing that could be taken for a corpus. ``SYNTHETIC.json`` marks it as synthetic and
-    holds the SHA-256 of every file.
+    A corpus takes its place when it is whole. ``SYNTHETIC.json`` marks it and holds the SHA-256 of every file.
     """
     if seed < 0:
         raise SerabError(f"seed {seed}, expected 0 or more: choose another")
@@ -144,21 +141,13 @@ def _write_corpus(task: Task, folder: Path, seed: int) -> Iterator[None]:
 
 
 def speak_lines(task: Task, *, seed: int = 0) -> Iterator[tuple[Line, np.ndarray]]:
-    """Speak a demo corpus from a fresh eSpeak NG.
-
-    Parameters
-    ----------
-    task : Task
-    seed : int
-        0 or more.
-
-    Yields
-    ------
-    tuple of Line and np.ndarray [shape=(n, n_channels), dtype=int16]
-        What was spoken, and its samples at the line's rate.
-    """
+    """Speak a demo corpus from a fresh eSpeak NG: each line with its samples, int16 of shape (n, n_channels)."""
     demo, language = _require_demo(task), SPEECH.languages[task.language_code]
-    voices = _make_voices(task, demo, seed)
+    sexes = list(demo.speakers.values())
+    voices = {
+        speaker: make_voice(sex, sexes[:i].count(sex), _make_rng(seed, task.code, speaker))
+        for i, (speaker, sex) in enumerate(demo.speakers.items())
+    }
     lines, requests, deliveries = list_lines(task, demo), [], []
     for line in lines:
         # A generator of its own for each utterance, so that adding one changes no other one's settings.
@@ -185,15 +174,6 @@ def _render(samples: bytes, how: tuple[Delivery, Voice, np.random.Generator, int
         waveform = signal.resample_poly(waveform, rate_hz // divisor, RATE_HZ // divisor)
     channels = [waveform, 0.9 * np.roll(waveform, 8)][:n_channels]
     return np.round(np.clip(np.stack(channels, axis=1), -1, 1) * 32767).astype(np.int16)
-
-
-def _make_voices(task: Task, demo: Demo, seed: int) -> dict[str, Voice]:
-    voices: dict[str, Voice] = {}
-    counts = Counter()
-    for speaker, sex in demo.speakers.items():
-        voices[speaker] = make_voice(sex, counts[sex], _make_rng(seed, task.code, speaker))
-        counts[sex] += 1
-    return voices
 
 
 def _make_rng(seed: int, *names: str) -> np.random.Generator:

@@ -1,0 +1,108 @@
+"""A corpus is added by one TOML file and its list: all commands work on it, and no code knows of it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+import soundfile
+from typer.testing import CliRunner
+
+import serab_lib
+from serab_lib.cli import app
+from serab_lib.corpora import manifests
+from serab_lib.corpora.task import TASKS, get_task, read_tasks
+
+RECORD = r"""
+code = "ELE"
+name = "eleventh"
+language = "English"
+language_code = "en"
+access = "open"
+licence = "CC0 1.0"
+source = "https://example.org/eleventh"
+pattern = '(?P<speaker>[a-f])-(?P<emotion>[xyz])-\d'
+emotions = {x = "anger", y = "calm", z = "sadness"}
+examples = {a-x-1 = ["a", "anger"]}
+women = ["[abc]"]
+
+[download]
+advice = "record it"
+
+[demo]
+rate_hz = 16_000
+strength = 1.2
+noise = 0.05
+weakened = 0
+mislabelled = 0
+file = "{speaker}-{code}-{take}.wav"
+takes = {x = 1, y = 1, z = 1}
+steps = [1, 1, 1]
+speakers = {a = "female", d = "male"}
+"""
+
+
+def call(*arguments: object, code: int = 0) -> str:
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    assert result.exit_code == code, result.output
+    return result.output
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A copy of the package's records with one file and one list more, which the registry reads; recordings beside."""
+    shutil.copytree(Path(serab_lib.__file__).parent / "data" / "tasks", tmp_path / "package" / "data" / "tasks")
+    (tmp_path / "package" / "data" / "tasks" / "eleventh.toml").write_text(RECORD)
+    rng, rows = np.random.default_rng(0), []
+    (tmp_path / "data" / "eleventh").mkdir(parents=True)
+    for speaker in "abcdef":
+        for loudness, (code, emotion) in enumerate({"x": "anger", "y": "calm", "z": "sadness"}.items(), start=1):
+            for take in (1, 2):
+                file = f"{speaker}-{code}-{take}.wav"
+                rows.append((file, speaker, emotion, 0.25, 16_000))
+                noise = 0.1 * loudness * rng.uniform(-1, 1, 4_000)
+                soundfile.write(tmp_path / "data" / "eleventh" / file, noise, 16_000)
+    table = pd.DataFrame(rows, columns=["file", "speaker", "emotion", "duration_s", "sample_rate"])
+    (tmp_path / "package" / "data" / "manifests").mkdir()
+    table.to_csv(tmp_path / "package" / "data" / "manifests" / "eleventh.csv", index=False)
+    monkeypatch.setitem(TASKS, "ELE", read_tasks(tmp_path / "package" / "data" / "tasks")["ELE"])
+    monkeypatch.setattr(manifests, "resources", SimpleNamespace(files=lambda package: tmp_path / "package"))
+    manifests.read_manifest.cache_clear()
+    yield tmp_path
+    manifests.read_manifest.cache_clear()
+
+
+def test_all_commands_work_on_an_eleventh_corpus(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SERAB_DATA", str(folder / "data"))
+    (row,) = [row for row in json.loads(call("tasks", "--json")) if row["code"] == "ELE"]
+    assert (row["on_disk"], row["utterances"], row["classes"], row["licence"]) == ("complete", 36, 3, "CC0 1.0")
+    (report,) = json.loads(call("check", "eleventh", "--json"))
+    assert report["problems"] == [] and report["n_utterances"] == 36
+    run = ("--tasks", "ELE", "--models", "logmel-stats", "--no-search", "--jobs", 1)
+    assert "1 cells computed" in call("run", *run, "--out", folder / "out")
+    cells = pd.read_csv(folder / "out" / "cells.csv").query("selected")
+    assert (cells["test_accuracy"] > 0.9).all(), "it is told apart by loudness alone"
+    assert get_task("ele").gender("b") == "female"
+    (folder / "data" / "eleventh" / "f-z-2.wav").unlink()
+    assert "f-z-2" in call("check", "eleventh", code=1), "it stands on the list"
+
+
+def test_an_eleventh_corpus_can_be_synthesised(folder: Path) -> None:
+    pytest.importorskip("espeakng_loader", reason="needs the extra [demo]")
+    call("synthesise", "--data", folder / "spoken", "--tasks", "eleventh")
+    assert len(list((folder / "spoken" / "eleventh").glob("*.wav"))) == 6
+
+
+def test_one_s_own_task_file_needs_neither_list_nor_registry(folder: Path) -> None:
+    (folder / "mine.toml").write_text(RECORD.replace("eleventh", "mine").replace("ELE", "MINE"))
+    (folder / "data" / "eleventh").rename(folder / "data" / "mine")
+    common = ("--data", folder / "data")
+    call("check", f"path:{folder}/mine.toml", *common)
+    run = ("--tasks", f"path:{folder}/mine.toml", "--models", "logmel-stats", "--no-search", "--jobs", 1)
+    assert "1 cells computed" in call("run", *run, *common, "--out", folder / "out")
