@@ -22,7 +22,7 @@ from serab_lib.core import SerabError, hash_files, replaced
 from serab_lib.corpora.corpus import load_task
 from serab_lib.extractors.base import Extractor
 from serab_lib.extractors.registry import Entry
-from serab_lib.extractors.ssl import Architecture
+from serab_lib.extractors.ssl import build_network
 from serab_lib.extractors.weights import find_checkpoint, require_checkpoint
 
 # Enough for several batches, so that each worker has begun.
@@ -104,7 +104,7 @@ def find_weights(entry: Entry, weights: str | None, folder: Path) -> tuple[Path,
     if entry.family == "trill:Trill":
         raise NoWeightsError("its SavedModel is not at hand: `serab fetch trill`")
     if entry.family == "ssl:SslExtractor":
-        torch.save(Architecture.of_bundle(str(entry.options["bundle"])).build().state_dict(), path)
+        torch.save(build_network(str(entry.options["bundle"])).state_dict(), path)
     else:
         sys.path.insert(0, str(TESTS))
         from making import write_checkpoint

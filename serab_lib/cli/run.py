@@ -46,6 +46,7 @@ def models(weights: Weights = None, as_json: AsJson = False) -> None:
                 "sample_rate": entry.sample_rate,
                 "licence": entry.licence,
                 "trained_on": entry.trained_on,
+                "notes": " ".join(entry.notes.split()),
                 "weights": entry.weights_state(weights),
                 "file": checkpoint.file if checkpoint else None,
                 "source": checkpoint.url if checkpoint else None,

@@ -48,24 +48,10 @@ def _hertz_to_mel(frequency: torch.Tensor) -> torch.Tensor:
 
 
 def audioset_log_mel(waveform: torch.Tensor, *, log_offset: float) -> torch.Tensor:
-    """Log-mel spectrogram of Google's AudioSet networks.
+    """Log-mel spectrogram of Google's AudioSet networks, (64, 1 + (n_samples - 400) // 160).
 
-    Parameters
-    ----------
-    waveform : torch.Tensor [shape=(n_samples,)]
-        At 16 kHz, at least 400 samples.
-    log_offset : float
-        Added to each band before the logarithm: 0.001 for YAMNet, 0.01 for VGGish.
-
-    Returns
-    -------
-    torch.Tensor [shape=(64, 1 + (n_samples - 400) // 160)]
-
-    Notes
-    -----
-    As in `features.py` of tensorflow/models' YAMNet: windows of 25 ms every 10 ms from the first sample on,
-    none beyond the last; magnitudes (not power) of an FFT of 512; 64 HTK mel bands from 125 to 7,500 Hz
-    without normalisation.
+    As in `features.py` of tensorflow/models' YAMNet: windows of 25 ms every 10 ms from the first sample on, none beyond
+    the last; magnitudes (not power) of an FFT of 512; 64 HTK mel bands from 125 to 7,500 Hz without normalisation.
     """
     frames = waveform.unfold(0, _WINDOW_SAMPLES, HOP_SAMPLES) * _window()  # (n_frames, 400)
     magnitudes = torch.fft.rfft(frames, n=_FFT_SAMPLES).abs()  # (n_frames, 257)

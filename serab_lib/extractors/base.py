@@ -31,16 +31,13 @@ class Extractor(ABC):
 
     Attributes
     ----------
-    name, title : str
-        The names on the command line and in tables.
+    name, title, fingerprint : str
+        Set by `load_extractor`. The fingerprint names the code's version, the settings and the weights: it changes
+        whenever the vectors would, for the same statistics.
     sample_rate : int
         In Hz, of the waveforms that `prepare` and `embed` take.
-    embedding_size : int
     n_parameters : int
         Weights of the network; 0 where nothing is learnt.
-    fingerprint : str
-        Changes whenever the vectors would, for the same statistics: it names the code's version, the weights and the
-        settings. `serab_lib.extractors.registry.load_extractor` sets it.
     network : torch.nn.Module or None
         What `to` moves to a device.
     needs_processes : bool
@@ -76,36 +73,15 @@ class Extractor(ABC):
         return [self.fingerprint]
 
     def prepare(self, waveform: torch.Tensor) -> torch.Tensor:
-        """Do the part of the work that concerns one utterance alone; safe in several threads.
-
-        Parameters
-        ----------
-        waveform : torch.Tensor [shape=(n_samples,)]
-            At `sample_rate`.
-
-        Returns
-        -------
-        torch.Tensor [shape=(..., n_steps)]
-        """
+        """Do what concerns one utterance alone, from (n_samples,) to (..., n_steps); safe in several threads."""
         return waveform
 
     @abstractmethod
     def encode(self, prepared: Sequence[torch.Tensor]) -> torch.Tensor:
-        """Make the embeddings of one batch.
-
-        Parameters
-        ----------
-        prepared : sequence of torch.Tensor
-            What `prepare` returned, of any lengths.
-
-        Returns
-        -------
-        torch.Tensor [shape=(len(prepared), embedding_size)]
-            float32, on the CPU.
-        """
+        """Embed a batch of what `prepare` returned, of any lengths: (n, embedding_size), float32, on the CPU."""
 
     def embed(self, waveforms: Sequence[torch.Tensor]) -> torch.Tensor:
-        """Make the embeddings of waveforms of any lengths.
+        """Embed waveforms of any lengths.
 
         Parameters
         ----------
@@ -135,13 +111,7 @@ class WaveformExtractor(Extractor):
 
 
 class StatisticsExtractor(Extractor):
-    """An extractor whose log-mel input is normalised with one mean and standard deviation per task.
-
-    Parameters
-    ----------
-    window_samples : int
-        Length of the mel window that the network was trained with, or that the release hears it through.
-    """
+    """An extractor whose log-mel input is normalised with one mean and standard deviation per task."""
 
     def __init__(self, window_samples: int = RELEASED_WINDOW_SAMPLES) -> None:
         self.window_samples = window_samples
@@ -203,7 +173,7 @@ def check_extractor(extractor: Extractor, other: Extractor | None = None, *, lon
     Parameters
     ----------
     extractor : Extractor
-        One of this library's or of one's own, on its device.
+        One of this library's or of one's own.
     other : Extractor, optional
         The same with other weights, where it has any: its vectors and its identity must both be others.
     longest_s : float
@@ -212,9 +182,8 @@ def check_extractor(extractor: Extractor, other: Extractor | None = None, *, lon
     Raises
     ------
     SerabError
-        Naming the first promise that is broken: shape and type of the vectors; the same vector alone as in a batch;
-        the same again on the next call; finite on silence, on 10 samples, on 0.1 s, on full scale, on clipped and on
-        long audio; the input left as it was; another identity for other weights.
+        Naming the promise that is broken: vectors of the right shape and type, the same alone as in a batch and on the
+        next call, finite on silence, short, clipped and long audio, and an identity that moves with the weights.
 
     Examples
     --------

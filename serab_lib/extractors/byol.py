@@ -22,15 +22,7 @@ _MIN_FRAMES = 8
 class AudioNTTEncoder(nn.Module):
     """Three convolution blocks and two linear layers per time step ("AudioNTT2020"), for training.
 
-    Parameters
-    ----------
-    embedding_size : int
-        Width d of the linear layers and of the embedding: 512, 1,024 or 2,048 in the paper.
-
-    Notes
-    -----
-    Written from the published description of BYOL-A's encoder. The names of parameters and buffers are
-    those of the released checkpoints: `features.{0,1,4,5,8,9}.*` and `fc.{0,3}.*`.
+    Written from the published description of BYOL-A's encoder, with the tensor names of the released checkpoints.
     """
 
     def __init__(self, embedding_size: int = 512) -> None:
@@ -65,25 +57,12 @@ class FrozenAudioNTT(nn.Module):
         self.requires_grad_(False).to(memory_format=torch.channels_last)
 
     def forward(self, log_mels: torch.Tensor, n_frames: Sequence[int]) -> torch.Tensor:
-        """Embed padded log-mel spectrograms.
-
-        Parameters
-        ----------
-        log_mels : torch.Tensor [shape=(n, 1, 64, max(n_frames))]
-            Normalised; zero past each utterance's end.
-        n_frames : sequence of int
-            Frames of each utterance, at least 8.
-
-        Returns
-        -------
-        torch.Tensor [shape=(n, embedding_size)]
-            What each utterance gets alone: after each layer, whatever lies past its end is set back to
-            zero, the padding that its own convolution would see.
-        """
+        """Embed log-mel spectrograms, (n, 1, 64, max(n_frames)), that are zero past each one's end."""
         maps, lengths = log_mels.contiguous(memory_format=torch.channels_last), list(n_frames)
         for convolution in self.convolutions:
             maps = _pool(convolution(maps)).relu_()
             lengths = [length // 2 for length in lengths]
+            # What lies past an utterance's end is the padding that its own convolution would see.
             for row, length in zip(maps, lengths, strict=True):
                 row[..., length:] = 0
         steps = self.second(self.first(_flatten_frequency(maps)).relu_()).relu_()  # (n, n_steps, d), never negative
@@ -111,23 +90,11 @@ class ByolExtractor(StatisticsExtractor):
     Parameters
     ----------
     checkpoint : str, Path or None
-        A state dict with the released names; its width is the embedding size. None for random weights.
+        A state dict with the released names, whose width is the embedding size; None for weights drawn by `seed`.
     window_samples : int
         Mel window: 400 for checkpoints trained with SERAB's configuration, 1,024 for NTT's.
     embedding_size : int, optional
-        Width the checkpoint must have; any if None.
-    seed : int
-        Of random weights.
-
-    Raises
-    ------
-    CheckpointError
-        If the file is no such checkpoint or has another width.
-
-    Notes
-    -----
-    An utterance shorter than 8 mel frames (70 ms) is padded with silence after normalisation, since three
-    poolings would leave nothing of it; the release fails there.
+        Width that the checkpoint must have; any if None.
     """
 
     def __init__(

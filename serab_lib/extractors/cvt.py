@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
@@ -122,27 +123,10 @@ class _Transformer(nn.Module):
 class CvtEncoder(nn.Module):
     """Three stages of a strided convolution and a transformer layer, for training.
 
-    Parameters
-    ----------
-    widths : sequence of int
-        Channels of the three stages: `SMALL_WIDTHS` or `LARGE_WIDTHS` in the paper.
-    pooling : {"mean", "mean+max"}
-        Of what the last stage leaves, 4 rows of frequency by one step in 16 frames: its mean, or for each
-        row by itself the mean plus the maximum over the steps.
-    dropout : float
-        Share of values dropped after each projection in training.
-
-    Raises
-    ------
-    SerabError
-        If there is no such pooling.
-
-    Notes
-    -----
-    Written from a description of the released network. The names of parameters and buffers are those of the
-    released checkpoints: `layers.<stage>.0` is the convolution, `.1` its norm, `.2.layers.0.0` attention and
-    `.2.layers.0.1` the feed-forward layer. Of the paper's rows, 256 is the small network and 512 the large one
-    with the mean, 2,048 the large one with mean plus maximum.
+    Written from a description of the released network, with its tensor names. What the last stage leaves, 4 rows of
+    frequency by one step in 16 frames, is pooled by its mean, or for each row by itself by mean plus maximum over the
+    steps. Of the paper's rows, 256 is the small network and 512 the large one with the mean, 2,048 the large one with
+    mean plus maximum.
     """
 
     def __init__(self, widths: Sequence[int] = SMALL_WIDTHS, *, pooling: str = "mean", dropout: float = 0.0) -> None:
@@ -191,21 +175,7 @@ class FrozenCvt(nn.Module):
         self.requires_grad_(False)
 
     def forward(self, log_mels: torch.Tensor, n_frames: Sequence[int]) -> torch.Tensor:
-        """Embed padded log-mel spectrograms.
-
-        Parameters
-        ----------
-        log_mels : torch.Tensor [shape=(n, 1, 64, max(n_frames))]
-            Normalised; zero past each utterance's end.
-        n_frames : sequence of int
-            Frames of each utterance, at least 1.
-
-        Returns
-        -------
-        torch.Tensor [shape=(n, embedding_size)]
-            What each utterance gets alone: convolutions see zeros past its end, attention sees none of what
-            lies there, and neither does the pooling.
-        """
+        """Embed log-mel spectrograms, (n, 1, 64, max(n_frames)), that are zero past each one's end."""
         # Time first and channels last: products across channels need no copy, and what lies past an
         # utterance's end is the tail of its block.
         maps = log_mels.permute(0, 3, 2, 1)  # (n, frames, mels, 1)
@@ -284,16 +254,9 @@ def _standardise(maps: torch.Tensor) -> torch.Tensor:
 
 def _time_first(convolution: nn.Conv2d, weight: torch.Tensor, bias: torch.Tensor) -> nn.Conv2d:
     """A convolution with these weights and the axes of time and frequency exchanged."""
-    swapped = nn.Conv2d(
-        convolution.in_channels,
-        convolution.out_channels,
-        convolution.kernel_size,
-        stride=convolution.stride,
-        padding=convolution.padding,
-        groups=convolution.groups,
-    )
-    swapped.weight.data = weight.detach().transpose(2, 3).contiguous(memory_format=torch.channels_last)
-    swapped.bias.data = bias.detach().clone()
+    swapped = copy.deepcopy(convolution)
+    swapped.weight = nn.Parameter(weight.detach().transpose(2, 3).contiguous(memory_format=torch.channels_last))
+    swapped.bias = nn.Parameter(bias.detach().clone())
     return swapped
 
 
@@ -330,29 +293,7 @@ def _valid(lengths: torch.Tensor, n_steps: int) -> torch.Tensor:
 
 
 class CvtExtractor(StatisticsExtractor):
-    """Pooled output of a CvT's last stage.
-
-    Parameters
-    ----------
-    checkpoint : str or Path
-        A state dict with the released names; the widths of the stages are read from it.
-    pooling : {"mean", "mean+max"}
-        See `CvtEncoder`. No checkpoint records it, since pooling has no weights.
-    embedding_size : int, optional
-        Size the embedding must have; any if None.
-    window_samples : int
-        Mel window.
-
-    Raises
-    ------
-    CheckpointError
-        If the file is no such checkpoint or makes embeddings of another size.
-
-    Notes
-    -----
-    The network takes spectrograms from one frame on, and the shortest that `log_mel` makes has four, so
-    nothing is padded beyond what `log_mel` itself pads: 513 samples (32 ms).
-    """
+    """Pooled output of a CvT's last stage; no checkpoint records how it was pooled, since pooling has no weights."""
 
     # About four utterances: their products are large enough for a CPU to run at full speed.
     batch_frames: ClassVar[dict[str, int]] = StatisticsExtractor.batch_frames | {"cpu": 1600}

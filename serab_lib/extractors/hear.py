@@ -29,14 +29,7 @@ _FRAMES_PER_CALL = 1024
 
 
 class HearModel(torch.nn.Module):
-    """An extractor with the attributes that HEAR asks for.
-
-    Attributes
-    ----------
-    sample_rate : int
-        In Hz, of the audio that the functions of this module take.
-    scene_embedding_size, timestamp_embedding_size : int
-    """
+    """An extractor with the attributes that HEAR asks for."""
 
     def __init__(self, extractor: Extractor) -> None:
         super().__init__()
@@ -50,29 +43,11 @@ class HearModel(torch.nn.Module):
 
 
 def load_model(model_file_path: str = "") -> HearModel:
-    """Load an extractor.
+    """Load an extractor by name or by the path of a checkpoint; `byol-s-2048`, the second release's default, if empty.
 
-    Parameters
-    ----------
-    model_file_path : str
-        Name of an extractor, as in `serab models`; or path of a checkpoint, under its released name or of
-        one's own with BYOL-A's tensor names. `byol-s-2048` if empty, the default of the authors' second
-        release. Checkpoints of names are looked for in SERAB_WEIGHTS, then in the user's cache folder.
-
-    Returns
-    -------
-    HearModel
-
-    Raises
-    ------
-    SerabError
-        If there is no such extractor or file, or its weights are missing.
-
-    Notes
-    -----
-    Families that normalise log-mel spectrograms use the mean of the nine pairs of statistics that the
-    release has for its tasks. The authors' second release measures one pair on the sounds of each call
-    instead, so that there an embedding depends on the others of its batch.
+    Log-mel spectrograms are normalised with the mean of the nine pairs of statistics that the release has for its
+    tasks. The authors' second release measures one pair on the sounds of each call instead, so that there an embedding
+    depends on the others of its batch.
     """
     name = str(model_file_path) or _DEFAULT
     path = Path(name)
@@ -89,24 +64,7 @@ def load_model(model_file_path: str = "") -> HearModel:
 
 
 def get_scene_embeddings(audio: torch.Tensor, model: HearModel) -> torch.Tensor:
-    """Make one embedding per sound: that of the extractor on the whole sound.
-
-    Parameters
-    ----------
-    audio : torch.Tensor [shape=(n_sounds, n_samples)]
-        At `model.sample_rate`, between -1 and 1. The model follows it to its device.
-    model : HearModel
-
-    Returns
-    -------
-    torch.Tensor [shape=(n_sounds, model.scene_embedding_size)]
-        float32, on the device of `audio`.
-
-    Raises
-    ------
-    SerabError
-        If the audio or the model is none.
-    """
+    """Make one embedding per sound: (n_sounds, n_samples) at `model.sample_rate` to (n_sounds, size)."""
     return _embed(list(_checked(audio, model).cpu()), audio.device, model)
 
 
@@ -121,22 +79,11 @@ def get_timestamp_embeddings(audio: torch.Tensor, model: HearModel) -> tuple[tor
 
     Returns
     -------
-    embeddings : torch.Tensor [shape=(n_sounds, n_timestamps, model.timestamp_embedding_size)]
-        float32, on the device of `audio`.
+    embeddings : torch.Tensor [shape=(n_sounds, n_timestamps, size)]
+        Of frames of 1 s, as in the authors' second release, each embedded as an utterance of its own.
     timestamps : torch.Tensor [shape=(n_sounds, n_timestamps)]
-        In ms, of the frames' centres: 0, 50, ... up to the sound's duration.
-
-    Raises
-    ------
-    SerabError
-        If the audio or the model is none.
-
-    Notes
-    -----
-    Frames of 1,000 ms every 50 ms as in the authors' second release, cut as HEAR's baseline cuts them: half
-    a frame of silence is put before and after the sound, so that a frame is centred on its timestamp; a
-    start between two samples is rounded; the last frame is the last that fits. Each frame is embedded as an
-    utterance of its own.
+        In ms, of the frames' centres: 0, 50, ... up to the sound's duration. As HEAR's baseline does, half a frame of
+        silence is put before and after the sound, and a start between two samples is rounded.
     """
     frames, n_frames = _frame(_checked(audio, model).cpu(), model.sample_rate)
     embeddings = _embed(frames, audio.device, model)
@@ -175,24 +122,8 @@ def _embed(waveforms: list[torch.Tensor], device: torch.device, model: HearModel
 class HearGuest(WaveformExtractor):
     """Scene embeddings of a package with `load_model` and `get_scene_embeddings`, in PyTorch or TensorFlow.
 
-    Parameters
-    ----------
-    module : str
-        Name that Python imports.
-    checkpoint : str or Path, optional
-        Given to the package's `load_model`, which gets nothing if None.
-    version : str
-        Part of the guest's identity and not looked at here.
-
-    Raises
-    ------
-    SerabError
-        If the module lacks a part of the API, or fails.
-
-    Notes
-    -----
-    The package gets utterances of one length at a time, never padded, and one batch at a time, since
-    nothing is known about its safety in threads.
+    It gets utterances of one length at a time, never padded, and one batch at a time: nothing is known about its
+    safety in threads. Its `version` is part of its identity and not looked at.
     """
 
     def __init__(self, module: str, *, checkpoint: str | Path | None = None, version: str = "") -> None:

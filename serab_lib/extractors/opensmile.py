@@ -32,20 +32,7 @@ def _smile(feature_set: str) -> opensmile.Smile:
 
 
 class OpenSmile(Extractor):
-    """Functionals of the 16 kHz signal.
-
-    Parameters
-    ----------
-    feature_set : {"ComParE_2016", "eGeMAPSv02"}
-        The paper's, or the smaller set that is most used in the field (Eyben et al., 2016).
-
-    Notes
-    -----
-    openSMILE's Python wrapper turns a sample of exactly 1.0, which dividing 16-bit audio by 32,767 makes
-    of full scale, into the most negative value: a click that the release has. Here such samples are
-    clipped instead. Utterances shorter than 0.1 s are padded with silence to 0.1 s. Features that
-    openSMILE cannot compute (NaN or infinite) are 0.
-    """
+    """Functionals of the 16 kHz signal: the paper's set, or the smaller one that is most used in the field."""
 
     needs_processes = True
 

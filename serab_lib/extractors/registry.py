@@ -29,44 +29,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """One extractor as the command line and the tables know it.
-
-    Attributes
-    ----------
-    name, title : str
-        On the command line, and in tables.
-    family : str
-        Class that implements it, as `module:Class`; a module without a dot is one of `serab_lib.extractors`.
-    embedding_size : int
-    n_parameters : int or None
-        Measured, and held against the instantiated network by a test; None where nobody has measured it.
-    licence, licence_url : str
-        Of the weights, or of the tool where there are none.
-    needs_consent : bool
-        True where the licence must be accepted by the user before a download.
-    trained_on : str
-        Empty where nothing is learnt, or nothing is known.
-    sample_rate : int
-        In Hz.
-    version : int
-        Raised when a change to the class changes its vectors, so that nothing older is taken for current.
-    options : mapping
-        Keyword arguments of the class. `window_samples` is the mel window of those whose log-mel input is normalised.
-    released_options : mapping
-        Those of `options` that the release's code has otherwise.
-    checkpoints : tuple of Checkpoint
-        The files that the class takes as `checkpoint`, the best first; empty where it takes none.
-    own_checkpoint : Path or None
-        A file of the user's in their place.
-    n_layers : int
-        Layers that can be read, the last by default; 0 where there is no choice.
-    paper_row : str or None
-        The row of the paper's accuracy grid, or None where the paper has none.
-    extra : str or None
-        Python package that must be there, and the name of the extra that brings it.
-    in_demo : bool
-        Whether the book's demo runs it.
-    """
+    """One extractor as the command line and the tables know it; models.toml says what each field means."""
 
     name: str = ""
     title: str
@@ -77,6 +40,7 @@ class Entry:
     licence_url: str = ""
     needs_consent: bool = False
     trained_on: str = ""
+    notes: str = ""
     sample_rate: int = 16_000
     version: int = 1
     options: Mapping[str, Any] = field(default_factory=dict)
@@ -102,13 +66,7 @@ class Entry:
 
 
 def read_entries(path: Path) -> dict[str, Entry]:
-    """Read a file of extractors: a table each, whose keys are the fields of `Entry`.
-
-    Raises
-    ------
-    SerabError
-        If a key is unknown, missing, or of the wrong kind.
-    """
+    """Read a file of extractors, a table each; an unknown or missing key, or a wrong kind, is named in one line."""
     tables = read_toml(path, dict[str, Entry])
     return {name: dataclasses.replace(entry, name=name) for name, entry in tables.items()}
 
@@ -123,18 +81,14 @@ def get_entry(name: str) -> Entry:
     ----------
     name : str
         A name in `EXTRACTORS`; one of them with a layer, as `wavlm-large-layer-12`; `path:FILE` for a checkpoint
-        of one's own with the tensor names of BYOL-A or BYOL-S/CvT; or `hear:MODULE` or `hear:MODULE@WEIGHTS` for
-        any package with the HEAR API. A CvT's output is pooled by its mean, with `path:FILE:mean+max` by mean
-        plus maximum.
+        of one's own with the tensor names of BYOL-A or BYOL-S/CvT (whose output is pooled by its mean, with
+        `path:FILE:mean+max` by mean plus maximum); or `hear:MODULE` or `hear:MODULE@WEIGHTS` for any package with
+        the HEAR API.
 
     Raises
     ------
-    UnknownNameError
-        Naming the nearest known ones.
-    CheckpointError
-        If the file is no checkpoint.
     SerabError
-        If there is no such layer or module.
+        If there is no such extractor, layer, checkpoint or module.
     """
     kind, _, rest = name.partition(":")
     if rest and kind in ("path", "hear"):
@@ -234,14 +188,7 @@ def _entry_of_file(name: str) -> Entry:
 
 
 def identify(entry: Entry, weights: str) -> str:
-    """Say in a line all that an extractor's vectors depend on besides the audio and its log-mel statistics.
-
-    Parameters
-    ----------
-    entry : Entry
-    weights : str
-        Their content, as from `require_checkpoint`.
-    """
+    """Say all that vectors depend on besides audio and log-mel statistics; weights by their content's hash."""
     settings = ", ".join(f"{name} {value}" for name, value in sorted(entry.options.items()))
     return f"{entry.family} {entry.version}, {settings or 'no options'}, weights {weights}"
 
@@ -253,16 +200,11 @@ def load_extractor(
 
     Parameters
     ----------
-    name : str
+    name : str or Entry
         As in `serab models`, or another that `get_entry` takes.
     weights : str or Path, optional
         Folder of checkpoints; SERAB_WEIGHTS or the user's cache folder if None.
     device : str or torch.device
-
-    Returns
-    -------
-    Extractor
-        Frozen, on the device.
 
     Raises
     ------
@@ -272,8 +214,7 @@ def load_extractor(
     Examples
     --------
     >>> import torch
-    >>> extractor = load_extractor("logmel-stats")
-    >>> extractor.embed([torch.zeros(16_000)]).shape
+    >>> load_extractor("logmel-stats").embed([torch.zeros(16_000)]).shape
     torch.Size([1, 128])
     """
     entry = name if isinstance(name, Entry) else get_entry(name)

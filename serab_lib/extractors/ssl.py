@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import nn
@@ -13,7 +11,6 @@ from torch.nn import functional
 from torch.nn.utils import parametrize
 from torch.nn.utils.rnn import pad_sequence
 
-from serab_lib.core import SerabError
 from serab_lib.extractors.base import WaveformExtractor, count_parameters
 from serab_lib.extractors.weights import load_into, read_state_dict
 
@@ -22,53 +19,18 @@ _POSITIONS = "encoder.transformer.pos_conv_embed.conv."
 _WEIGHT_NORM = {"weight_g": "parametrizations.weight.original0", "weight_v": "parametrizations.weight.original1"}
 
 
-@dataclass(frozen=True, kw_only=True)
-class Architecture:
-    """What a network is built from: keyword arguments of torchaudio's builder of `Wav2Vec2` (or HuBERT) or `WavLM`."""
+# Samples that make one frame in the released networks: 25 ms.
+_MIN_SAMPLES = 400
 
-    name: str
-    kind: str
-    parameters: Mapping[str, Any] = field(repr=False)
-    normalises_waveform: bool  # to mean 0 and variance 1
 
-    @classmethod
-    def of_bundle(cls, bundle: str) -> Architecture:
-        """Read the architecture of one of torchaudio's bundles, such as `WAVLM_LARGE`; nothing is downloaded."""
-        from torchaudio import pipelines
+def build_network(bundle: str) -> nn.Module:
+    """Build the network of one of torchaudio's bundles, on torch's default device, in evaluation mode."""
+    from torchaudio import models, pipelines
 
-        # torchaudio has no public way to build a bundle's network without fetching its weights.
-        released = getattr(pipelines, bundle)
-        return cls(
-            name=bundle,
-            kind=released._model_type,
-            parameters=released._params,
-            normalises_waveform=released._normalize_waveform,
-        )
-
-    @property
-    def embedding_size(self) -> int:
-        """Width of the transformer."""
-        return self.parameters["encoder_embed_dim"]
-
-    @property
-    def n_layers(self) -> int:
-        """Transformer layers."""
-        return self.parameters["encoder_num_layers"]
-
-    @property
-    def min_samples(self) -> int:
-        """Samples that make one frame: 400, or 25 ms, in the released networks."""
-        n_samples = 1
-        for _, kernel, stride in reversed(self.parameters["extractor_conv_layer_config"]):
-            n_samples = (n_samples - 1) * stride + kernel
-        return n_samples
-
-    def build(self) -> nn.Module:
-        """Build torchaudio's network, on torch's default device, in evaluation mode."""
-        from torchaudio import models
-
-        builder = {"Wav2Vec2": models.wav2vec2_model, "WavLM": models.wavlm_model}[self.kind]
-        return builder(**self.parameters).eval()
+    # torchaudio has no public way to build a bundle's network without fetching its weights.
+    released = getattr(pipelines, bundle)
+    builder = {"Wav2Vec2": models.wav2vec2_model, "WavLM": models.wavlm_model}[released._model_type]
+    return builder(**released._params).eval()
 
 
 class MeanOfLayer(nn.Module):
@@ -133,48 +95,26 @@ class MeanOfLayer(nn.Module):
 
 
 class SslExtractor(WaveformExtractor):
-    """Mean over time of a transformer layer of wav2vec 2.0, HuBERT or WavLM.
+    """Mean over time of a transformer layer of wav2vec 2.0, HuBERT or WavLM, from 1; the last if None."""
 
-    Parameters
-    ----------
-    checkpoint : str or Path
-        The file that torchaudio's bundle would download.
-    bundle : str or Architecture
-        Name in `torchaudio.pipelines`, such as `WAVLM_LARGE`.
-    layer : int, optional
-        From 1; the last if None.
+    def __init__(self, checkpoint: str | Path, *, bundle: str, layer: int | None = None) -> None:
+        from torchaudio import pipelines
 
-    Raises
-    ------
-    CheckpointError
-        If the file does not fit the network.
-    SerabError
-        If there is no such layer.
-
-    Notes
-    -----
-    Not in the paper. `n_parameters` counts the whole network, whichever layer is read. Utterances shorter
-    than one frame (25 ms) are padded with silence, after the waveform's normalisation where there is one.
-    """
-
-    def __init__(self, checkpoint: str | Path, *, bundle: str | Architecture, layer: int | None = None) -> None:
-        self.architecture = Architecture.of_bundle(bundle) if isinstance(bundle, str) else bundle
-        self.embedding_size, n_layers = self.architecture.embedding_size, self.architecture.n_layers
-        self.layer = n_layers if layer is None else layer
-        if not 1 <= self.layer <= n_layers:
-            raise SerabError(f"{self.architecture.name} has no layer {layer}: choose 1 to {n_layers}")
+        self.normalises_waveform = getattr(pipelines, bundle)._normalize_waveform
         with torch.device("meta"):
-            network = self.architecture.build()
+            network = build_network(bundle)
         self.n_parameters = count_parameters(network)
         state = _with_current_names(read_state_dict(checkpoint), set(network.state_dict()))
         load_into(network, state, source=checkpoint, assign=True)
+        self.layer = layer or len(network.encoder.transformer.layers)
+        self.embedding_size = network.encoder.feature_projection.projection.out_features
         self.network = MeanOfLayer(network, self.layer)
 
     def prepare(self, waveform: torch.Tensor) -> torch.Tensor:
         """Waveform, normalised where the network wants it, of one frame's length at least, (n_samples,)."""
-        if self.architecture.normalises_waveform:
+        if self.normalises_waveform:
             waveform = functional.layer_norm(waveform, waveform.shape)
-        return functional.pad(waveform, (0, max(0, self.architecture.min_samples - len(waveform))))
+        return functional.pad(waveform, (0, max(0, _MIN_SAMPLES - len(waveform))))
 
     def encode(self, prepared: Sequence[torch.Tensor]) -> torch.Tensor:
         """Embed a batch of waveforms, shape (len(prepared), embedding_size)."""

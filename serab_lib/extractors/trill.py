@@ -22,28 +22,7 @@ _MIN_SAMPLES = 16_000
 
 
 class Trill(WaveformExtractor):
-    """Mean over frames of TRILL's output `layer19`.
-
-    Parameters
-    ----------
-    checkpoint : str or Path
-        Folder of the SavedModel, as unpacked from TF-Hub or Kaggle.
-    embedding_size : int
-        Width that the output must have.
-
-    Raises
-    ------
-    SerabError
-        If TensorFlow is not installed.
-    CheckpointError
-        If the folder holds no such model.
-
-    Notes
-    -----
-    As in the release, which calls `nonsemantic-speech-benchmark/trill/3` on one utterance at a time and
-    averages over frames. Utterances shorter than 1 s are padded with silence to 1 s, which the release does
-    not do. TensorFlow computes on the CPU, whatever the device.
-    """
+    """Mean over frames of TRILL's output `layer19`, one utterance at a time, on the CPU whatever the device."""
 
     def __init__(self, checkpoint: str | Path, *, embedding_size: int = 12_288) -> None:
         self.embedding_size = embedding_size
@@ -90,11 +69,9 @@ class Trill(WaveformExtractor):
 
 
 def prepare_for_tensorflow() -> None:
-    """Import first what would end the process if it came after TensorFlow.
-
-    Triton, which torch may import at any later time, carries LLVM as TensorFlow does, and the second copy
-    aborts. openSMILE's library corrupts the heap.
-    """
+    """Import first what would end the process if it came after TensorFlow."""
+    # Triton, which torch may import at any later time, carries LLVM as TensorFlow does, and the second copy aborts.
+    # openSMILE's library corrupts the heap.
     for name in ("triton", "opensmile"):
         with contextlib.suppress(ImportError):
             importlib.import_module(name)

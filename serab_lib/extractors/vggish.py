@@ -25,14 +25,7 @@ _MIN_SAMPLES = 16_000
 
 
 class VggishNetwork(nn.Module):
-    """Six convolutions with four poolings, and three fully connected layers.
-
-    Notes
-    -----
-    The names of parameters are torchvggish's: `features.{0,3,6,8,11,13}.*` and `embeddings.{0,2,4}.*`. What
-    comes out is the last layer before its activation, as TensorFlow Hub's VGGish gives it; torchvggish
-    applies a ReLU there, and by default a projection on principal components rounded to 8 bits.
-    """
+    """Six convolutions with four poolings, and three fully connected layers, named as torchvggish's."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -61,25 +54,7 @@ class VggishNetwork(nn.Module):
 
 
 class VggishExtractor(Extractor):
-    """Average of VGGish's raw 128-d embeddings over consecutive patches of 0.96 s.
-
-    Parameters
-    ----------
-    checkpoint : str or Path
-        A state dict with torchvggish's names, such as its `vggish-10086976.pth`.
-
-    Raises
-    ------
-    CheckpointError
-        If the file is no such checkpoint or is cut off.
-
-    Notes
-    -----
-    The release takes `google/vggish/1` from TensorFlow Hub. What is left behind the last whole patch is not
-    looked at, there and here. An utterance shorter than one second is padded with silence to one second; the
-    release draws at random how much of it comes first, here it is half, so that the same file always gives
-    the same vector.
-    """
+    """Average of VGGish's raw 128-d embeddings over consecutive patches of 0.96 s."""
 
     embedding_size = 128
 

@@ -25,28 +25,7 @@ class CheckpointError(SerabError):
 
 @dataclass(frozen=True, kw_only=True)
 class Checkpoint:
-    """A file of weights as its authors published it; where an extractor has several, any one of them will do.
-
-    Attributes
-    ----------
-    file : str
-        The released name, under which it is looked for in the folder of weights.
-    url : str
-        Official address.
-    n_bytes : int or None
-        Size, where it is known.
-    sha256, git_blob : str or None
-        Published hash; the second is the SHA-1 that `git hash-object` prints. Without either, what the file holds is
-        compared with the network alone.
-    also_sha256 : tuple of str
-        Of other builds of the file that hold the same network.
-    is_folder : bool
-        True where it is to be unpacked into a folder of that name.
-    mirrors : tuple of str
-        Further addresses of the file; of a folder, which has no file of its own, those of its .tar.gz.
-    package : str or None
-        Python package that reads the file, where the plain installation has none.
-    """
+    """A file of weights as its authors published it; serab_lib/data/models.toml says what each field means."""
 
     file: str
     url: str
@@ -87,9 +66,8 @@ def require_checkpoint(
     Returns
     -------
     path : Path or None
-        None where the extractor has no weights.
     content : str
-        SHA-256 of the file, of each file of a folder, or `none`.
+        SHA-256 of the file, of each file of a folder, or `none` where the extractor has no weights.
 
     Raises
     ------
@@ -143,21 +121,7 @@ def hash_git_blob(path: str | Path) -> str:
 
 
 def read_state_dict(path: str | Path) -> dict[str, torch.Tensor]:
-    """Read a checkpoint's tensors, and nothing but tensors: a checkpoint from elsewhere cannot run code.
-
-    Parameters
-    ----------
-    path : str or Path
-
-    Returns
-    -------
-    dict of str to torch.Tensor
-
-    Raises
-    ------
-    CheckpointError
-        If the file is no checkpoint, is cut off, or holds anything but tensors.
-    """
+    """Read a checkpoint's tensors, and nothing but tensors: a checkpoint from elsewhere cannot run code."""
     import torch
 
     if not Path(path).is_file():
@@ -185,22 +149,7 @@ def read_state_dict(path: str | Path) -> dict[str, torch.Tensor]:
 def load_into(
     network: torch.nn.Module, state: dict[str, torch.Tensor], *, source: str | Path, assign: bool = False
 ) -> None:
-    """Load tensors into a network and say in one line where they do not fit.
-
-    Parameters
-    ----------
-    network : torch.nn.Module
-    state : dict of str to torch.Tensor
-    source : str or Path
-        Where the tensors are from, for the message.
-    assign : bool
-        Take the tensors themselves in place of copying them, into a network on the meta device for example.
-
-    Raises
-    ------
-    CheckpointError
-        If a tensor is missing, unexpected or of another shape.
-    """
+    """Load tensors into a network, or with `assign` make them its own, and say in one line where they do not fit."""
     wanted = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
     got = {name: tuple(tensor.shape) for name, tensor in state.items()}
     for name in sorted(wanted.keys() | got.keys()):

@@ -27,39 +27,23 @@ if TYPE_CHECKING:
 
 _LOG_OFFSET = 0.001
 _HOP_FRAMES = 48
-# Stride of the depthwise convolution and width of the pointwise one, of each of the 13 separable layers.
-_SEPARABLE_LAYERS = (
-    (1, 64),
-    (2, 128),
-    (1, 128),
-    (2, 256),
-    (1, 256),
-    (2, 512),
-    *[(1, 512)] * 5,
-    (2, 1024),
-    (1, 1024),
-)
-_N_CONVOLUTIONS = 1 + 2 * len(_SEPARABLE_LAYERS)
+# Of the 13 separable layers: width of the pointwise convolution, and stride of the depthwise one before it.
+_WIDTHS = (64, 128, 128, 256, 256, *[512] * 6, 1024, 1024)
+_STRIDES = (1, 2, 1, 2, 1, 2, 1, 1, 1, 1, 1, 2, 1)
+_N_CONVOLUTIONS = 1 + 2 * len(_WIDTHS)
 # YAMNet's own; its batch norms shift but do not scale.
 _BATCH_NORM_EPSILON = 1e-4
 _HDF5_SIGNATURE, _TFLITE_IDENTIFIER = b"\x89HDF\r\n\x1a\n", b"TFL3"
 
 
 class YamnetNetwork(nn.Module):
-    """YAMNet's 27 convolutions and the average pool behind them; batch norm is folded into the convolutions.
-
-    Notes
-    -----
-    Its classifier of 521 sounds (534,025 more parameters) is left out: nothing here uses it. Google counts
-    3.7 million with it. The paper prints 4.2 million, which is what MobileNet v1 has with the 1,000 classes of
-    ImageNet.
-    """
+    """YAMNet's 27 convolutions and the average pool behind them; batch norm is folded into the convolutions."""
 
     def __init__(self) -> None:
         super().__init__()
         width = 32
         layers = [nn.Conv2d(1, width, 3, stride=2)]
-        for stride, n_channels in _SEPARABLE_LAYERS:
+        for stride, n_channels in zip(_STRIDES, _WIDTHS, strict=True):
             padding = 1 if stride == 1 else 0
             layers.append(nn.Conv2d(width, width, 3, stride=stride, padding=padding, groups=width))
             layers.append(nn.Conv2d(width, n_channels, 1))
@@ -80,25 +64,7 @@ class YamnetNetwork(nn.Module):
 
 
 class YamnetExtractor(Extractor):
-    """Average of YAMNet's 1,024-d embeddings over patches of 0.96 s, one every 0.48 s.
-
-    Parameters
-    ----------
-    checkpoint : str or Path
-        Google's `yamnet.h5`, or a TFLite file of the same network.
-
-    Raises
-    ------
-    CheckpointError
-        If the file is no such network, is cut off, or is HDF5 and h5py is not installed.
-
-    Notes
-    -----
-    The release takes `google/yamnet/1` from TensorFlow Hub and averages its second output. As there, silence
-    is put behind an utterance until whole patches cover all of it; anything up to 0.975 s makes one patch.
-    A TFLite file holds most weights in 8 bits: they are taken at the values they stand for, and nothing else
-    is rounded, where TFLite's interpreter also rounds activations, the Fourier transform and the mel bands.
-    """
+    """Average of YAMNet's 1,024-d embeddings over patches of 0.96 s, one every 0.48 s."""
 
     embedding_size = 1024
 
@@ -120,22 +86,7 @@ class YamnetExtractor(Extractor):
 
 
 def read_yamnet(path: str | Path) -> dict[str, torch.Tensor]:
-    """Read YAMNet from a file of either kind, told apart by content, with batch norm folded into the convolutions.
-
-    Parameters
-    ----------
-    path : str or Path
-
-    Returns
-    -------
-    dict of str to torch.Tensor
-        `convolutions.{0..26}.{weight,bias}`, float32, in torch's layout (out, in, time, mel).
-
-    Raises
-    ------
-    CheckpointError
-        If the file is neither kind, is cut off or holds another network, or if h5py is needed and missing.
-    """
+    """Read a `YamnetNetwork` from a file of either kind, told apart by content."""
     path = Path(path)
     if not path.is_file():
         raise CheckpointError(f"there is no checkpoint {path}: give the path of yamnet.h5 or yamnet.tflite")

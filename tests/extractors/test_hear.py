@@ -1,17 +1,24 @@
-"""Every extractor through the HEAR API."""
+"""The HEAR API both ways: every extractor through it, and guests, which are small modules that the tests write."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Iterator
+from importlib import metadata
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 import torch
 from making import make_byol_state
 
-from serab_lib.core import SerabError
+from serab_lib.benchmark.embeddings import extract
+from serab_lib.core import SerabError, hash_files
 from serab_lib.extractors import hear
-from serab_lib.extractors.registry import EXTRACTORS, load_extractor
+from serab_lib.extractors.base import check_extractor
+from serab_lib.extractors.registry import EXTRACTORS, get_entry, load_extractor
+from serab_lib.extractors.trill import prepare_for_tensorflow
 
 
 def make_audio(n_sounds: int = 3, n_samples: int = 12_345) -> torch.Tensor:
@@ -23,12 +30,9 @@ def model() -> hear.HearModel:
     return hear.load_model("logmel-stats")
 
 
-def test_model_says_what_hear_asks_for(model: hear.HearModel) -> None:
+def test_scene_embeddings_are_the_extractor_s(model: hear.HearModel) -> None:
     assert isinstance(model, torch.nn.Module)
     assert (model.sample_rate, model.scene_embedding_size, model.timestamp_embedding_size) == (16_000, 128, 128)
-
-
-def test_scene_embeddings_are_the_extractor_s(model: hear.HearModel) -> None:
     audio = make_audio()
     made = hear.get_scene_embeddings(audio, model)
     torch.testing.assert_close(made, load_extractor("logmel-stats").embed(list(audio)), rtol=0, atol=0)
@@ -47,18 +51,13 @@ def test_a_timestamp_every_50_ms_from_0_to_the_end(model: hear.HearModel, n_samp
 
 
 def test_frames_of_1_s_are_centred_on_their_timestamps(model: hear.HearModel) -> None:
-    audio = make_audio(2, 32_000)
+    audio, silence = make_audio(2, 32_000), torch.zeros(8_000)
     embeddings, timestamps = hear.get_timestamp_embeddings(audio, model)
-    extractor = load_extractor("logmel-stats")
     centre = int((timestamps[0] == 1000).nonzero())
-    torch.testing.assert_close(embeddings[:, centre], extractor.embed([each[8_000:24_000] for each in audio]))
-    silence = torch.zeros(8_000)
-    torch.testing.assert_close(
-        embeddings[:, 0], extractor.embed([torch.cat([silence, each[:8_000]]) for each in audio])
-    )
-    torch.testing.assert_close(
-        embeddings[:, -1], extractor.embed([torch.cat([each[-8_000:], silence]) for each in audio])
-    )
+    embed = load_extractor("logmel-stats").embed
+    torch.testing.assert_close(embeddings[:, centre], embed([each[8_000:24_000] for each in audio]))
+    torch.testing.assert_close(embeddings[:, 0], embed([torch.cat([silence, each[:8_000]]) for each in audio]))
+    torch.testing.assert_close(embeddings[:, -1], embed([torch.cat([each[-8_000:], silence]) for each in audio]))
 
 
 def test_frames_between_two_samples_are_rounded() -> None:
@@ -78,35 +77,24 @@ def test_many_frames_are_embedded_in_several_calls(model: hear.HearModel, monkey
 
 
 def test_a_path_may_be_given_in_place_of_a_name(byol_checkpoint: Path) -> None:
-    model = hear.load_model(str(byol_checkpoint))
-    assert model.scene_embedding_size == 512
+    """And both ways at once: this library as the guest that `hear:` runs."""
+    model, own = hear.load_model(str(byol_checkpoint)), load_extractor(f"path:{byol_checkpoint}")
     audio = make_audio()
-    expected = load_extractor(f"path:{byol_checkpoint}").embed(list(audio))
-    torch.testing.assert_close(hear.get_scene_embeddings(audio, model), expected, rtol=0, atol=0)
-    embeddings, _ = hear.get_timestamp_embeddings(audio, model)
-    assert embeddings.shape == (3, 16, 512)
+    torch.testing.assert_close(hear.get_scene_embeddings(audio, model), own.embed(list(audio)), rtol=0, atol=0)
+    guest = load_extractor(f"hear:serab_lib.extractors.hear@{byol_checkpoint}")
+    waveforms = [make_audio(1, length)[0] for length in (8_000, 12_000, 8_000)]
+    torch.testing.assert_close(guest.embed(waveforms), own.embed(waveforms), rtol=1e-5, atol=1e-6)
 
 
-def test_a_released_name_says_which_extractor_it_is(tmp_path: Path) -> None:
+def test_a_released_name_says_which_extractor_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """NTT's checkpoints want another window, and a file under a released name is verified."""
     (checkpoint,) = EXTRACTORS["byol-a-512"].checkpoints
     torch.save(make_byol_state(), tmp_path / checkpoint.file)
     with pytest.raises(SerabError, match="is not the released file"):
         hear.load_model(str(tmp_path / checkpoint.file))
-
-
-def test_default_is_that_of_the_second_release(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SERAB_WEIGHTS", str(tmp_path))
     with pytest.raises(SerabError, match="byol-s-2048 needs default2048"):
         hear.load_model()
-
-
-def test_guest_of_oneself(byol_checkpoint: Path) -> None:
-    """Both directions at once: this library as the guest that `hear:` runs."""
-    guest = load_extractor(f"hear:serab_lib.extractors.hear@{byol_checkpoint}")
-    own = load_extractor(f"path:{byol_checkpoint}")
-    audio = [make_audio(1, length)[0] for length in (8_000, 12_000, 8_000)]
-    torch.testing.assert_close(guest.embed(audio), own.embed(audio), rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", ["byols-512", "no/such/file.pth"])
@@ -118,10 +106,12 @@ def test_neither_a_name_nor_a_file(name: str) -> None:
 @pytest.mark.parametrize(
     "audio", [torch.zeros(100), torch.zeros(2, 0), torch.zeros(2, 100, dtype=torch.int16)], ids=["1-D", "empty", "int"]
 )
-def test_audio_of_another_form_is_refused(model: hear.HearModel, audio: torch.Tensor) -> None:
+def test_what_is_not_audio_or_no_model_is_refused(model: hear.HearModel, audio: torch.Tensor) -> None:
     for function in (hear.get_scene_embeddings, hear.get_timestamp_embeddings):
         with pytest.raises(SerabError, match="n_sounds, n_samples"):
             function(audio, model)
+        with pytest.raises(SerabError, match="load_model"):
+            function(make_audio(), torch.nn.Identity())
 
 
 def test_opensmile_is_refused_where_it_would_end_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -132,6 +122,136 @@ def test_opensmile_is_refused_where_it_would_end_the_process(monkeypatch: pytest
         hear.load_model("opensmile")
 
 
-def test_another_model_is_refused() -> None:
-    with pytest.raises(SerabError, match="load_model"):
-        hear.get_scene_embeddings(make_audio(), torch.nn.Identity())
+GUEST = """
+import torch
+
+class Model(torch.nn.Module):
+    sample_rate = 8000
+    scene_embedding_size = timestamp_embedding_size = 4
+
+    def __init__(self):
+        super().__init__()
+        self.projection = torch.nn.Linear(2, 4)
+        with torch.no_grad():
+            self.projection.weight.copy_(torch.arange(8.0).reshape(4, 2))
+            self.projection.bias.fill_(1.0)
+
+def load_model(model_file_path=""):
+    model = Model()
+    if model_file_path:
+        model.load_state_dict(torch.load(model_file_path, weights_only=True))
+    return model
+
+def get_scene_embeddings(audio, model):
+    assert audio.ndim == 2 and not model.training
+    return model.projection(torch.stack([audio.mean(dim=1), audio.std(dim=1)], dim=1))
+"""
+TENSORFLOW_GUEST = """
+import tensorflow as tf
+
+class Model(tf.Module):
+    sample_rate = 8000
+    scene_embedding_size = 2
+
+    def __init__(self):
+        super().__init__()
+        self.scale = tf.Variable([1.0, 2.0])
+
+def load_model():
+    return Model()
+
+def get_scene_embeddings(audio, model):
+    return tf.reduce_mean(audio, axis=1, keepdims=True) * model.scale
+"""
+Write = Callable[[str], str]
+
+
+@pytest.fixture
+def write_guest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Write]:
+    """A function that writes a module, ready to be imported anew, and says its name."""
+    folder = tmp_path / "packages"
+    folder.mkdir()
+    monkeypatch.syspath_prepend(str(folder))
+
+    def write(source: str) -> str:
+        sys.modules.pop("a_hear_guest", None)
+        (folder / "a_hear_guest.py").write_text(source)
+        # A source of the same second and size would be taken from Python's cache.
+        for cached in folder.glob("__pycache__/*"):
+            cached.unlink()
+        return "a_hear_guest"
+
+    yield write
+    sys.modules.pop("a_hear_guest", None)
+
+
+def test_a_guest_keeps_what_every_extractor_promises(write_guest: Write, tmp_path: Path) -> None:
+    name, path = write_guest(GUEST), tmp_path / "my.weights.pth"
+    torch.save({"projection.weight": -torch.arange(8.0).reshape(4, 2), "projection.bias": torch.full((4,), 7.0)}, path)
+    plain, weighted = load_extractor(f"hear:{name}"), load_extractor(f"hear:{name}@{path}")
+    assert (plain.sample_rate, plain.embedding_size, plain.n_parameters) == (8000, 4, 12)
+    assert (plain.name, weighted.name) == ("hear-a_hear_guest", "hear-a_hear_guest-my.weights")
+    check_extractor(plain, weighted, longest_s=3)
+    audio = make_audio(2, 3_210)
+    moments = torch.stack([audio.mean(dim=1), audio.std(dim=1)], dim=1)
+    expected = moments @ torch.arange(8.0).reshape(4, 2).T
+    torch.testing.assert_close(plain.embed(list(audio)), expected + 1, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(weighted.embed(list(audio)), 7 - expected, rtol=1e-4, atol=1e-5)
+    with pytest.raises(SerabError, match=r"no weights .*none\.pth"):
+        load_extractor(f"hear:{name}@{tmp_path / 'none.pth'}")
+
+
+def test_files_are_resampled_to_the_guest_s_rate(write_guest: Write, tmp_path: Path) -> None:
+    tone = 0.5 * np.sin(2 * np.pi * 440 * np.arange(16_000) / 16_000)
+    soundfile.write(tmp_path / "tone.wav", tone, 16_000)
+    extractor = load_extractor(f"hear:{write_guest(GUEST)}")
+    paths = [str(tmp_path / "tone.wav")]
+    made = extract(paths, hash_files(paths, cache=tmp_path), extractor, cache=tmp_path / "cache", n_jobs=2)
+    expected = np.array([0.0, 0.5 / np.sqrt(2)]) @ np.arange(8.0).reshape(4, 2).T + 1
+    np.testing.assert_allclose(made.matrix[0], expected, atol=0.01)
+
+
+def test_identity_says_the_version_of_the_package_or_what_the_file_holds(write_guest: Write) -> None:
+    first = load_extractor(f"hear:{write_guest(GUEST)}").fingerprint
+    assert load_extractor(f"hear:{write_guest(GUEST)}").fingerprint == first
+    assert load_extractor(f"hear:{write_guest(GUEST + chr(10))}").fingerprint != first
+    assert get_entry("hear:torch.nn").options["version"] == f"torch {metadata.version('torch')}"
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        pytest.param("x = 1", "no function load_model", id="no functions"),
+        pytest.param("import no_such_package_here", "failed in the import .*no_such_package_here", id="broken import"),
+        pytest.param(GUEST.replace("sample_rate = 8000", "pass"), "sample_rate = None", id="no sample rate"),
+        pytest.param(GUEST.replace("model = Model()", "raise OSError('no\\n disk')"), "OSError: no disk", id="load"),
+        pytest.param(
+            GUEST.replace("dim=1)], dim=1))", "dim=1)], dim=1))[:, :3]"), r"\(2, 3\).*expected \(2, 4\)", id="size"
+        ),
+        pytest.param(
+            GUEST.replace("    assert audio.ndim == 2 and", "    assert False, 'too\\n short'; assert"),
+            "Error: too short",
+            id="embed",
+        ),
+    ],
+)
+def test_what_breaks_the_api_is_said_in_one_line(write_guest: Write, source: str, message: str) -> None:
+    with pytest.raises(SerabError, match=message) as caught:
+        load_extractor(f"hear:{write_guest(source)}").embed(list(make_audio(2)))
+    assert "\n" not in str(caught.value)
+    assert "hear:a_hear_guest" in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["no_such_module", "no_such_module.inside", "torch.no_such_part"])
+def test_missing_module_is_named(name: str) -> None:
+    with pytest.raises(SerabError, match=f"no module '{name}'.*PYTHONPATH"):
+        get_entry(f"hear:{name}")
+
+
+def test_a_guest_in_tensorflow_that_takes_no_path(write_guest: Write) -> None:
+    prepare_for_tensorflow()
+    pytest.importorskip("tensorflow", reason="TensorFlow is not installed: pip install 'serab-companion[tensorflow]'")
+    extractor = load_extractor(f"hear:{write_guest(TENSORFLOW_GUEST)}")
+    check_extractor(extractor, longest_s=3)
+    expected = make_audio().mean(dim=1, keepdim=True) * torch.tensor([1.0, 2.0])
+    torch.testing.assert_close(extractor.embed(list(make_audio())), expected, rtol=1e-3, atol=1e-5)

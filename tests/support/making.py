@@ -118,21 +118,17 @@ def write_yamnet_h5(path: Path, *, seed: int = 0) -> None:
                 file[f"{layer}/bn/{layer}/bn/{each}:0"] = values
 
 
-def write_checkpoint(path: Path, family: str, embedding_size: int) -> None:
+def write_checkpoint(path: Path, family: str, embedding_size: int, *, seed: int = 0) -> None:
     """Write random weights for an extractor of a family, named as in the registry."""
     if family == "yamnet:YamnetExtractor":
-        write_yamnet_h5(path)
+        write_yamnet_h5(path, seed=seed)
+    elif family == "cvt:CvtExtractor":
+        widths = (64, 128, 256) if embedding_size == 256 else (64, 256, 512)
+        torch.save(make_cvt_state(widths, seed=seed), path)
+    elif family == "vggish:VggishExtractor":
+        torch.save(make_vggish_state(seed=seed), path)
     else:
-        torch.save(make_state(family, embedding_size), path)
-
-
-def make_state(family: str, embedding_size: int) -> dict[str, torch.Tensor]:
-    """A random checkpoint for an extractor of a family, named as in the registry."""
-    if family == "cvt:CvtExtractor":
-        return make_cvt_state((64, 128, 256) if embedding_size == 256 else (64, 256, 512))
-    if family == "vggish:VggishExtractor":
-        return make_vggish_state()
-    return make_byol_state(embedding_size)
+        torch.save(make_byol_state(embedding_size, seed=seed), path)
 
 
 def write_world(folder: Path) -> None:
