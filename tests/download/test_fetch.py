@@ -121,7 +121,7 @@ def test_a_source_that_fails_says_what_to_do_by_hand(
 
 
 def test_offline_names_file_address_and_place(options: Options) -> None:
-    for name in ("cafe", "emovo", "ravdess", "shemo", "subesco", "cremad"):
+    for name in ("ravdess", "shemo", "cremad"):
         source = get_source(name)
         message = refuse(name, options)
         assert "the host cannot be found" in message
@@ -237,12 +237,6 @@ def test_what_is_in_the_place_is_left_alone(publish: Publish, options: Options, 
     assert sorted(place.iterdir()) == before
 
 
-def test_an_empty_folder_in_the_place_is_no_obstacle(publish: Publish, options: Options) -> None:
-    publish()
-    (Path(options.data) / "emodb").mkdir(parents=True)
-    assert fetch("emodb", options).state == "fetched"
-
-
 def test_a_full_disk_is_seen_before_the_download(
     site: Site, publish: Publish, options: Options, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -321,12 +315,6 @@ def test_a_licence_must_be_accepted(
         fetch("byol-s-512", options)
     assert site.asked == []
     assert fetch("byol-s-512", replace(options, accept_licence=True)).state == "fetched"
-
-
-def test_the_checkpoints_that_need_consent_are_ntts() -> None:
-    assert {name for name, entry in EXTRACTORS.items() if entry.needs_consent} == {
-        f"byol-a-{size}" for size in (512, 1024, 2048)
-    }
 
 
 @pytest.mark.parametrize("top", ["", "trill_3/"])

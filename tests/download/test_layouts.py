@@ -7,10 +7,8 @@ from pathlib import Path, PurePosixPath
 import archives
 import pandas as pd
 import pytest
-import soundfile
 from archives import BUILDERS, build
 
-from serab_lib.audio import load_audio
 from serab_lib.corpora import check, manifests
 from serab_lib.corpora.corpus import find_corpus
 from serab_lib.corpora.manifests import read_manifest
@@ -60,22 +58,6 @@ def test_the_archive_as_delivered_becomes_the_corpus(layout: str, tmp_path: Path
     assert {path.suffix for path in (data / name).rglob("*")} & {".exe", ".avi", ".flv"} == set()
     assert sorted(path.name for path in data.iterdir()) == [name], "nothing else is left behind"
     assert fetch(name, Options(data=data)).state == "present"
-
-
-@pytest.mark.usefixtures("_short_files")
-@pytest.mark.parametrize(("name", "rates", "channels"), [("emovo", {48_000}, {1, 2}), ("shemo", {22_050, 44_100}, {1})])
-def test_stereo_and_mixed_rates_become_mono_at_16_khz(
-    name: str, rates: set[int], channels: set[int], tmp_path: Path
-) -> None:
-    fetch(name, Options(data=tmp_path, archives=build(name, tmp_path)))
-    paths = list(find_corpus(name, tmp_path).utterances["path"])
-    heads = {path: soundfile.info(path) for path in paths}
-    assert {each.samplerate for each in heads.values()} == rates
-    assert {each.channels for each in heads.values()} == channels
-    for kind in {(each.samplerate, each.channels) for each in heads.values()}:
-        path = next(path for path, each in heads.items() if (each.samplerate, each.channels) == kind)
-        waveform = load_audio(path, sample_rate=16_000)
-        assert waveform.ndim == 1 and abs(len(waveform) - 48) <= 1
 
 
 def test_every_task_has_a_source_with_what_must_be_shown() -> None:
