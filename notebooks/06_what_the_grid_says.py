@@ -33,6 +33,7 @@ if importlib.util.find_spec("serab_lib") is None:
 # %% tags=["parameters"]
 profile: str = "demo"
 n_draws: int = 500
+n_resamples: int = 5000
 
 # %% tags=["hide-input"]
 from serab_lib.book.plots import grid as plots
@@ -184,11 +185,11 @@ show_figure(
     caption="UM against parameters and embedding size; lines join a family, bars are 95 % intervals.",
     alt="Two scatter plots. Within families lines rise slowly; intervals overlap.",
 )
-correlations = rankings.correlate_sizes(joined[joined["family"] != "other"])
+correlations = rankings.correlate_sizes(joined[joined["family"] != "other"], n_draws=n_resamples)
 show_table(
     correlations.round(2).astype({"n_models": int}).map(str),
     name="tbl-sizes",
-    caption=f"BYOL-derived models alone: Spearman's correlation of UM with size, 95 % bootstrap and permutation p ({significance.N_DRAWS:,} draws).",
+    caption=f"BYOL-derived models alone: Spearman's correlation of UM with size, 95 % bootstrap and permutation p ({n_resamples:,} draws).",
     index=False,
 )
 record(n_sure=int((correlations["low"] > 0).sum()))
@@ -207,7 +208,7 @@ record(n_sure=int((correlations["low"] > 0).sum()))
 # %% tags=["hide-input"]
 measured = data.read_measured()
 if len(measured):
-    doubt = significance.score_cells(data.measured)
+    doubt = significance.score_cells(data.measured, n_draws=n_resamples)
     spans = {"low": "Wilson", "low_utterances": "utterances", "low_speakers": "speakers"}
     for low, title in spans.items():
         high = doubt[low.replace("low", "high")]
@@ -216,7 +217,7 @@ if len(measured):
     show_table(
         doubt[columns].rename(columns={"uar": "UAR"}),
         name="tbl-doubt",
-        caption=f"Every measured cell: accuracy with three 95 % intervals (bootstraps of {significance.N_DRAWS:,} draws), and unweighted average recall; percent.",
+        caption=f"Every measured cell: accuracy with three 95 % intervals (bootstraps of {n_resamples:,} draws), and unweighted average recall; percent.",
         index=False,
     )
 
@@ -226,7 +227,7 @@ if len(measured):
 
 # %% tags=["hide-input"]
 for task in measured["task"].unique():
-    pairs = significance.compare_models(data.measured, task, "described")
+    pairs = significance.compare_models(data.measured, task, "described", n_draws=n_resamples)
     pairs["p, Holm"] = pairs["p_holm"].map("{:.2g}".format)
     show_table(
         pairs[["first", "second", "difference", "low", "high", "low_speakers", "high_speakers", "p, Holm"]],

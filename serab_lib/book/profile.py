@@ -64,11 +64,11 @@ class Profile:
     def _choose_data(self, task: Task) -> Path:
         return self.data if (self.data / task.name).is_dir() else _spoken()
 
-    def read_cells(self, *, tasks: Sequence[str] = PAPER_TASKS, models: Sequence[str] = DEMO_MODELS) -> pd.DataFrame:
-        """Read the finished cells; the demo profile computes first what is missing of the tasks and models."""
+    def read_cells(self) -> pd.DataFrame:
+        """Read the finished cells of the grid; the demo profile computes first what is missing."""
         if self.synthetic:
-            _speak(get_task(task) for task in tasks)
-            _run(tasks, models, out=self.results.folder, data=self.data, protocols=("released", "described"))
+            _speak(get_task(task) for task in PAPER_TASKS)
+            _run(PAPER_TASKS, DEMO_MODELS, out=self.results.folder, data=self.data, protocols=("released", "described"))
         cells = self.results.read_cells()
         if cells.empty:
             raise SerabError(

@@ -36,14 +36,11 @@ def describe_tasks() -> pd.DataFrame:
         rows[code] = {"title": task.title, "language": task.language, "access": task.access}
         for name, value in counted.items():
             rows[code] |= {f"{name}, paper": paper[name], f"{name}, lists": value}
-    return _tabulate(rows, "task")
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("task")
 
 
 def describe_splits() -> pd.DataFrame:
-    """Count utterances and speakers of each part by task and protocol, and which share of the test part is shared.
-
-    A test utterance is `shared` if its speaker is in train or validation, too.
-    """
+    """Count utterances and speakers of each part, and the share of test utterances whose speaker is in another part."""
     rows = []
     for code, task in TASKS.items():
         for protocol in PROTOCOLS:
@@ -76,65 +73,42 @@ def describe_extractors() -> pd.DataFrame:
             "difference": _compare(paper, entry, measured),
             "licence": entry.licence,
         }
-    return _tabulate(rows, "name")
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("name")
 
 
 def _compare(paper: pd.Series, entry: Entry, measured: float | None) -> str:
-    if int(paper["embedding_size"]) != entry.embedding_size:
-        return "other size"
     if measured is None:
         return "not measured: the model needs TensorFlow"
     if pd.isna(paper["parameters_millions"]):
-        return "the paper has none" if measured else "no trained parameters"
+        return "no trained parameters"
     gap = measured - paper["parameters_millions"]
     return "none after rounding" if abs(gap) <= 0.05 + 1e-9 else f"{gap:+.1f} M"
 
 
 def describe_modern_extractors() -> pd.DataFrame:
     """List the extractors that the paper does not have: parameters in millions, size, licence."""
-    rows = {
-        entry.name: {
-            "title": entry.title,
-            "parameters (M)": (entry.n_parameters or 0) / _MILLION,
-            "size": entry.embedding_size,
-            "licence": entry.licence,
-        }
-        for entry in EXTRACTORS.values()
-        if not entry.paper_row
-    }
-    return _tabulate(rows, "name")
+    entries = [entry for entry in EXTRACTORS.values() if not entry.paper_row]
+    rows = [(each.name, each.title, (each.n_parameters or 0) / _MILLION, each.embedding_size) for each in entries]
+    table = pd.DataFrame(rows, columns=["name", "title", "parameters (M)", "size"]).set_index("name")
+    return table.assign(licence=[each.licence for each in entries])
 
 
 def list_corpus_licences() -> pd.DataFrame:
     """List each corpus's access, licence, source and how to get it."""
-    rows = {
-        task.title: {
-            "access": task.access,
-            "licence": task.licence,
-            "source": _link(task.source),
-            "how to get it": task.obtain,
-        }
-        for task in TASKS.values()
-    }
-    return _tabulate(rows, "corpus")
+    rows = [(each.title, each.access, each.licence, _link(each.source), each.obtain) for each in TASKS.values()]
+    return pd.DataFrame(rows, columns=["corpus", "access", "licence", "source", "how to get it"]).set_index("corpus")
 
 
 def list_weight_licences() -> pd.DataFrame:
     """List each checkpoint's file, licence and source."""
-    rows = {
-        name: {"file": entry.checkpoints[0].file, "licence": entry.licence, "source": _link(entry.checkpoints[0].url)}
-        for name, entry in EXTRACTORS.items()
-        if entry.checkpoints
-    }
-    return _tabulate(rows, "extractor")
+    known = {name: entry for name, entry in EXTRACTORS.items() if entry.checkpoints}
+    files = {name: entry.checkpoints[0] for name, entry in known.items()}
+    rows = [(name, files[name].file, entry.licence, _link(files[name].url)) for name, entry in known.items()]
+    return pd.DataFrame(rows, columns=["extractor", "file", "licence", "source"]).set_index("extractor")
 
 
 def _link(address: str | None) -> str:
     return f"[{address.split('/')[2]}]({address})" if address else "–"
-
-
-def _tabulate(rows: Mapping[Any, Mapping[str, Any]], index: str) -> pd.DataFrame:
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis(index)
 
 
 def accuracy_grid(cells: pd.DataFrame, protocol: str) -> pd.DataFrame:
@@ -270,7 +244,7 @@ def list_measured(cells: pd.DataFrame) -> pd.DataFrame:
             "UAR": 100 * chosen["test_uar"],
             "validation": 100 * chosen["validation_accuracy"],
             "classifier": chosen["classifier"],
-            "n test": chosen["n_test"],
+            "n test": chosen["n_test"].astype(int),
             "as released": [_count_originals(cell) for _, cell in chosen.iterrows()],
         }
     )
@@ -281,8 +255,8 @@ def _count_originals(cell: pd.Series) -> str:
     """How many of a cell's recordings are as they were released."""
     if pd.isna(cell["n_originals"]):
         return "–"
-    n_all = cell[["n_train", "n_validation", "n_test"]].sum()
-    return "all" if cell["n_originals"] == n_all else f"{cell['n_originals']:,} of {n_all:,}"
+    n_originals, n_all = int(cell["n_originals"]), int(cell[["n_train", "n_validation", "n_test"]].sum())
+    return "all" if n_originals == n_all else f"{n_originals:,} of {n_all:,}"
 
 
 def list_copies(provenance: Mapping[str, Mapping[str, Any]]) -> list[str]:

@@ -20,21 +20,7 @@ _BOOK_TAGS = {"setup": "remove-input", "parameters": "remove-input", "injected-p
 
 
 def weave(path: Path, provenance: Mapping[str, Any]) -> dict[str, Any]:
-    """Turn an executed notebook into a chapter, in place.
-
-    Parameters
-    ----------
-    path : Path
-        Written by papermill.
-    provenance : mapping
-        `commit`, `versions` and `machine`, for the note at the end.
-
-    Returns
-    -------
-    dict
-        How it ran: `notebook`, `title`, `seconds`, `finished`, and `complaints`, which are what its cells wrote to
-        the standard error and the site does not show.
-    """
+    """Turn a notebook that papermill ran into a chapter, in place, and say how it ran and what it complained of."""
     notebook = nbformat.read(path, as_version=4)
     papermill = notebook.metadata.get("papermill", {})
     cells, complaints = [], []

@@ -4,25 +4,28 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from serab_lib.book.tables import accuracy_grid, list_copies, paper_grid, render
-from serab_lib.corpora.task import PAPER_TASKS
-from serab_lib.evaluation.paper import read_accuracies, read_datasets, read_models
+from serab_lib.benchmark.results import COLUMNS
+from serab_lib.book import tables
+from serab_lib.book.tables import (
+    accuracy_grid,
+    compare_with_paper,
+    list_copies,
+    list_measured,
+    mark_best,
+    paper_grid,
+    render,
+)
+from serab_lib.corpora.manifests import list_utterances
+from serab_lib.corpora.task import PAPER_TASKS, TASKS
+from serab_lib.evaluation.paper import read_accuracies, read_datasets
+from serab_lib.extractors.registry import EXTRACTORS
 
-SIZES = {"AES": 100, "RAV": 300}
-
-
-def cells(accuracies: dict[tuple[str, str], float]) -> pd.DataFrame:
-    rows = [
-        {"task": task, "model": model, "protocol": "released", "test_accuracy": value, "selected": selected}
-        for (task, model), value in accuracies.items()
-        for selected in (True, False)
-    ]
-    frame = pd.DataFrame(rows).assign(n_test=lambda table: table["task"].map(SIZES))
-    frame.loc[~frame["selected"], "test_accuracy"] = 0.01
-    return frame
-
-
-FULL = {
+CELL = dict(
+    task="RAV", model="byol-s-512", protocol="released", classifier="SVC", validation_accuracy=0.7,
+    test_accuracy=0.77, test_uar=0.76, selected=True, n_train=840, n_validation=300, n_test=300, best_params="{}",
+    seconds=1.0, search=True, complete=True, synthetic=False,
+)  # fmt: skip
+ACCURACIES = {
     ("AES", "opensmile"): 0.5,
     ("RAV", "opensmile"): 0.7,
     ("AES", "byol-s-512"): 0.4,
@@ -30,41 +33,149 @@ FULL = {
 }
 
 
+def make_cells(*changes: dict[str, object]) -> pd.DataFrame:
+    return pd.DataFrame([CELL | each for each in changes or [{}]], columns=COLUMNS)
+
+
+def make_grid(accuracies: dict[tuple[str, str], float]) -> pd.DataFrame:
+    """Cells of the two tasks, each beside one that is not selected."""
+    rows = []
+    for (task, model), value in accuracies.items():
+        cell = {"task": task, "model": model, "n_test": {"AES": 100, "RAV": 300}[task]}
+        rows += [cell | {"test_accuracy": value}, cell | {"test_accuracy": 0.01, "selected": False}]
+    return make_cells(*rows)
+
+
+def test_table_of_tasks_differs_from_the_paper_where_it_should_and_nowhere_else() -> None:
+    table = tables.describe_tasks()
+    assert tuple(table.index) == tuple(read_datasets()["code"])
+    for kind, codes in {"classes": [], "speakers": [], "utterances": ["CAF", "CRE"]}.items():
+        assert list(table.index[table[f"{kind}, paper"] != table[f"{kind}, lists"]]) == codes
+    assert table.loc["CAF", "utterances, lists"] == 936 and table.loc["CRE", "utterances, lists"] == 7438
+    assert table.loc["RAV", "mean s, lists"] == pytest.approx(3.70, abs=0.01) and pd.isna(
+        table.loc["IEM", "mean s, lists"]
+    )
+    assert pd.isna(table.loc["IEM", "total h, lists"])
+
+
+def test_splits_know_who_shares_speakers() -> None:
+    splits = tables.describe_splits()
+    assert set(splits.index[splits["shared"] > 0]) == {("IEM", "released"), ("SHE", "released")}
+    assert splits.loc[("SHE", "released"), ["train", "validation", "test"]].tolist() == [2070, 558, 372]
+
+
+def test_class_counts_add_up_to_the_utterances() -> None:
+    counts = tables.count_classes()
+    assert counts.sum().to_dict() == {code: len(list_utterances(code)) for code in TASKS}
+    assert counts.loc["fear", "SHE"] == 38
+
+
+def test_table_of_extractors_has_every_row_of_the_paper() -> None:
+    table = tables.describe_extractors()
+    assert list(table.index) == [entry.name for entry in EXTRACTORS.values() if entry.paper_row]
+    assert (table["size, paper"] == table["size, measured"]).all()
+    assert table.loc["opensmile", "difference"] == "no trained parameters"
+    differences = table["difference"].drop(["opensmile", "trill"])
+    assert set(differences.index[differences != "none after rounding"]) == {"vggish", "yamnet"}
+    assert table.loc["vggish", "difference"] == "+10.1 M"
+
+
+@pytest.mark.parametrize("table", [tables.list_corpus_licences(), tables.list_weight_licences()])
+def test_licences_are_stated(table) -> None:
+    assert table["licence"].str.len().min() > 2
+    assert table["source"].str.fullmatch(r"\[[\w.-]+\]\(https?://.+\)|–").all() and (table["source"] != "–").any()
+
+
 def test_grid_is_in_percent_with_the_means_of_the_paper() -> None:
-    grid = accuracy_grid(cells(FULL), "released")
+    grid = accuracy_grid(make_grid(ACCURACIES), "released")
     assert list(grid.columns) == ["AES", "RAV", "UM", "WM", "GM"]
     assert list(grid.index) == ["BYOL-S, 512", "openSMILE"]  # sorted by UM
-    row = grid.loc["openSMILE"]
-    assert row["UM"] == pytest.approx(60)
-    assert row["WM"] == pytest.approx((50 * 100 + 70 * 300) / 400)
-    assert row["GM"] == pytest.approx(np.sqrt(50 * 70))
+    means = [60, (50 * 100 + 70 * 300) / 400, np.sqrt(50 * 70)]
+    assert grid.loc["openSMILE", ["UM", "WM", "GM"]].tolist() == pytest.approx(means)
 
 
 def test_means_are_left_out_where_tasks_are_missing() -> None:
-    grid = accuracy_grid(cells({key: FULL[key] for key in list(FULL)[:3]}), "released")
+    grid = accuracy_grid(make_grid({key: ACCURACIES[key] for key in list(ACCURACIES)[:3]}), "released")
     assert list(grid.columns) == ["AES", "RAV"]
     assert "–" in render(grid, "markdown")
 
 
+def test_own_tasks_and_models_stand_in_the_grid_under_their_names() -> None:
+    cells = make_cells({"task": "MINE", "model": "hear:mine"}, {"task": "SHE", "model": "hear:mine"})
+    grid = accuracy_grid(cells, "released")
+    assert list(grid.columns[:2]) == ["SHE", "MINE"] and list(grid.index) == ["hear:mine"]
+
+
 def test_paper_numbers_stand_in_the_same_places() -> None:
-    paper = paper_grid(cells(FULL | {("RAV", "logmel-stats"): 0.3, ("AES", "logmel-stats"): 0.2}), "released")
+    cells = make_grid(ACCURACIES | {("RAV", "logmel-stats"): 0.3, ("AES", "logmel-stats"): 0.2})
+    paper = paper_grid(cells, "released")
     assert paper.loc["openSMILE", "RAV"] == 71.3
     assert paper.loc["BYOL-S, 512", "AES"] == 74.9
     assert paper.loc["Log-mel statistics"].isna().all()
 
 
-def test_every_form_has_one_decimal() -> None:
-    grid = accuracy_grid(cells(FULL), "released")
-    for form in ("markdown", "csv", "latex"):
-        assert "57.7" not in render(grid, form)
-        assert "65.0" in render(grid, form)
+@pytest.mark.parametrize("form", ["markdown", "csv", "latex"])
+def test_every_form_has_one_decimal(form) -> None:
+    text = render(accuracy_grid(make_grid(ACCURACIES), "released"), form)
+    assert "65.0" in text and "59.2" in text  # 59.16 is a geometric mean
 
 
-def test_the_papers_tables_are_whole() -> None:
-    assert read_accuracies().shape == (13, 13)
-    assert set(PAPER_TASKS) <= set(read_accuracies().columns)
-    assert len(read_models()) == 13
-    assert list(read_datasets()["code"]) == list(PAPER_TASKS)
+def test_best_of_each_column_is_bold_and_ties_share_it() -> None:
+    grid = pd.DataFrame({"AES": [10.0, 10.04], "CAF": [float("nan"), 3.0]})
+    assert mark_best(grid).to_numpy().tolist() == [["**10.0**", "–"], ["**10.0**", "**3.0**"]]
+
+
+def test_means_follow_from_the_printed_accuracies() -> None:
+    grid, means = tables.recompute_paper_grid(), ["UM", "WM", "GM"]
+    gaps = (grid[means] - read_accuracies()[means]).abs()
+    assert set(gaps.index[(gaps > 0.06).any(axis=1)]) == {"BYOL-A, 512"}
+    assert grid["UM"].is_monotonic_increasing and grid.index[-1] == "BYOL-S, 2048"
+
+
+def test_sizes_are_those_of_the_released_split() -> None:
+    sizes = {
+        "AES": 207,
+        "CAF": 216,
+        "CRE": 1556,
+        "EMB": 84,
+        "EMV": 196,
+        "IEM": 1122,
+        "RAV": 300,
+        "SAV": 120,
+        "SHE": 372,
+    }
+    assert tables.count_test_utterances("released").to_dict() == sizes
+
+
+def test_every_cell_of_the_paper_stands_beside_ours_or_says_why_not() -> None:
+    table = compare_with_paper(make_cells(), "released")
+    assert len(table) == 13 * len(PAPER_TASKS)
+    first, rest = table.iloc[0], table.iloc[1:]
+    assert (first["task"], first["model"], first["state"]) == ("RAV", "BYOL-S, 512", "measured")
+    assert first["difference"] == pytest.approx(77.0 - 77.3)
+    assert first["ours, 95 %"] == "71.9–81.4"
+    assert rest["ours"].isna().all()
+    assert rest.loc[rest["task"] == "IEM", "state"].eq("not measured yet; the corpus must be asked for").all()
+
+
+def test_only_what_is_comparable_stands_beside_the_paper() -> None:
+    cells = make_cells(
+        {"synthetic": True}, {"protocol": "described"}, {"selected": False}, {"task": "SAV", "complete": False}
+    )
+    table = compare_with_paper(cells, "released")
+    assert table["ours"].notna().sum() == 1
+    assert table["state"].iloc[0] == "measured on an incomplete corpus"
+
+
+def test_measured_cells_are_listed_in_percent_with_the_share_of_originals() -> None:
+    table = list_measured(make_cells({"n_originals": 1440}, {"n_originals": 1439}, {"n_originals": None}))
+    assert table.iloc[0][["model", "accuracy", "interval", "n test"]].tolist() == [
+        "BYOL-S, 512",
+        77.0,
+        "71.9–81.4",
+        300,
+    ]
+    assert table["as released"].tolist() == ["all", "1,439 of 1,440", "–"]
 
 
 def test_results_list_the_copies_they_were_made_from() -> None:

@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_runs_in_a_clean_folder(path, tmp_path, shared_cache, monkeypatch):
     pytest.importorskip("espeakng_loader", reason="the demo's corpora need the extra [demo]")

@@ -22,16 +22,10 @@ WIDTH_INCHES = 7.2
 
 STYLE = {
     **sns.axes_style("ticks"),
-    "figure.facecolor": "white",
-    "savefig.facecolor": "white",
-    "figure.dpi": 110,
-    "font.size": 10,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,
-    "axes.axisbelow": True,
     "grid.color": "0.9",
-    "legend.frameon": False,
 }
 
 

@@ -39,21 +39,7 @@ def _shift(position: int, n: int, step: float) -> float:
 
 
 def plot_test_sizes(accuracies: pd.DataFrame, comparison: pd.DataFrame) -> Figure:
-    """Draw every test size that the printed accuracies allow, with those of the protocol's readings.
-
-    Parameters
-    ----------
-    accuracies : pandas.DataFrame
-        As from `serab_lib.evaluation.paper.read_accuracies`.
-    comparison : pandas.DataFrame
-        As from `serab_lib.audit.denominators.compare_readings`.
-
-    Returns
-    -------
-    Figure
-        One row per task: a tick for each size that fits, a filled marker for a reading that fits and an open one for
-        a reading that is ruled out.
-    """
+    """Draw every test size that the printed accuracies allow, and the readings' sizes, open where ruled out."""
     tasks = list(comparison["task"].drop_duplicates())
     fitting = list_fitting_sizes(accuracies, tasks)
     figure, axes = new_figure(height=0.42 * len(tasks) + 1.5)
@@ -82,15 +68,7 @@ def plot_test_sizes(accuracies: pd.DataFrame, comparison: pd.DataFrame) -> Figur
 
 
 def plot_weighted_means(scan: pd.DataFrame, sizes: Mapping[str, int]) -> Figure:
-    """Draw how well each size of one task's test part explains the printed weighted means.
-
-    Parameters
-    ----------
-    scan : pandas.DataFrame
-        As from `serab_lib.audit.weighted.weigh_sizes` over a range of sizes.
-    sizes : mapping
-        Reading to size, such as ``{"released": 1122, "described": 1157}``.
-    """
+    """Draw how well each size of one task's test part, and each reading's, explains the printed weighted means."""
     figure, axes = new_figure(height=3.0)
     floor = 1e-6  # what the draws can show
     likelihood = scan.set_index("n")["relative"].clip(lower=floor)
@@ -105,15 +83,7 @@ def plot_weighted_means(scan: pd.DataFrame, sizes: Mapping[str, int]) -> Figure:
 
 
 def plot_selection_gap(simulated: pd.DataFrame, measured: pd.DataFrame) -> Figure:
-    """Draw what choosing the classifier on the test part adds, task by task.
-
-    Parameters
-    ----------
-    simulated : pandas.DataFrame
-        As from `serab_lib.audit.selection.simulate_selection`: means, with bars over 95 % of the draws.
-    measured : pandas.DataFrame
-        As from `serab_lib.audit.selection.measure_selection`, one protocol: crosses.
-    """
+    """Draw what choosing the classifier on the test part adds: simulated over 95 % of draws, measured as crosses."""
     table = simulated.sort_values("n_test")
     tasks = list(table["task"])
     figure, axes = new_figure(height=0.4 * len(table) + 1.2)
@@ -132,14 +102,7 @@ def plot_selection_gap(simulated: pd.DataFrame, measured: pd.DataFrame) -> Figur
 
 
 def plot_measured_leak(tables: Mapping[str, pd.DataFrame]) -> Figure:
-    """Draw what it is worth to have heard the test speakers, on the same test utterances.
-
-    Parameters
-    ----------
-    tables : mapping
-        Name, such as a model, to a table with the accuracies `without` and `with_leak` (fractions of 1), one row per
-        halving of the test part, which is one line.
-    """
+    """Draw what it is worth to have heard the test speakers, one line a halving of the test part, one panel a model."""
     figure, panels = new_figure(1, len(tables), height=3.2, sharey=True, squeeze=False)
     for axes, (title, table) in zip(panels.flat, tables.items(), strict=True):
         accuracies = 100 * table[["without", "with_leak"]]
@@ -158,13 +121,7 @@ def plot_measured_leak(tables: Mapping[str, pd.DataFrame]) -> Figure:
 
 
 def plot_windows(table: pd.DataFrame) -> Figure:
-    """Draw how far BYOL-A 512 through either window, and BYOL-S 512, are from the printed BYOL-A 512.
-
-    Parameters
-    ----------
-    table : pandas.DataFrame
-        As from `serab_lib.audit.measurements.compare_windows`: a row per task and one for their mean.
-    """
+    """Draw how far BYOL-A 512 through either window, and BYOL-S 512, are from the printed BYOL-A 512."""
     series = [name for name in _WINDOWS if name in table]
     figure, axes = new_figure(height=0.19 * len(series) * len(table) + 1.4)
     axes.axvline(0, color="0.2", linewidth=1.5, linestyle="--", label="BYOL-A 512, printed")
@@ -183,15 +140,7 @@ def plot_windows(table: pd.DataFrame) -> Figure:
 
 
 def plot_label_order(orders: pd.DataFrame, *, printed: float) -> Figure:
-    """Draw the accuracies that the released procedure gives over orders of the classes, by the chosen parameters.
-
-    Parameters
-    ----------
-    orders : pandas.DataFrame
-        One row an order: the accuracy `released` (fraction of 1) and `best_params` of the SVM.
-    printed : float
-        The paper's accuracy, percent.
-    """
+    """Draw the accuracies that the released procedure gives over orders of the classes, by the chosen parameters."""
     accuracy = 100 * orders["released"]
     settings = orders["best_params"].map(_name_setting)
     names = list(settings.value_counts().index)
@@ -216,15 +165,7 @@ def _name_setting(params: Mapping[str, object]) -> str:
 
 
 def plot_resamplers(reported: pd.DataFrame, *, printed: Mapping[str, float]) -> Figure:
-    """Draw what each protocol reports on copies of the same recordings by several resamplers.
-
-    Parameters
-    ----------
-    reported : pandas.DataFrame
-        `model`, `resampler`, `protocol` and `test_accuracy` (fraction of 1), one row each.
-    printed : mapping
-        Model to the paper's accuracy, percent.
-    """
+    """Draw what each protocol reports on copies of the same recordings by several resamplers, one mark each."""
     models, resamplers = list(reported["model"].unique()), list(reported["resampler"].unique())
     protocols = sorted(reported["protocol"].unique(), reverse=True)
     options = {"height": 1.4 + 0.6 * len(models), "squeeze": False, "sharex": True, "sharey": True}

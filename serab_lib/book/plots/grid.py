@@ -38,15 +38,12 @@ def _find_family(model: str) -> str:
     return name if name in _COLOURS else "other"
 
 
-def plot_intervals(intervals: pd.DataFrame, *, n_columns: int = 3) -> Figure:
+def plot_intervals(intervals: pd.DataFrame) -> Figure:
     """Draw every printed accuracy with its interval, a panel a task; the band is the interval of its best model."""
     tasks, models = list(intervals["task"].drop_duplicates()), list(intervals["model"].drop_duplicates())
-    n_rows = -(-len(tasks) // n_columns)
-    height = n_rows * (0.19 * len(models) + 0.75) + 0.3
-    figure, panels = new_figure(n_rows, n_columns, height=height, sharey=True, squeeze=False)
-    for axes in panels.flat[len(tasks) :]:
-        axes.set_visible(False)
-    for axes, task in zip(panels.flat, tasks, strict=False):
+    n_rows = len(tasks) // 3
+    figure, panels = new_figure(n_rows, 3, height=n_rows * (0.19 * len(models) + 0.75) + 0.3, sharey=True)
+    for axes, task in zip(panels.flat, tasks, strict=True):
         own = intervals[intervals["task"] == task].set_index("model").loc[models]
         best = own.loc[own["accuracy"].idxmax()]
         axes.axvspan(best["low"], best["high"], color="0.92", zorder=0)
@@ -64,10 +61,7 @@ def plot_intervals(intervals: pd.DataFrame, *, n_columns: int = 3) -> Figure:
 
 
 def plot_bold(comparison: pd.DataFrame, *, alpha: float = 0.05) -> Figure:
-    """Draw for each task what p-values are possible between the best model and the runner-up.
-
-    Each line goes from the most to the least favourable pairing of the two models' answers.
-    """
+    """Draw the p-values that the pairings of the answers of the best model and the runner-up allow, task by task."""
     figure, axes = new_figure(height=0.38 * len(comparison) + 1.3)
     y = np.arange(len(comparison))
     axes.axvspan(1e-3, alpha, color="0.92", zorder=0)
@@ -180,15 +174,7 @@ def _name_points(axes: Axes, x: pd.Series, y: pd.Series) -> None:
 
 
 def plot_confusions(tables: Mapping[str, pd.DataFrame], *, n_columns: int = 2) -> Figure:
-    """Draw what is taken for what, in percent of each true emotion, one panel a table.
-
-    Parameters
-    ----------
-    tables : mapping from str to pandas.DataFrame
-        Title to counts, as from `serab_lib.evaluation.significance.confuse`; all with the same emotions.
-    n_columns : int
-        Panels in a row, at most.
-    """
+    """Draw what is taken for what, in percent of each true emotion; one panel a table of counts."""
     n_columns = min(n_columns, len(tables))
     n_rows, n_classes = -(-len(tables) // n_columns), len(next(iter(tables.values())))
     height = n_rows * (0.36 * n_classes + 0.8) + 0.5

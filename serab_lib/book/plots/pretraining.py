@@ -23,13 +23,7 @@ _LINES = ("-", "--", "-.", ":")
 
 
 def plot_augmentations(crops: torch.Tensor, views: Sequence[tuple[Draws, torch.Tensor, torch.Tensor]]) -> Figure:
-    """Draw a crop and its partner, both mixtures on their canvas of zeros with what is cut out, and the two views.
-
-    Parameters
-    ----------
-    crops, views
-        As from `serab_lib.pretraining.augmentations.illustrate`.
-    """
+    """Draw a crop and its partner, both mixtures on their canvas of zeros with what is cut out, and the two views."""
     figure, axes = new_figure(2, 3, height=4.2, sharey=True, width_ratios=(1, _CANVAS, 1))
     shown = [crops[0], *(mixed[0] for _, mixed, _ in views)]
     limits = (min(float(each.min()) for each in shown), max(float(each.max()) for each in shown))
@@ -105,14 +99,7 @@ def plot_probe(probe: pd.DataFrame) -> Figure:
 
 
 def plot_gain(results: pd.DataFrame) -> Figure:
-    """Draw the test accuracies of pre-trained and of random encoders with their intervals.
-
-    Parameters
-    ----------
-    results : pandas.DataFrame
-        One row a `model`, `seed` and `condition` (random or pretrained): `accuracy`, and the bounds `low` and `high` of
-        its interval; fractions of 1. Other conditions, and the seed `all`, are not drawn.
-    """
+    """Draw the test accuracies of pre-trained and of random encoders with their intervals, one place a run."""
     single = results[results["seed"].astype(str) != "all"]
     names = single["model"] + "\nseed " + single["seed"].astype(str)
     runs = list(names.drop_duplicates())

@@ -69,14 +69,7 @@ def plot_durations(durations: Mapping[str, pd.Series]) -> Figure:
 
 
 def plot_shared_speakers(speakers: pd.DataFrame) -> Figure:
-    """Draw how much of each test part is spoken by known people, with the number of its speakers at the bars.
-
-    Parameters
-    ----------
-    speakers : pandas.DataFrame
-        Per `task` and `protocol`: `n_speakers` of the test part, and the share `shared` of its utterances whose
-        speaker has been heard in training.
-    """
+    """Draw the share of each test part that known people speak, and the number of its speakers."""
     tasks = list(speakers["task"].drop_duplicates())
     figure, axes = new_figure(height=0.45 * len(tasks) + 1.2)
     for shift, (protocol, colour) in zip((-0.2, 0.2), PROTOCOL_COLOURS.items(), strict=True):

@@ -1,0 +1,26 @@
+"""The project's own sources, copied to where they may be built."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="session")
+def copy_project(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Path]:
+    """Copy what the book is made of to a new folder."""
+
+    def copy() -> Path:
+        root = tmp_path_factory.mktemp("project")
+        for name in ("book", "notebooks", "results"):
+            shutil.copytree(ROOT / name, root / name)
+        for name in ("_config.yml", "_toc.yml", "CONTRIBUTING.md", "CHANGELOG.md", "environment.yml"):
+            shutil.copy(ROOT / name, root)
+        return root
+
+    return copy

@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import jupytext
+import pytest
+from typer.testing import CliRunner
+
+from serab_lib.book import build
+from serab_lib.book.build import build_book
+from serab_lib.cli import app
+from serab_lib.core import SerabError
+
+ROOT = Path(__file__).resolve().parents[2]
+
+NOTEBOOK = """# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # A chapter
+#
+# Seen: {{glue:text}}`seen`
+
+# %% tags=["parameters"]
+profile: str = "demo"
+n_draws: int = 3
+
+# %% tags=["real"]
+from serab_lib.book.show import record
+
+record(seen=f"{{profile}} with {{n_draws}} draws")
+
+# %%
+{last}
+"""
+TOC = "format: jb-book\nroot: book/welcome\nchapters:\n- file: notebooks/01_a\n- file: book/status\n"
+
+
+@pytest.fixture
+def project(tmp_path):
+    """A book of one chapter, with the settings of this one, and a site that was built before."""
+
+    def make(last="1 + 1"):
+        for name in ("notebooks", "_build/published/html"):
+            (tmp_path / name).mkdir(parents=True)
+        for name in ("_static", "_ext"):
+            shutil.copytree(ROOT / "book" / name, tmp_path / "book" / name)
+        for name in ("_config.yml", "book/references.bib"):
+            shutil.copy(ROOT / name, tmp_path / name)
+        (tmp_path / "_toc.yml").write_text(TOC)
+        (tmp_path / "book" / "welcome.md").write_text("# Welcome\n")
+        (tmp_path / "_build/published/html/index.html").write_text("the site before")
+        source = tmp_path / "notebooks" / "01_a.py"
+        source.write_text(NOTEBOOK.format(last=last))
+        jupytext.write(jupytext.read(source), source.with_suffix(".ipynb"))
+        return tmp_path
+
+    return make
+
+
+@pytest.mark.slow
+def test_a_site_is_built_with_parameters_and_progress(project):
+    told, root = [], project()
+    first = build_book("published", root=root, parameters={"n_draws": 5}, progress=lambda *each: told.append(each))
+    assert first == root / "_build" / "published" / "html" / "index.html"
+    assert "published with 5 draws" in (first.parent / "notebooks" / "01_a.html").read_text()
+    assert "A chapter" in (first.parent / "book" / "status.html").read_text()
+    assert told == [("notebooks", 0, 1), ("notebooks", 1, 1), ("pages", 0, 1), ("pages", 1, 1)]
+
+
+@pytest.mark.slow
+def test_a_failing_cell_is_one_line_and_keeps_the_old_site(project):
+    root = project(last="1 / 0")
+    with pytest.raises(SerabError, match=r"01_a.ipynb, cell 5 \(`1 / 0`\): ZeroDivisionError: division by zero"):
+        build_book("published", root=root)
+    assert (root / "_build/published/html/index.html").read_text() == "the site before"
+    assert "n_draws" in (root / "_build/published/source/notebooks/01_a.ipynb").read_text()
+
+
+@pytest.mark.slow
+def test_a_warning_is_an_error(project, tmp_path):
+    root = project()
+    (root / "_toc.yml").write_text("format: jb-book\nroot: book/welcome\n")
+    (root / "book" / "welcome.md").write_text("# Welcome\n\n{doc}`nowhere`\n")
+    (source := tmp_path / "source").mkdir()
+    for name in ("_config.yml", "_toc.yml"):
+        shutil.copy(root / name, source)
+    shutil.copytree(root / "book", source / "book")
+    with pytest.raises(SerabError, match=r"pages have errors: .*welcome.md:3: WARNING: unknown document: 'nowhere'"):
+        build._make_pages(source, tmp_path)
+
+
+@pytest.mark.parametrize(("profile", "has_real"), [("demo", False), ("published", True)])
+def test_the_demo_leaves_real_numbers_out(project, tmp_path, profile, has_real):
+    (notebook,) = build._stage(project(), tmp_path / "source", profile)
+    assert ("record(" in notebook.read_text()) == has_real
+    assert (tmp_path / "source" / "book" / "_static" / "dt_bundle.js").is_file()
+
+
+def test_unknown_parameter_is_refused(project):
+    with pytest.raises(SerabError, match="no notebook has the parameter 'draws': choose among n_draws"):
+        build_book("demo", root=project(), parameters={"draws": 5})
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--profile", "pubished"], "published"),
+        (["--parameter", "n_draws"], "write NAME=VALUE"),
+        (["--root", "."], "lacks _config.yml, _toc.yml, notebooks"),
+    ],
+)
+def test_mistakes_get_one_line(arguments, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(app, ["book", *arguments])
+    assert done.exit_code == 1
+    assert message in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
