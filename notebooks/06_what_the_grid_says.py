@@ -37,16 +37,15 @@ n_resamples: int = 5000
 
 # %% tags=["hide-input"]
 from serab_lib.book.plots import grid as plots
-from serab_lib.audit.sources import Sources
+from serab_lib.audit.tables import recover_test_sizes
 from serab_lib.evaluation import rankings, significance
-from serab_lib.evaluation.paper import read_models
+from serab_lib.evaluation.paper import read_accuracies, read_models
 from serab_lib.book.show import record, show_figure, show_table
 from serab_lib.corpora.task import PAPER_TASKS
 from serab_lib.book.profile import open_profile
 
 data = open_profile(profile)
-paper = Sources.read()
-printed, sizes = paper.accuracies, paper.sizes
+printed, sizes = read_accuracies(), recover_test_sizes()
 grid = printed[list(PAPER_TASKS)]
 
 # %% [markdown]

@@ -36,22 +36,22 @@ n_draws: int = 2000
 
 # %% tags=["hide-input"]
 import numpy as np
+import pandas as pd
 
 from serab_lib.book.plots import audit as plots
 from serab_lib.book.plots.tasks import plot_shared_speakers
-from serab_lib.audit import arithmetic, corpora, denominators, findings, measurements, selection, weighted
-from serab_lib.audit.finding import join
-from serab_lib.audit.sources import Sources
+from serab_lib.audit import findings, measurements, selection, speakers, tables
+from serab_lib.audit.findings import join
+from serab_lib.evaluation.paper import read_accuracies
 from serab_lib.book.show import record, show_figure, show_markdown, show_table
 from serab_lib.book.profile import open_profile
 
 data = open_profile(profile)
-sources = Sources.read(results=data.measured.folder)
-found = findings.audit(sources)
+found = findings.audit(results=data.measured.folder)
 
 # %% tags=["hide-input"]
 show_table(
-    findings.tabulate_findings(found)[["title", "where", "confidence"]],
+    pd.DataFrame(found)[["title", "where", "confidence"]],
     name="tbl-findings",
     wordy=True,
     caption="The findings at a glance. Each is a paragraph at the end of this chapter.",
@@ -70,8 +70,9 @@ record(n_findings=len(found), n_certain=sum(each.confidence == "certain" for eac
 # trained BYOL-A with 1,024. The figure shows BYOL-A through both: what lies on the dashed line agrees with the paper.
 
 # %% tags=["hide-input"]
-if len(sources.windows):
-    heard = measurements.compare_windows(sources.windows, sources.accuracies, sources.cells)
+windows = measurements.read_windows(data.measured)
+if len(windows):
+    heard = measurements.compare_windows(windows, data.read_measured())
     show_figure(
         plots.plot_windows(heard),
         name="fig-window",
@@ -80,7 +81,7 @@ if len(sources.windows):
     )
 
 # %% tags=["hide-input"]
-if len(sources.windows):
+if len(windows):
     mean = heard.loc["mean"]
     show_markdown(
         f"On average over these tasks BYOL-A 512 has {mean['printed']:.1f} % in print, {mean['window_400']:.1f} % through "
@@ -100,20 +101,20 @@ if len(sources.windows):
 
 # %% tags=["hide-input"]
 show_figure(
-    plots.plot_test_sizes(sources.accuracies, sources.comparison),
+    plots.plot_test_sizes(tables.compare_test_sizes()),
     name="fig-denominators",
     caption="Test sizes that a column's thirteen values allow, and the sizes of the protocol's readings.",
     alt="One row per task with ticks at the sizes that fit. For ShEMO 372 fits and 738 does not, for CaFE 216 but not 234.",
 )
 
 # %% tags=["hide-input"]
-comparison = sources.comparison
+comparison = tables.compare_test_sizes()
 show_table(
     comparison.assign(chance=100 * comparison["chance"])[
         ["task", "reading", "n_test", "n_fitting", "n_rows", "chance", "verdict"]
     ],
     name="tbl-denominators",
-    caption=f"Each reading's test size against the printed column. *Chance*: share of simulated columns (percent, {sources.n_draws:,} draws) in which a wrong size of this magnitude would fit all rows.",
+    caption=f"Each reading's test size against the printed column. *Chance*: share of simulated columns (percent, {tables.N_DRAWS:,} draws) in which a wrong size of this magnitude would fit all rows.",
     index=False,
 )
 
@@ -123,8 +124,8 @@ show_table(
 # thirteen printed means.
 
 # %%
-iem = sources.comparison.query("task == 'IEM'")
-scan = weighted.weigh_sizes(sources.accuracies, sources.sizes, "IEM", range(1050, 1250))
+iem = comparison.query("task == 'IEM'")
+scan = tables.likelihood_of_test_size("IEM", range(1050, 1250))
 
 # %% tags=["hide-input"]
 show_figure(
@@ -142,14 +143,16 @@ show_figure(
 
 # %% tags=["hide-input"]
 show_figure(
-    plot_shared_speakers(sources.speakers.query("part == 'test'").rename(columns={"shared_with_train": "shared"})),
+    plot_shared_speakers(
+        speakers.compare_speakers().query("part == 'test'").rename(columns={"shared_with_train": "shared"})
+    ),
     name="fig-voices",
     caption="Test utterances by speakers who are also in train; the numbers at the bars are the test speakers.",
     alt="Under released, the bars of IEM and SHE reach 100 percent; all others are at zero.",
 )
 
 # %% tags=["hide-input"]
-normalisation = sources.normalisation.query("part == 'test' and groups_are != 'speakers'")
+normalisation = speakers.describe_normalisation().query("part == 'test' and groups_are != 'speakers'")
 show_table(
     normalisation[
         ["task", "protocol", "groups_are", "n_groups", "smallest", "median", "largest", "speakers_per_group"]
@@ -165,7 +168,7 @@ show_table(
 # learn from.
 
 # %% tags=["hide-input"]
-for task, own in sources.leaks.groupby("task", sort=False):
+for task, own in measurements.read_measurement(data.measured, "speaker_leak").groupby("task", sort=False):
     show_figure(
         plots.plot_measured_leak(dict(iter(own.groupby("model", sort=False)))),
         name=f"fig-measured-leak-{task.lower()}",
@@ -187,11 +190,9 @@ for task, own in sources.leaks.groupby("task", sort=False):
 # points, with correlated mistakes, at the paper's sizes; crosses are cells that were measured here.
 
 # %%
-accuracies = sources.accuracies[list(sources.sizes.index)]
-released = denominators.list_readings().query("reading == 'released'")
-simulated = selection.simulate_selection(released, accuracies.median(), n_draws=n_draws)
+simulated = selection.simulate_selection(n_draws=n_draws)
 measured = selection.measure_selection(data.read_measured())
-rankings = selection.simulate_ranking(released, sources.accuracies, n_draws=n_draws // 4)
+rankings = selection.simulate_ranking(n_draws=n_draws // 4)
 
 # %% tags=["hide-input"]
 show_figure(
@@ -215,7 +216,7 @@ record(
 if len(measured):
     effects = selection.decompose_protocols(data.read_measured())
     show_table(
-        effects.drop(columns="synthetic"),
+        effects,
         name="tbl-effects",
         caption="Measured: accuracy as described, with the released split alone, and with the choice on test as well; percent and points.",
         index=False,
@@ -235,11 +236,11 @@ if len(measured):
 # released procedure gives with the release's order and with random ones, where it has been measured.
 
 # %% tags=["hide-input"]
-orders = sources.orders
+orders = measurements.read_measurement(data.measured, "label_order")
 if len(orders):
     task, model = orders.loc[0, ["task", "model"]]
     show_figure(
-        plots.plot_label_order(orders, printed=sources.read_printed(task)[model]),
+        plots.plot_label_order(orders, printed=tables.read_printed(task)[model]),
         name="fig-orders",
         caption=f"Measured on {task} with `{model}`: what the released procedure gives over {len(orders):,} orders of the classes; the dashed line is printed.",
         alt="Accuracies in separate groups, one for each setting that validation prefers.",
@@ -256,17 +257,18 @@ if len(orders):
 # four, and none of the copies was rounded to 16 bits.
 
 # %% tags=["hide-input"]
-for task, own in sources.resamplers.groupby("task", sort=False):
+resamplers = measurements.read_measurement(data.measured, "resampler")
+for task, own in resamplers.groupby("task", sort=False):
     reported = own[own["selected"]]
     show_figure(
-        plots.plot_resamplers(reported, printed=sources.read_printed(task)),
+        plots.plot_resamplers(reported, printed=tables.read_printed(task)),
         name=f"fig-resampler-{task.lower()}",
         caption=f"Measured on {task}: what each protocol reports on the same recordings, brought to 16 kHz by different resamplers. The filter of the release is kaiser-best-2021; dashed lines are printed values.",
         alt="One row per model with a mark for each resampler; the marks of a row differ by some points.",
     )
 
 # %% tags=["hide-input"]
-for task, own in sources.resamplers.groupby("task", sort=False):
+for task, own in resamplers.groupby("task", sort=False):
     spread = own[own["selected"]].groupby(["model", "protocol"])["test_accuracy"].agg(np.ptp).unstack()
     moves = [
         f"what `{protocol}` reports by {points.min():.1f} (`{points.idxmin()}`) to {points.max():.1f} points (`{points.idxmax()}`)"
@@ -284,7 +286,7 @@ for task, own in sources.resamplers.groupby("task", sort=False):
 
 # %% tags=["hide-input"]
 show_table(
-    corpora.list_unusable(),
+    measurements.list_odd_files(),
     name="tbl-files",
     caption="Files that no task uses, and odd ones that are used as they are.",
     index=False,
@@ -296,7 +298,7 @@ show_table(
 # The means over tasks follow from the accuracies, the mean duration from the total.
 
 # %% tags=["hide-input"]
-means = arithmetic.check_means(sources.accuracies, sources.sizes)
+means = tables.check_means(read_accuracies(), tables.recover_test_sizes())
 show_table(
     means[~means["agrees"]].drop(columns="agrees"),
     name="tbl-means",
@@ -305,7 +307,7 @@ show_table(
 )
 
 # %% tags=["hide-input"]
-durations = arithmetic.check_durations(sources.datasets)
+durations = tables.check_durations()
 show_table(
     durations[["task", "printed_mean_s", "printed_total_h", "implied_mean_s", "measured_mean_s", "agrees"]],
     name="tbl-durations",

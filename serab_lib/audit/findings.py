@@ -1,84 +1,155 @@
-"""The audit: every finding, built from computed numbers alone."""
+"""The audit: what does not add up. The words stand in `data/findings.toml`, the numbers are computed here."""
 
 from __future__ import annotations
 
-import itertools
+import dataclasses
+import math
+import re
+import string
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 
-from serab_lib.audit.corpus_findings import find_narrow_test_parts, find_rare, find_twice_recorded
-from serab_lib.audit.finding import CONFIDENCES, Finding
-from serab_lib.audit.model_findings import find_recipe, find_window
-from serab_lib.audit.procedure_findings import (
-    find_class_order,
-    find_crops,
-    find_full_scale,
-    find_selection,
-    find_transductive,
+from serab_lib.audit import selection, tables
+from serab_lib.audit.measurements import (
+    NO_ROWS,
+    compare_windows,
+    find_duplicates,
+    hash_corpora,
+    read_measurement,
+    read_windows,
 )
-from serab_lib.audit.sources import Procedure, Sources, probe_release
-from serab_lib.audit.split_findings import find_file_counts, find_left_out_classes, find_shared_speakers
-from serab_lib.audit.table_findings import find_durations, find_means, find_parameters
+from serab_lib.audit.speakers import compare_speakers, count_classes, describe_normalisation
+from serab_lib.benchmark.results import Results
+from serab_lib.core import read_toml
+from serab_lib.corpora.task import PAPER_TASKS, get_task
+from serab_lib.evaluation.paper import read_accuracies
+from serab_lib.evaluation.significance import ALPHA, exact_mcnemar
+from serab_lib.extractors.registry import EXTRACTORS
 
-__all__ = ["CONFIDENCES", "FINDERS", "Finding", "Procedure", "Sources", "audit", "probe_release", "tabulate_findings"]
-
-FINDERS = (
-    find_window,
-    find_shared_speakers,
-    find_left_out_classes,
-    find_file_counts,
-    find_selection,
-    find_transductive,
-    find_class_order,
-    find_means,
-    find_durations,
-    find_parameters,
-    find_recipe,
-    find_crops,
-    find_full_scale,
-    find_twice_recorded,
-    find_rare,
-    find_narrow_test_parts,
-)
-"""What the audit looks for, in the order of its report. Each takes `Sources` and yields what it finds."""
+CONFIDENCES = ("certain", "very likely", "likely", "cannot be decided")
+Values = dict[str, Any]
 
 
-def audit(sources: Sources | None = None) -> list[Finding]:
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """One thing that does not add up, or that a reader of the numbers should know.
+
+    Attributes
+    ----------
+    name, title : str
+        For code and for people.
+    says : str
+        What the paper says.
+    does : str
+        What the code does, or what the tables hold.
+    evidence : str
+        What it rests on; its numbers were computed on the spot.
+    consequence : str
+        What it means for the results.
+    confidence : str
+        How sure one can be that it concerns the printed results; one of `CONFIDENCES`.
+    where : str
+        Which table, column or step.
+    values : mapping
+        The numbers of the text, by name.
+    """
+
+    name: str
+    title: str
+    says: str
+    does: str
+    evidence: str
+    consequence: str
+    confidence: str
+    where: str
+    values: Mapping[str, Any]
+
+    def as_dict(self) -> Values:
+        """Give all fields, ready for JSON: a number that is not known is None."""
+        missing = [name for name, value in self.values.items() if isinstance(value, float) and math.isnan(value)]
+        return dataclasses.asdict(self) | {"values": {**self.values, **dict.fromkeys(missing)}}
+
+    def as_paragraph(self) -> str:
+        """Give the finding as one paragraph of plain text, links by their texts alone."""
+        parts = (self.says, self.does, self.evidence, self.consequence, f"Confidence: {self.confidence}.")
+        return re.sub(r"\[([^]]+)\]\(\S+?\)", r"\1", " ".join(parts))
+
+
+class Measured(NamedTuple):
+    """What of the evidence was measured on real recordings; each may be empty."""
+
+    cells: pd.DataFrame
+    orders: pd.DataFrame
+    windows: pd.DataFrame
+    sounds: Mapping[str, pd.DataFrame]
+
+
+def _read_measured(results: Path | None, data: Path | None) -> Measured:
+    sounds = hash_corpora(data) if data else {}
+    if results is None:
+        return Measured(NO_ROWS, NO_ROWS, NO_ROWS, sounds)
+    folder = Results(results)
+    cells = folder.read_cells()
+    real = cells[~cells["synthetic"].astype(bool)]
+    return Measured(real, read_measurement(folder, "label_order"), read_windows(folder), sounds)
+
+
+def audit(*, results: Path | None = None, data: Path | None = None) -> list[Finding]:
     """Look for everything that does not add up.
 
     Parameters
     ----------
-    sources : Sources, optional
-        `Sources.read()` by default: the paper, and the lists that come with the package.
+    results : Path, optional
+        Folder that `serab run` wrote; nothing is needed but the paper and the lists that come with the package.
+    data : Path, optional
+        Folder of corpora, whose sound is then hashed to find recordings that are there twice.
 
     Returns
     -------
     list of Finding
-        In the order of `FINDERS`; empty where all is well.
+        In the order of the audit's report.
+    """
+    measured = _read_measured(results, data)
+    records = read_toml(Path(str(resources.files("serab_lib"))) / "data" / "findings.toml", dict[str, dict[str, Any]])
+    found = []
+    for name, find in FINDERS.items():
+        for values in find(measured):
+            found.append(_write(values.pop("name", name), records[name], values))
+    return found
+
+
+def _write(name: str, record: Mapping[str, Any], values: Values) -> Finding:
+    """Fill values into the words of a finding, those of the case that the values name first."""
+    words = record | record.get(values.pop("case", ""), {})
+    values = {key: value.item() if hasattr(value, "item") else value for key, value in values.items()}
+    filled = {key: _Prose().vformat(text, (), values) for key, text in words.items() if isinstance(text, str)}
+    return Finding(name=name, values=values, **filled)
+
+
+class _Prose(string.Formatter):
+    """Format strings with lists in words, and per cent with the space that it has in the text."""
+
+    def format_field(self, value: Any, format_spec: str) -> str:
+        if isinstance(value, list | tuple):
+            return join([self.format_field(each, format_spec) for each in value])
+        return format(value, format_spec).replace("%", " %")
+
+
+def join(items: list[str]) -> str:
+    """Write a list as English does.
 
     Examples
     --------
-    >>> [finding.name for finding in find_means(Sources.read())]
-    ['means-BYOL-A-512']
+    >>> join(["a", "b", "c"])
+    'a, b and c'
     """
-    sources = Sources.read() if sources is None else sources
-    return list(itertools.chain.from_iterable(find(sources) for find in FINDERS))
-
-
-def tabulate_findings(findings: list[Finding]) -> pd.DataFrame:
-    """Arrange findings as a table of their titles.
-
-    Parameters
-    ----------
-    findings : list of Finding
-
-    Returns
-    -------
-    pandas.DataFrame
-        `name`, `title`, `where`, `confidence`.
-    """
-    columns = ["name", "title", "where", "confidence"]
-    return pd.DataFrame([{name: getattr(each, name) for name in columns} for each in findings], columns=columns)
+    return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"
 
 
 def write_findings(findings: list[Finding]) -> str:
@@ -95,3 +166,273 @@ def write_findings(findings: list[Finding]) -> str:
         text = " ".join(f"**{label}.** {words}" for label, words in parts.items())
         sections.append(f"### {number}. {each.title}\n\n{text}")
     return "\n\n".join(sections)
+
+
+def _find_window(measured: Measured) -> Iterator[Values]:
+    if measured.windows.empty:
+        yield {"n_tasks": 0}
+        return
+    table = compare_windows(measured.windows, measured.cells)
+    tasks, mean = table.drop("mean"), table.loc["mean"]
+    measures = tasks[["window_400", "window_1024", "own_statistics"]]
+    exact = measures.round(1).eq(tasks["printed"], axis=0).sum()
+    released = measured.windows.query("protocol == 'released'")
+    levels = released["task"].map(lambda code: get_task(code).log_mel_statistics[0])
+    off = released[["mean_400", "mean_1024"]].sub(levels, axis=0).abs()
+    by_task = [exact_mcnemar(*pair) for pair in released[["only_400", "only_1024"]].to_numpy().tolist()]
+    only = measured.windows.groupby("protocol")[["only_400", "only_1024"]].sum()
+    pooled = {f"p_{protocol}": exact_mcnemar(*pair) for protocol, *pair in only.itertuples()}
+    moved = (tasks["own_statistics"] - tasks["window_1024"]).abs()
+    yield {
+        "case": "measured",
+        "n_tasks": len(tasks),
+        "tasks": list(tasks.index),
+        **mean,
+        **compare_windows(measured.windows, measured.cells, "described").loc["mean"].add_prefix("described_"),
+        "gain": mean["window_1024"] - mean["window_400"],
+        "own_gain": mean["own_statistics"] - mean["window_400"],
+        "lead": mean["byol_s_printed"] - mean["printed"],
+        **measures.sub(tasks["printed"], axis=0).abs().mean().add_prefix("distance_"),
+        **exact.add_prefix("exact_"),
+        "n_same": exact["window_1024"] or "none",
+        **off.min().add_prefix("least_"),
+        **off.max().add_prefix("most_"),
+        "n_test": released["n_test"].sum(),
+        **pooled,
+        "least_p": min(by_task),
+        "most_p": max(by_task),
+        "a_or_no": "a" if max(pooled.values()) < ALPHA else "no",
+        "most_moved": moved.idxmax(),
+        "most_moved_by": moved.max(),
+    }
+
+
+def _weigh_sizes(code: str) -> Values:
+    """How the printed numbers bear on the released against the described test size of a task."""
+    own = tables.compare_test_sizes().query("task == @code").set_index("reading")
+    released, described = own.loc["released"], own.loc["described"]
+    means = tables.likelihood_of_test_size(code, [released["n_test"], described["n_test"]])
+    means.index = ["released", "described"]
+    return {
+        **released[["n_rows", "chance"]],
+        **released[["n_test", "n_fitting"]].add_suffix("_released"),
+        **described[["n_test", "n_fitting", "impossible"]].add_suffix("_described"),
+        "n_impossible": len(described["impossible"]),
+        "n_draws": tables.N_DRAWS,
+        "n_means": means["n_rows"].max(),
+        "relative_likelihood_described": means["relative"]["described"],
+        **means["n_exact"].add_prefix("n_exact_means_"),
+    }
+
+
+def _find_shared_speakers(code: str) -> Iterator[Values]:
+    key = (code, "released", "test")
+    speakers, groups = (
+        table.set_index(["task", "protocol", "part"]).loc[key]
+        for table in (compare_speakers(), describe_normalisation())
+    )
+    n_groups = tables.list_readings().set_index(["task", "reading"])["n_groups"][code]
+    yield {
+        "shared": speakers["shared_with_train"],
+        **groups[["speakers_per_group", "n_alone"]],
+        "n_test_groups": groups["n_groups"],
+        "n_groups": n_groups["released"],
+        "n_speakers": n_groups["described"],
+        **_weigh_sizes(code),
+    }
+
+
+def _find_left_out_class(_: Measured) -> Iterator[Values]:
+    counts = tables.check_counts().query("task == 'CAF'").set_index("quantity")[["printed", "described", "released"]]
+    utterances, classes = counts.loc["utterances"].add_prefix("n_"), counts.loc["classes"].add_prefix("n_classes_")
+    yield {**utterances, **classes, **_weigh_sizes("CAF")}
+
+
+def _find_file_count(_: Measured) -> Iterator[Values]:
+    row = tables.check_counts().query("task == 'CRE' and quantity == 'utterances'").iloc[0]
+    sizes = tables.compare_test_sizes().query("task == 'CRE' and fits")["n_test"]
+    yield {
+        "n_printed": row["printed"],
+        "n_listed": row["described"],
+        "difference": row["printed"] - row["described"],
+        "fitting_sizes": sorted(set(sizes.tolist())),
+        "left_out": next(iter(get_task("CRE").excluded)),
+    }
+
+
+def _find_selection(measured: Measured) -> Iterator[Values]:
+    n_draws = 1_000
+    simulated = selection.simulate_selection(n_draws=n_draws).set_index("task")["gap"]
+    values = {"n_draws": n_draws, "n_classifiers": selection.N_CLASSIFIERS, "spread": 100 * selection.SPREAD}
+    values |= {"least_gap": simulated.min(), "most_gap": simulated.max(), "mean_gap": simulated.mean()}
+    values |= {"least_task": simulated.idxmin(), "most_task": simulated.idxmax()}
+    gaps = 100 * selection.measure_selection(measured.cells.query("protocol == 'released'"))["gap"]
+    if len(gaps):
+        values |= {"case": "measured", "measured_cells": len(gaps), "measured_gap": gaps.mean()}
+        values |= {"cells": _count(len(gaps), "measured cell"), "least": gaps.min(), "most": gaps.max()}
+    yield values
+
+
+def _find_transductive(_: Measured) -> Iterator[Values]:
+    medians = describe_normalisation().query("part == 'test' and protocol == 'released'")["median"]
+    yield {"smallest_median": medians.min(), "largest_median": medians.max()}
+
+
+def _find_class_order(measured: Measured) -> Iterator[Values]:
+    orders = measured.orders
+    if orders.empty:
+        yield {}
+        return
+    task, accuracy = get_task(orders["task"].iloc[0]), 100 * orders["released"]
+    # The accuracies fall into two groups.
+    steps = np.unique(accuracy.round(1))
+    below, above = steps[np.diff(steps).argmax() :][:2]
+    yield {
+        "case": "measured",
+        "task": task.code,
+        "title": task.title,
+        "n_classes": len(task.classes),
+        "n_possible": math.factorial(len(task.classes)),
+        "embeddings": orders["model"].iloc[0],
+        "n_orders": len(orders),
+        "n_random": len(orders) - 1,
+        "lowest": accuracy.min(),
+        "highest": accuracy.max(),
+        "median": accuracy.median(),
+        "in_release_order": accuracy.iloc[0],
+        "above": above,
+        "below": below,
+        "n_above": (accuracy.round(1) >= above).sum(),
+        "n_below": (accuracy.round(1) <= below).sum(),
+        "n_settings": orders["best_params"].astype(str).nunique(),
+    }
+
+
+def _find_means(_: Measured) -> Iterator[Values]:
+    model, accuracies, sizes = "BYOL-A, 512", read_accuracies(), tables.recover_test_sizes()
+    means = tables.check_means(accuracies, sizes)
+    own = means[means["model"] == model].set_index("mean")
+    um = means[means["mean"] == "UM"].set_index("model")[["printed", "computed"]]
+    yield {
+        **own["printed"].add_suffix("_printed"),
+        **own["computed"].add_suffix("_computed"),
+        **um.rank(ascending=False, method="min").loc[model].astype(int).add_prefix("rank_"),
+        "tolerance": 2 * tables.HALF_DIGIT,
+        "n_models": len(um),
+        "n_agreeing_rows": means.groupby("model")["agrees"].all().sum(),
+        "moved": abs(own["difference"]["UM"]),
+        "single_cells": tables.find_misprints(accuracies, sizes, model),
+    }
+
+
+def _find_durations(_: Measured) -> Iterator[Values]:
+    table = tables.check_durations().set_index("task")
+    names = ["printed_mean_s", "printed_total_h", "implied_mean_s", "implied_low_s", "implied_high_s", "n_printed"]
+    yield {**table[names].astype(object).loc["IEM"], "n_agreeing": table["agrees"].sum(), "n_datasets": len(table)}
+
+
+def _find_parameters(_: Measured) -> Iterator[Values]:
+    table = tables.check_parameters().set_index("extractor")
+    wrong = table.loc[["vggish", "yamnet"]]
+    yield {
+        **wrong["printed_millions"].add_suffix("_printed_millions"),
+        **wrong["n_parameters"].astype(int).add_suffix("_n_parameters"),
+        **(wrong["n_parameters"] / 1e6).add_suffix("_millions"),
+        "n_agreeing": table["agrees"].eq(True).sum(),
+        "n_unknown": table["agrees"].isna().sum(),
+    }
+
+
+def _find_recipe(_: Measured) -> Iterator[Values]:
+    files = {name: own.checkpoints[0].file for name, own in EXTRACTORS.items() if name.startswith("byol-s-")}
+    batches = {name: int(re.search(r"-bs(\d+)-", file)[1]) for name, file in files.items()}
+    usual, larger = min(batches.values()), max(batches.values())
+    other = {name: size for name, size in batches.items() if size == larger}
+    values = {"n_checkpoints": len(batches), "n_usual": len(batches) - len(other), "usual": usual, "larger": larger}
+    yield values | {"names": list(other), "other_batches": other}
+
+
+def _find_crops(_: Measured) -> Iterator[Values]:
+    clip_s, crop_s, sample_rate = 10, 0.95, 16_000
+    starts = np.random.default_rng(0).integers(0, round((clip_s - crop_s) * sample_rate), size=1_000)
+    values = {"clip_s": clip_s, "crop_s": crop_s, "share_heard": crop_s / clip_s}
+    yield values | {"n_starts": 1, "n_starts_intended": len(np.unique(starts))}
+
+
+def _find_full_scale(measured: Measured) -> Iterator[Values]:
+    values: Values = {"wrapped": np.array(32768).astype(np.int16)}  # 16 bits have no place for it
+    texts = []
+    for code, sounds in measured.sounds.items():
+        n, title = sounds["n_full"], get_task(code).title
+        values |= {"case": "measured", f"n_affected_{code}": (n > 0).sum()}
+        texts.append(f"{title} has {n.sum()} such samples in {(n > 0).sum()} of {len(n):,} files")
+    yield values | {"at_hand": texts}
+
+
+def _find_duplicates(measured: Measured) -> Iterator[Values]:
+    for task in map(get_task, PAPER_TASKS):
+        twice = find_duplicates(task, measured.sounds)
+        if twice.empty:
+            continue
+        labelled = [zip(row.files, row.emotions, strict=True) for row in twice.itertuples()]
+        n_in_use, n_contradicting = (twice["n_used"] > 1).sum(), twice["contradicting"].sum()
+        yield {
+            "name": f"duplicates-{task.code}",
+            "case": "contradicting" if n_contradicting else "",
+            "title": task.title,
+            "pairs": [" = ".join(f"{file} ({emotion})" for file, emotion in pair) for pair in labelled],
+            "recordings": _count(len(twice), "recording"),
+            "n_duplicates": len(twice),
+            "n_contradicting": n_contradicting,
+            "n_in_use": n_in_use,
+            "in_use": f"{n_in_use or 'None'} of them {'is' if n_in_use < 2 else 'are'}",
+        }
+
+
+def _count(n: int, noun: str) -> str:
+    return f"{n:,} {noun}{'s' * (n != 1)}"
+
+
+def _find_rare(_: Measured) -> Iterator[Values]:
+    n_enough = 10
+    rare = count_classes().query("protocol == 'released' and n_total > 0 and n_test < @n_enough")
+    names = rare["task"] + " " + rare["emotion"]
+    yield {
+        **dict(zip(names.str.replace(" ", "_"), rare["n_test"], strict=True)),
+        "n_enough": n_enough,
+        "rare": list(names + " (" + rare["n_test"].astype(str) + " of " + rare["n_total"].astype(str) + ")"),
+        "untested": list(names[rare["n_test"] == 0]),
+        "widest": rare["half_width"].max(),
+    }
+
+
+def _find_narrow(_: Measured) -> Iterator[Values]:
+    test = compare_speakers().query("part == 'test' and protocol == 'released'").set_index("task")
+    remarks = pd.Series("", index=test.index)
+    for gender in ("female", "male"):
+        remarks[test[f"n_{gender}"] == test["n_speakers"]] = f" (all {gender})"
+    narrow = test[(test["n_speakers"] <= 5) | (remarks != "")]["n_speakers"]
+    parts = [f"{task} {n}{remarks[task]}" for task, n in narrow.items()]
+    yield {**narrow, "parts": parts, "n_narrow": len(narrow), "n_tasks": len(test)}
+
+
+FINDERS: Mapping[str, Callable[[Measured], Iterator[Values]]] = {
+    "byol-a-window": _find_window,
+    "shared-speakers-IEM": lambda _: _find_shared_speakers("IEM"),
+    "shared-speakers-SHE": lambda _: _find_shared_speakers("SHE"),
+    "left-out-classes-CAF": _find_left_out_class,
+    "file-count-CRE": _find_file_count,
+    "selection-on-test": _find_selection,
+    "transductive-normalisation": _find_transductive,
+    "class-order": _find_class_order,
+    "means-BYOL-A-512": _find_means,
+    "durations-IEM": _find_durations,
+    "parameters": _find_parameters,
+    "training-recipe": _find_recipe,
+    "training-crops": _find_crops,
+    "full-scale-click": _find_full_scale,
+    "duplicates": _find_duplicates,
+    "rare-classes": _find_rare,
+    "narrow-test-parts": _find_narrow,
+}
+"""What gives the numbers of each finding, by its name in `data/findings.toml`."""

@@ -1,12 +1,22 @@
-"""What was measured on real recordings for the audit, as the results folder holds it."""
+"""What the audit takes from real recordings: tables in the results folder, and the sound of corpora on disk."""
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pandas as pd
+import soundfile
 
 from serab_lib.benchmark.results import CELL_KEY, Results
+from serab_lib.corpora.corpus import find_corpus
+from serab_lib.corpora.manifests import list_utterances, read_content
+from serab_lib.corpora.task import PAPER_TASKS, Task, get_task
+from serab_lib.evaluation.paper import read_accuracies
 from serab_lib.evaluation.significance import read_right
 
 NO_ROWS = pd.DataFrame(columns=CELL_KEY)
@@ -65,17 +75,13 @@ def read_windows(results: Results) -> pd.DataFrame:
     return pd.DataFrame(rows).merge(accuracies, how="left").merge(means.add_prefix("mean_").reset_index(), how="left")
 
 
-def compare_windows(
-    windows: pd.DataFrame, accuracies: pd.DataFrame, cells: pd.DataFrame, *, protocol: str = "released"
-) -> pd.DataFrame:
+def compare_windows(windows: pd.DataFrame, cells: pd.DataFrame, protocol: str = "released") -> pd.DataFrame:
     """Put accuracies through both windows beside the printed rows of BYOL-A 512 and BYOL-S 512.
 
     Parameters
     ----------
     windows : pandas.DataFrame
         As from `read_windows`.
-    accuracies : pandas.DataFrame
-        The paper's table 3.
     cells : pandas.DataFrame
         Measured cells, for BYOL-S 512; may be empty.
     protocol : str
@@ -84,15 +90,89 @@ def compare_windows(
     -------
     pandas.DataFrame
         Percent; one row per task, the last one `mean`: `printed`, `window_400`, `window_1024`, `own_statistics`,
-        `byol_s_printed` and, where it was measured on all these tasks, `byol_s_measured`.
+        `byol_s_printed` and `byol_s_measured`, NaN where it was not.
     """
     table = windows[windows["protocol"] == protocol].set_index("task")[[*_WINDOWS, "own_statistics"]]
-    printed = accuracies[table.index]
+    printed = read_accuracies()[table.index]
     table = table.assign(printed=printed.loc["BYOL-A, 512"], byol_s_printed=printed.loc["BYOL-S, 512"])
-    own = cells[(cells["model"] == "byol-s-512") & (cells["protocol"] == protocol)] if len(cells) else NO_ROWS
-    if len(own):
-        own = own[own["selected"].astype(bool) & ~own["synthetic"].astype(bool)].set_index("task")
-        if set(table.index) <= set(own.index):
-            table["byol_s_measured"] = 100 * own["test_accuracy"]
-    table.loc["mean"] = table.mean()
+    own = cells[(cells["model"] == "byol-s-512") & (cells["protocol"] == protocol)]
+    own = own[own["selected"].astype(bool) & ~own["synthetic"].astype(bool)].set_index("task")
+    table["byol_s_measured"] = 100 * own["test_accuracy"].astype(float)
+    table.loc["mean"] = table.mean(skipna=False)
     return table
+
+
+def hash_audio(task: Task, data: Path) -> pd.DataFrame:
+    """Hash the decoded sound of a corpus on disk, so that two formats of one recording count as equal.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per utterance, by stem: `sha256` of the 16-bit samples and the sampling rate, empty where a file cannot
+        be decoded; `n_full`, the number of samples at full scale, positive or negative; `emotion`.
+    """
+    utterances = find_corpus(task, data).utterances
+    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+        hashed = list(pool.map(_hash_sound, utterances["path"]))
+    table = pd.DataFrame(hashed, columns=["sha256", "n_full"], index=utterances["stem"])
+    return table.assign(emotion=utterances["emotion"].to_numpy())
+
+
+def _hash_sound(path: str) -> tuple[str, int]:
+    try:
+        samples, rate = soundfile.read(os.fsencode(path), dtype="int16", always_2d=True)
+    except (soundfile.SoundFileError, OSError):
+        return "", 0
+    full = (samples == 32767) | (samples == -32768)
+    return hashlib.sha256(samples.tobytes() + str(rate).encode()).hexdigest(), int(full.sum())
+
+
+def hash_corpora(data: Path) -> dict[str, pd.DataFrame]:
+    """Hash the sound of every real corpus in a folder: task code to a table as from `hash_audio`."""
+    there = [task for task in map(get_task, PAPER_TASKS) if (data / task.name).is_dir()]
+    return {task.code: hash_audio(task, data) for task in there if not find_corpus(task, data).synthetic}
+
+
+def find_duplicates(task: Task, sounds: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Find recordings that are in a corpus under two names.
+
+    Parameters
+    ----------
+    task : Task
+    sounds : mapping
+        As from `hash_corpora`, for a corpus of whose release no list of contents is shipped.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per recording that is there more than once: `files` (stems) and `emotions` (of each), `contradicting`
+        (whether these differ), `n_used` (how many of the files the task uses).
+    """
+    # Of what is on disk the files that the task never uses are not hashed: the released list knows more.
+    if content := read_content(task.name):
+        hashes = pd.Series({stem: sha256 for stem, (sha256, _) in content.items()}, name="sha256").to_frame()
+        table = hashes.join(list_utterances(task, excluded=True).set_index("stem")["emotion"])
+    else:
+        table = sounds.get(task.code, pd.DataFrame(columns=["sha256", "emotion"]))
+    twice = table[(table["sha256"] != "") & table.duplicated("sha256", keep=False)].sort_index()
+    rows = []
+    for _, same in twice.groupby("sha256"):
+        n_used = sum(stem not in task.excluded for stem in same.index)
+        rows.append((tuple(same.index), tuple(same["emotion"]), same["emotion"].nunique() > 1, n_used))
+    found = pd.DataFrame(rows, columns=["files", "emotions", "contradicting", "n_used"])
+    return found.sort_values("files", ignore_index=True)
+
+
+def list_odd_files() -> pd.DataFrame:
+    """List the files that no task uses, and those that are odd and used all the same.
+
+    Returns
+    -------
+    pandas.DataFrame
+        `task`, `file` (stem), `reason`, `used`. `serab check` finds what is wrong with a copy on disk.
+    """
+    rows = []
+    for task in map(get_task, PAPER_TASKS):
+        for used, reasons in ((False, task.excluded), (True, task.oddities)):
+            rows += [(task.code, stem, reason, used) for stem, reason in sorted(reasons.items())]
+    return pd.DataFrame(rows, columns=["task", "file", "reason", "used"])

@@ -44,48 +44,39 @@ def audit(
     as_json: AsJson = False,
 ) -> None:
     """Recompute the paper's inconsistencies, and say how sure each is; no data is needed."""
-    from serab_lib.audit.findings import Sources
-    from serab_lib.audit.findings import audit as find_all
+    from serab_lib.audit import findings
     from serab_lib.benchmark.results import Results
 
     if data is not None and not data.is_dir():
         raise SerabError(f"no folder {data} to read corpora from: pass --data DIR, or leave it out")
     if results is not None and Results(results).read_cells().empty:
         raise SerabError(f"there are no results in {results}: make some with `serab run --out {results}`")
-    sources = Sources.read(data=data, results=results)
-    findings = find_all(sources)
+    found = findings.audit(data=data, results=results)
     if as_json:
-        content = {"findings": [each.as_dict() for each in findings], **_tabulate(sources)}
-        output.print_json(json.dumps(content, default=_plain, ensure_ascii=False))
+        tables = {name: json.loads(table.to_json(orient="records")) for name, table in _tabulate().items()}
+        print_json({"findings": [each.as_dict() for each in found], **tables})
         return
-    for number, each in enumerate(findings, start=1):
+    for number, each in enumerate(found, start=1):
         output.print(f"[bold]{number}. {escape(each.title)}[/]  [dim]{escape(each.where)}[/]")
         output.print(f"{escape(each.as_paragraph())}\n", soft_wrap=not output.is_terminal)
-    output.print(f"{len(findings)} findings; their numbers are computed anew each time")
+    output.print(f"{len(found)} findings; their numbers are computed anew each time")
 
 
-def _tabulate(sources: Any) -> dict[str, list[dict[str, Any]]]:
+def _tabulate() -> dict[str, Any]:
     """Give the tables that the findings rest on."""
-    from serab_lib.audit.arithmetic import check_counts, check_durations, check_parameters
-    from serab_lib.audit.corpora import count_classes
+    from serab_lib.audit import speakers, tables
+    from serab_lib.evaluation.paper import read_accuracies
 
-    paper = sources.datasets, sources.utterances, sources.tasks
-    tables = {
-        "test_sizes": sources.comparison,
-        "speakers": sources.speakers,
-        "normalisation": sources.normalisation,
-        "means": sources.means,
-        "durations": check_durations(*paper),
-        "counts": check_counts(*paper),
-        "parameters": check_parameters(sources.models, sources.n_parameters),
-        "classes": count_classes(sources.utterances, sources.tasks),
+    return {
+        "test_sizes": tables.compare_test_sizes(),
+        "speakers": speakers.compare_speakers(),
+        "normalisation": speakers.describe_normalisation(),
+        "means": tables.check_means(read_accuracies(), tables.recover_test_sizes()),
+        "durations": tables.check_durations(),
+        "counts": tables.check_counts(),
+        "parameters": tables.check_parameters(),
+        "classes": speakers.count_classes(),
     }
-    return {name: json.loads(table.to_json(orient="records")) for name, table in tables.items()}
-
-
-def _plain(value: Any) -> Any:
-    """Turn numpy's numbers into Python's."""
-    return value.item() if hasattr(value, "item") else str(value)
 
 
 @command

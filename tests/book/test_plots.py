@@ -18,9 +18,8 @@ mpl.use("Agg")
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-from serab_lib.audit.denominators import compare_readings, list_readings, recover_sizes
 from serab_lib.audit.selection import measure_selection, simulate_selection
-from serab_lib.audit.weighted import weigh_sizes
+from serab_lib.audit.tables import compare_test_sizes, likelihood_of_test_size, recover_test_sizes
 from serab_lib.benchmark.results import COLUMNS
 from serab_lib.book import tables
 from serab_lib.book.plots import audit, grid, pipeline, pretraining, tasks
@@ -42,11 +41,9 @@ from serab_lib.pretraining.augmentations import illustrate
 @functools.cache
 def paper() -> SimpleNamespace:
     """What most figures are made of, computed once and only if a test needs it."""
-    accuracies, readings = read_accuracies(), list_readings()
-    comparison = compare_readings(accuracies, readings, n_draws=10)
-    sizes = recover_sizes(comparison)
+    accuracies, sizes = read_accuracies(), recover_test_sizes()
     table = accuracies[list(sizes.index)]
-    return SimpleNamespace(accuracies=accuracies, readings=readings, comparison=comparison, sizes=sizes, grid=table)
+    return SimpleNamespace(accuracies=accuracies, sizes=sizes, grid=table)
 
 
 @functools.cache
@@ -90,14 +87,13 @@ def draw_gain() -> Figure:
 
 
 def draw_selection() -> Figure:
-    released = paper().readings[paper().readings["reading"] == "released"]
-    simulated = simulate_selection(released, paper().grid.median(), n_draws=50)
+    simulated = simulate_selection(n_draws=50)
     cell = dict.fromkeys(COLUMNS, 0) | {"task": "RAV", "model": "m", "protocol": "released", "classifier": "LDA"}
     return audit.plot_selection_gap(simulated, measure_selection(pd.DataFrame([cell])))
 
 
 def draw_weighted_means() -> Figure:
-    scan = weigh_sizes(paper().accuracies, paper().sizes, "IEM", [1100, 1122, 1157], n_draws=100)
+    scan = likelihood_of_test_size("IEM", [1100, 1122, 1157])
     return audit.plot_weighted_means(scan, {"released": 1122, "described": 1157})
 
 
@@ -152,7 +148,7 @@ FIGURES: dict[str, Callable[[], Figure]] = {
     "model sizes": lambda: grid.plot_model_sizes(join_sizes(paper().accuracies, read_models(), paper().sizes)),
     "one confusion matrix": lambda: grid.plot_confusions({"model": confusions()}),
     "confusion matrices": lambda: grid.plot_confusions(dict.fromkeys(("one", "two", "three"), confusions())),
-    "test sizes": lambda: audit.plot_test_sizes(paper().accuracies, paper().comparison),
+    "test sizes": lambda: audit.plot_test_sizes(compare_test_sizes()),
     "weighted means": draw_weighted_means,
     "selection": draw_selection,
     "measured leak": lambda: audit.plot_measured_leak(
@@ -187,7 +183,7 @@ def test_open_markers_stand_for_what_is_ruled_out() -> None:
     (axes,) = FIGURES["test sizes"]().axes
     faces = [points.get_facecolor() for points in axes.collections if len(points.get_facecolor())]
     open_ones = [face for face in faces if face[0][:3].min() == 1]
-    assert len(open_ones) == (~paper().comparison["fits"]).sum() == 2
+    assert len(open_ones) == (~compare_test_sizes()["fits"]).sum() == 2
 
 
 def test_every_resampler_has_its_mark_in_every_panel() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from serab_lib.audit.denominators import LARGEST_TELLING_SIZE, list_fitting_sizes
+from serab_lib.audit.tables import LARGEST_TELLING_SIZE, list_possible_sizes
 from serab_lib.book.plots import (
     PALETTE,
     PAPER_COLOUR,
@@ -38,10 +38,10 @@ def _shift(position: int, n: int, step: float) -> float:
     return step * (position - (n - 1) / 2)
 
 
-def plot_test_sizes(accuracies: pd.DataFrame, comparison: pd.DataFrame) -> Figure:
+def plot_test_sizes(comparison: pd.DataFrame) -> Figure:
     """Draw every test size that the printed accuracies allow, and the readings' sizes, open where ruled out."""
     tasks = list(comparison["task"].drop_duplicates())
-    fitting = list_fitting_sizes(accuracies, tasks)
+    fitting = list_possible_sizes()
     figure, axes = new_figure(height=0.42 * len(tasks) + 1.5)
     rows = fitting["task"].map(tasks.index)
     axes.scatter(fitting["n"], rows, marker="|", s=90, linewidth=0.9, color=PAPER_COLOUR, zorder=2)

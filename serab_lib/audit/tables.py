@@ -1,0 +1,313 @@
+"""The paper's tables, held against each other, against the lists of files and against the networks.
+
+A test part of n utterances can only give the accuracies k/n. Printed with one decimal, a column of them rules out
+many n, and so tells which reading of the protocol the numbers were made with.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from serab_lib.corpora.manifests import list_utterances
+from serab_lib.corpora.splits import split
+from serab_lib.corpora.task import PAPER_TASKS, get_task
+from serab_lib.evaluation.paper import read_accuracies, read_datasets, read_models
+from serab_lib.extractors.registry import EXTRACTORS
+
+N_DRAWS = 10_000
+# From 1,000 utterances on, every value with one decimal is some k/n.
+LARGEST_TELLING_SIZE = 999
+# A reading counts as confirmed where a wrong size of its magnitude would pass as rarely as this.
+CHANCE_LIMIT = 0.05
+# A number printed with one decimal stands for anything within half of its last digit.
+HALF_DIGIT = 0.05
+_TOLERANCE = HALF_DIGIT + 1e-9
+MEANS = ["UM", "WM", "GM"]
+
+
+def can_print(values: Sequence[float] | np.ndarray, sizes: Sequence[int] | np.ndarray) -> np.ndarray:
+    """Tell which printed accuracies can occur with which test sizes, in whole numbers.
+
+    Parameters
+    ----------
+    values : array-like of float, shape (..., n_values)
+        Percent with one decimal.
+    sizes : array-like of int, shape (n_sizes,)
+
+    Returns
+    -------
+    np.ndarray of bool, shape (n_sizes, ..., n_values)
+    """
+    tenths = np.rint(10 * np.asarray(values, dtype=float)).astype(np.int64)
+    n = np.asarray(sizes, dtype=np.int64).reshape(-1, *[1] * tenths.ndim)
+    low = -((-(2 * tenths - 1) * n) // 2000)
+    high = ((2 * tenths + 1) * n) // 2000
+    return np.maximum(low, 0) <= np.minimum(high, n)
+
+
+def list_possible_sizes() -> pd.DataFrame:
+    """List every test size below 1,000 that all values of a task's column allow: `task` and `n`."""
+    accuracies, sizes = read_accuracies(), np.arange(10, LARGEST_TELLING_SIZE + 1)
+    possible = {task: sizes[can_print(accuracies[task], sizes).all(axis=1)] for task in PAPER_TASKS}
+    return pd.DataFrame([(task, n) for task, own in possible.items() for n in own], columns=["task", "n"])
+
+
+@functools.cache
+def list_readings() -> pd.DataFrame:
+    """List the sizes of the parts that each reading of the protocol gives.
+
+    Returns
+    -------
+    pandas.DataFrame
+        `task`, `reading`, `n_groups`, `n_train`, `n_validation`, `n_test`. Readings are `released`, `described` and,
+        where the task leaves files out, `all files`: the described protocol with them.
+    """
+    rows = []
+    for task in map(get_task, PAPER_TASKS):
+        utterances, everything = list_utterances(task), list_utterances(task, excluded=True)
+        readings = {protocol: split(utterances, task, protocol) for protocol in ("released", "described")}
+        if len(everything) > len(utterances):
+            readings["all files"] = split(everything, task, "described")
+        for reading, parts in readings.items():
+            counts = parts["part"].value_counts()
+            sizes = {f"n_{part}": int(counts[part]) for part in ("train", "validation", "test")}
+            rows.append({"task": task.code, "reading": reading, "n_groups": parts["group"].nunique(), **sizes})
+    return pd.DataFrame(rows)
+
+
+def simulate_chance(values: Sequence[float], n: int, rng: np.random.Generator) -> float:
+    """Simulate how often a wrong test size passes by chance.
+
+    Parameters
+    ----------
+    values : sequence of float
+        The task's column, percent: how many values there are, and where.
+    n : int
+        The size that is tested.
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    float
+        Share of the draws in which all values can occur with `n`, though they were made with another size.
+
+    Notes
+    -----
+    Each draw takes a true size between half and twice `n`, any but `n`, all equally likely; for each model a number
+    of right answers that is binomial around its printed accuracy; and prints the quotients with one decimal.
+    """
+    true = rng.integers(max(2, n // 2), 2 * n, size=N_DRAWS)
+    true[true >= n] += 1
+    right = rng.binomial(true[:, None], np.asarray(values, dtype=float) / 100)
+    printed = np.round(100 * right / true[:, None], 1)
+    return float(can_print(printed, [n])[0].all(axis=1).mean())
+
+
+@functools.cache
+def compare_test_sizes() -> pd.DataFrame:
+    """Hold the paper's columns against the test size of every reading.
+
+    Returns
+    -------
+    pandas.DataFrame
+        `task`, `reading`, `n_test`, `n_rows` (printed values), `n_fitting`, `impossible` (the values that cannot
+        occur), `fits`, `chance` (that a wrong size of this magnitude fits all rows) and `verdict`:
+
+        - `only size`: all readings give this size, and it fits;
+        - `confirmed`: it fits, no other reading's size does, and a wrong one would seldom pass;
+        - `cannot be decided`: it fits, but so does another, or a wrong one would pass easily;
+        - `ruled out`: some printed value cannot occur.
+    """
+    rng, accuracies = np.random.default_rng(0), read_accuracies()
+    rows = []
+    for (task, n), own in list_readings().groupby(["task", "n_test"], sort=False):
+        values = accuracies[task].to_numpy()
+        possible = can_print(values, [n])[0]
+        row = {"n_rows": len(values), "n_fitting": int(possible.sum()), "impossible": tuple(values[~possible].tolist())}
+        row |= {"fits": bool(possible.all()), "chance": simulate_chance(values, n, rng)}
+        rows += [{"task": task, "reading": reading, "n_test": int(n), **row} for reading in own["reading"]]
+    table = pd.DataFrame(rows)
+    n_sizes = table.groupby("task")["n_test"].transform("nunique")
+    n_rivals = table["task"].map(table[table["fits"]].groupby("task")["n_test"].nunique()) - 1
+    conditions = [~table["fits"], n_sizes == 1, (n_rivals > 0) | (table["chance"] > CHANCE_LIMIT)]
+    verdict = np.select(conditions, ["ruled out", "only size", "cannot be decided"], "confirmed")
+    return table.assign(verdict=verdict)
+
+
+def recover_test_sizes() -> pd.Series:
+    """Map each task to the test size that its column was most probably made with.
+
+    Returns
+    -------
+    pandas.Series
+        Of the first reading that fits; `released` comes first.
+    """
+    table = compare_test_sizes()
+    return table[table["fits"]].drop_duplicates("task").set_index("task")["n_test"]
+
+
+def likelihood_of_test_size(task: str, sizes: Iterable[int], *, n_draws: int = 4_000) -> pd.DataFrame:
+    """Hold the printed weighted means against test sizes of one task: a second witness, where its column says little.
+
+    Parameters
+    ----------
+    task : str
+        Whose size is varied; the others have their recovered sizes.
+    sizes : iterable of int
+    n_draws : int
+        Draws of the rounding errors.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per size: `task`, `n`, `n_rows` (rows that are used), `n_exact` (rows whose recomputed WM prints as the
+        paper's) and `relative`: the chance that rounding the accuracies gives the printed WM in all rows, if this is
+        the size, over the largest among the sizes.
+
+    Notes
+    -----
+    The paper weighs WM by test size. A wrong size of one task moves the WM of every row the same way, by little; over
+    a dozen rows, rounding cannot hide that. Rows whose WM follows from the recovered sizes by no rounding are wrong
+    for another reason and left out. Each draw puts every accuracy anywhere within 0.05 of what is printed, all places
+    equally likely, and prints the weighted mean of that.
+    """
+    rng, accuracies, recovered = np.random.default_rng(0), read_accuracies(), recover_test_sizes()
+    means = check_means(accuracies, recovered)
+    usable = accuracies.loc[means.loc[(means["mean"] == "WM") & means["agrees"], "model"]]
+    columns, printed = usable[list(recovered.index)].to_numpy(dtype=float), usable["WM"].to_numpy(dtype=float)
+    offsets = rng.uniform(-HALF_DIGIT, HALF_DIGIT, size=(n_draws, len(recovered)))
+    rows = []
+    for n in sizes:
+        weights = recovered.where(recovered.index != task, n).to_numpy(dtype=float)
+        weights /= weights.sum()
+        differences = printed - columns @ weights
+        near = np.abs(differences[:, None] - offsets @ weights) <= _TOLERANCE
+        # Half a draw is added, so that what never occurred is not taken for impossible.
+        likelihood = ((near.sum(axis=1) + 0.5) / (n_draws + 1)).prod()
+        n_exact = int((np.abs(differences) <= _TOLERANCE).sum())
+        rows.append({"task": task, "n": int(n), "n_rows": len(usable), "n_exact": n_exact, "relative": likelihood})
+    table = pd.DataFrame(rows)
+    return table.assign(relative=table["relative"] / table["relative"].max())
+
+
+def check_means(accuracies: pd.DataFrame, sizes: pd.Series) -> pd.DataFrame:
+    """Recompute the three means over tasks of every row.
+
+    Parameters
+    ----------
+    accuracies : pandas.DataFrame
+        As from `serab_lib.evaluation.paper.read_accuracies`: one row per model, tasks, then UM, WM and GM; percent.
+    sizes : pandas.Series
+        Task to number of test utterances, as from `recover_test_sizes`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per model and mean: `printed`, `computed`, `low` and `high` (what the mean can be, each accuracy being
+        anything within 0.05 of what is printed), `difference` (printed - computed) and `agrees`: some value between
+        `low` and `high` prints as the number that is printed.
+
+    Notes
+    -----
+    All three means grow with every accuracy, so `low` and `high` are the means of the lower and upper ends. `agrees`
+    therefore allows a difference of up to 0.1: 0.05 for the accuracies and 0.05 for the mean.
+    """
+    values = accuracies[list(sizes.index)].to_numpy(dtype=float)
+    table = pd.DataFrame({"model": np.repeat(accuracies.index, len(MEANS)), "mean": MEANS * len(accuracies)})
+    table["printed"] = accuracies[MEANS].to_numpy(dtype=float).ravel()
+    for name, shift in (("computed", 0.0), ("low", -HALF_DIGIT), ("high", HALF_DIGIT)):
+        end = np.clip(values + shift, 0, 100)
+        means = end.mean(axis=1), np.average(end, axis=1, weights=sizes), stats.gmean(end, axis=1)
+        table[name] = np.stack(means, axis=1).ravel()
+    table["difference"] = table["printed"] - table["computed"]
+    table["agrees"] = table["printed"].between(table["low"] - _TOLERANCE, table["high"] + _TOLERANCE)
+    return table
+
+
+def find_misprints(accuracies: pd.DataFrame, sizes: pd.Series, model: str) -> list[str]:
+    """Name the tasks where one other accuracy would make all three means of a row follow."""
+    values = np.arange(1, 1001) / 10
+    tried = {task: accuracies.loc[[model] * len(values)].assign(**{task: values}) for task in sizes.index}
+    agrees = {task: check_means(rows, sizes)["agrees"].to_numpy().reshape(-1, 3) for task, rows in tried.items()}
+    return [task for task, rows in agrees.items() if rows.all(axis=1).any()]
+
+
+def read_printed(task: str) -> dict[str, float]:
+    """Map each extractor that has a row in the paper to its printed accuracy on a task, in percent."""
+    column = read_accuracies()[task]
+    return {name: float(column[entry.paper_row]) for name, entry in EXTRACTORS.items() if entry.paper_row}
+
+
+def check_durations() -> pd.DataFrame:
+    """Hold each data set's mean duration against its total, and both against the recordings.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per data set: `printed_mean_s`, `printed_total_h`, `n_printed` (utterances), `implied_mean_s` (total
+        over utterances), `implied_low_s` and `implied_high_s` (for all totals that print alike), `agrees` (mean and
+        total can both be right), `n_listed` and `n_timed` (utterances on the list, and with a known duration),
+        `measured_mean_s`, `measured_total_h` (the mean of those that are known, times all) and `measured_agrees`
+        (the printed mean is within 0.1 s of it; None where some durations are not known).
+    """
+    columns = {"code": "task", "utterances": "n_printed", "mean_duration_s": "printed_mean_s"}
+    columns["total_duration_h"] = "printed_total_h"
+    table = read_datasets()[list(columns)].rename(columns=columns)
+    for name, shift in (("implied_mean_s", 0.0), ("implied_low_s", -HALF_DIGIT), ("implied_high_s", HALF_DIGIT)):
+        table[name] = 3600 * (table["printed_total_h"] + shift) / table["n_printed"]
+    mean = table["printed_mean_s"]
+    table["agrees"] = mean.between(table["implied_low_s"] - _TOLERANCE, table["implied_high_s"] + _TOLERANCE)
+    durations = [list_utterances(task)["duration_s"] for task in table["task"]]
+    table["n_listed"], table["n_timed"] = [len(own) for own in durations], [own.count() for own in durations]
+    table["measured_mean_s"] = [own.mean() for own in durations]
+    table["measured_total_h"] = table["measured_mean_s"] * table["n_listed"] / 3600
+    near = (table["measured_mean_s"] - mean).abs() <= 2 * HALF_DIGIT
+    table["measured_agrees"] = near.astype(object).where(table["n_timed"] == table["n_listed"], None)
+    return table
+
+
+def check_counts() -> pd.DataFrame:
+    """Hold the numbers of utterances, speakers and classes against the lists of files.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per data set and quantity (`utterances`, `speakers`, `classes`): `printed`, `described` (all that the
+        task has), `released` (without the classes that the release leaves out), `agrees_described`,
+        `agrees_released`.
+    """
+    rows = []
+    for _, row in read_datasets().iterrows():
+        task = get_task(row["code"])
+        table = list_utterances(task)
+        kept = table[~table["emotion"].isin(task.released_without)]
+        for quantity, column in (("utterances", "stem"), ("speakers", "speaker"), ("classes", "emotion")):
+            found = {"described": table[column].nunique(), "released": kept[column].nunique()}
+            agrees = {f"agrees_{name}": int(row[quantity]) == count for name, count in found.items()}
+            rows.append({"task": task.code, "quantity": quantity, "printed": int(row[quantity]), **found, **agrees})
+    return pd.DataFrame(rows)
+
+
+def check_parameters() -> pd.DataFrame:
+    """Hold the paper's parameter counts against the networks.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per baseline: `model`, `embedding_size`, `extractor` (its name here), `printed_millions`,
+        `n_parameters`, `agrees`: the count, in millions, is within 0.05 of what is printed; None where the paper
+        prints none or nobody has counted.
+    """
+    models = read_models()
+    names = {entry.paper_row: name for name, entry in EXTRACTORS.items()}
+    table = models[["model", "embedding_size"]].assign(extractor=models["row"].map(names))
+    table["printed_millions"] = models["parameters_millions"]
+    table["n_parameters"] = [EXTRACTORS[name].n_parameters for name in table["extractor"]]
+    difference = table["n_parameters"] / 1e6 - table["printed_millions"]
+    table["agrees"] = (difference.abs() <= _TOLERANCE).astype(object).where(difference.notna(), None)
+    return table

@@ -1,0 +1,163 @@
+"""What was measured on recordings: the committed folder of two windows is whole, and sounds are hashed and compared."""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter
+from math import comb
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import soundfile
+from making import write_savee
+
+from serab_lib.audit import findings
+from serab_lib.audit.measurements import (
+    compare_windows,
+    find_duplicates,
+    hash_audio,
+    hash_corpora,
+    list_odd_files,
+    read_measurement,
+    read_windows,
+)
+from serab_lib.benchmark.results import Results
+from serab_lib.corpora.task import get_task
+from serab_lib.evaluation.paper import read_accuracies
+
+RESULTS = Path(__file__).resolve().parents[2] / "results"
+FOLDER = RESULTS / "byol-a-window"
+TASKS = ("AES", "EMB", "EMV", "RAV")
+MODEL = "byol-a-512-window-{}"
+
+
+def read_rows(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def count_answers(protocol: str) -> dict[str, Counter[tuple[bool, bool]]]:
+    """Per task, how many utterances the reported classifiers get right and wrong through (400, 1,024)."""
+    selected = {
+        (row["task"], row["model"]): row["classifier"]
+        for row in read_rows(FOLDER / "cells.csv")
+        if row["selected"] == "True" and row["protocol"] == protocol
+    }
+    counts = {}
+    for task in TASKS:
+        right = []
+        for model in (MODEL.format(400), MODEL.format(1024)):
+            rows = read_rows(FOLDER / "predictions" / f"{task}-{model}-{protocol}.csv")
+            right.append({row["stem"]: row[selected[task, model]] == row["emotion"] for row in rows})
+        counts[task] = Counter((right[0][stem], right[1][stem]) for stem in right[0])
+    return counts
+
+
+def test_predictions_give_back_the_accuracies() -> None:
+    rows = read_rows(FOLDER / "cells.csv")
+    assert len(rows) == len(TASKS) * 2 * 2 * 5  # windows, protocols, classifiers
+    for row in rows:
+        answers = read_rows(FOLDER / "predictions" / f"{row['task']}-{row['model']}-{row['protocol']}.csv")
+        n_right = sum(answer[row["classifier"]] == answer["emotion"] for answer in answers)
+        assert len(answers) == int(row["n_test"])
+        assert float(row["test_accuracy"]) == round(n_right / len(answers), 6)
+
+
+def test_the_table_of_accuracies_is_that_of_the_cells() -> None:
+    printed, windows = read_accuracies().loc["BYOL-A, 512"], read_windows(Results(RESULTS))
+    own = windows.set_index(["task", "protocol"])
+    for row in read_rows(FOLDER / "accuracies.csv"):
+        cell = own.loc[(row["task"], row["protocol"])]
+        assert float(row["printed"]) == printed[row["task"]]
+        assert [float(row[f"window_{n}"]) for n in (400, 1024)] == [round(cell[f"window_{n}"], 1) for n in (400, 1024)]
+        assert float(row["own_statistics"]) in {
+            round(100 * k / cell["n_test"], 1) for k in range(int(cell["n_test"]) + 1)
+        }
+
+
+@pytest.mark.parametrize("protocol", ["released", "described"])
+def test_what_is_read_holds_against_a_second_implementation(protocol: str) -> None:
+    own = read_windows(Results(RESULTS)).query("protocol == @protocol").set_index("task")
+    counts = count_answers(protocol)
+    assert list(own.index) == list(TASKS)
+    for task, counted in counts.items():
+        n = sum(counted.values())
+        found = own.loc[task, ["n_test", "only_400", "only_1024"]].tolist()
+        assert found == [n, counted[True, False], counted[False, True]]
+        assert own.loc[task, "window_400"] == pytest.approx(100 * (counted[True, True] + counted[True, False]) / n)
+
+
+def test_the_finding_holds_against_a_second_implementation(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(findings, "FINDERS", {"byol-a-window": findings.FINDERS["byol-a-window"]})
+    (finding,) = findings.audit(results=RESULTS)
+    for protocol in ("released", "described"):
+        total = sum(count_answers(protocol).values(), Counter())
+        a, b = total[True, False], total[False, True]
+        tail = sum(comb(a + b, k) for k in range(min(a, b) + 1)) / 2 ** (a + b)
+        assert finding.values[f"p_{protocol}"] == pytest.approx(min(1.0, 2 * tail))
+    printed = read_accuracies().loc["BYOL-A, 512"]
+    distances = []
+    for task, counted in count_answers("released").items():
+        accuracy = 100 * (counted[True, True] + counted[True, False]) / sum(counted.values())
+        distances.append(abs(accuracy - printed[task]))
+    assert finding.values["distance_window_400"] == pytest.approx(sum(distances) / 4)
+    assert finding.values["exact_window_400"] == sum(distance < 0.05 for distance in distances) == 2
+    assert (finding.confidence, finding.values["a_or_no"]) == ("very likely", "no")
+
+
+def test_the_release_has_the_statistics_of_its_own_window() -> None:
+    for row in read_rows(FOLDER / "statistics.csv"):
+        off = abs(float(row["mean"]) - get_task(row["task"]).log_mel_statistics[0])
+        assert off < 0.01 if row["window_samples"] == "400" else off > 0.5
+
+
+def test_byol_s_is_averaged_where_all_its_cells_are_there() -> None:
+    keys = {"model": "byol-s-512", "protocol": "released", "selected": True, "synthetic": False}
+    cells = pd.DataFrame({"task": TASKS, "test_accuracy": [0.5, 0.51, 0.52, 0.53]}).assign(**keys)
+    windows = read_windows(Results(RESULTS))
+    assert compare_windows(windows, cells)["byol_s_measured"].tolist() == pytest.approx([50, 51, 52, 53, 51.5])
+    assert pd.isna(compare_windows(windows, cells[1:]).loc["mean", "byol_s_measured"])
+
+
+def test_the_committed_halvings_are_differences_of_accuracies() -> None:
+    leaks = read_measurement(Results(RESULTS), "speaker_leak")
+    assert set(leaks["task"]) == {"RAV"}
+    assert (leaks["leak"] - leaks["with_leak"] + leaks["without"]).abs().max() < 2e-6
+
+
+def test_cremad_has_three_pairs_with_contradicting_labels() -> None:
+    found = find_duplicates(get_task("CRE"), {})
+    assert found["files"].tolist() == [
+        ("1006_TIE_HAP_XX", "1006_TIE_NEU_XX"),
+        ("1013_WSI_DIS_XX", "1013_WSI_SAD_XX"),
+        ("1017_IWW_ANG_XX", "1017_IWW_FEA_XX"),
+    ]
+    assert found["contradicting"].all() and (found["n_used"] == 1).all()
+    assert find_duplicates(get_task("SAV"), {}).empty
+
+
+def test_planted_copies_are_found_by_sound_whatever_the_format(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_savee(tmp_path)
+    folder, task = tmp_path / "savee", get_task("SAV")
+    samples, rate = soundfile.read(folder / "DC_a01.wav", dtype="int16")
+    samples[[3, 5, 8]] = 32767, 32767, -32768
+    (folder / "JK_sa02.wav").unlink()
+    soundfile.write(folder / "DC_a01.wav", samples, rate)
+    soundfile.write(folder / "JK_sa02.flac", samples, rate)
+    for name in ("DC_a02.wav", "DC_a03.wav"):  # undecodable, and so no copies of each other
+        (folder / name).write_bytes(b"no audio")
+    sounds = hash_corpora(tmp_path)
+    found = find_duplicates(task, sounds)
+    assert found.to_numpy().tolist() == [[("DC_a01", "JK_sa02"), ("anger", "sadness"), True, 2]]
+    full = hash_audio(task, tmp_path)["n_full"]
+    assert full[full > 0].to_dict() == {"DC_a01": 3, "JK_sa02": 3}
+    monkeypatch.setattr(findings, "FINDERS", {"full-scale-click": findings.FINDERS["full-scale-click"]})
+    (finding,) = findings.audit(data=tmp_path)
+    assert "SAVEE has 6 such samples in 2 of 84 files." in finding.evidence
+
+
+def test_odd_files_have_reasons() -> None:
+    table = list_odd_files().set_index("file")
+    assert not table.loc[["s05 (3)", "1040_ITH_SAD_XX"], "used"].any() and table.loc["1076_MTI_SAD_XX", "used"]
+    assert table["reason"].str.len().min() > 10

@@ -1,0 +1,67 @@
+"""Shared voices, the groups that normalisation goes by, and classes too rare to test."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+from statsmodels.stats.proportion import proportion_confint
+
+from serab_lib.audit.speakers import compare_speakers, count_classes, describe_normalisation
+from serab_lib.corpora.manifests import list_utterances
+from serab_lib.corpora.splits import measure_speaker_overlap, split
+from serab_lib.corpora.task import get_task
+
+KEY = ["task", "protocol", "part"]
+
+
+@pytest.fixture(scope="module")
+def speakers() -> pd.DataFrame:
+    return compare_speakers().set_index(KEY)
+
+
+def test_only_the_released_shemo_and_iem4_share_voices(speakers: pd.DataFrame) -> None:
+    shared = speakers.xs("test", level="part")["shared_with_train"]
+    assert shared[shared > 0].to_dict() == {("IEM", "released"): 1.0, ("SHE", "released"): 1.0}
+
+
+@pytest.mark.parametrize("protocol", ["released", "described"])
+def test_overlap_agrees_with_the_splits_own_measure(speakers: pd.DataFrame, protocol: str) -> None:
+    parts = split(list_utterances("SHE"), get_task("SHE"), protocol)
+    for part in ("validation", "test"):
+        row = speakers.loc[("SHE", protocol, part)]
+        assert row["shared_with_train"] == measure_speaker_overlap(parts, part)
+        assert row["n_utterances"] == (parts["part"] == part).sum()
+
+
+def test_speakers_of_the_test_parts(speakers: pd.DataFrame) -> None:
+    test = speakers.xs("test", level="part")[["n_speakers", "n_female", "n_male", "n_unknown"]]
+    assert test.loc[("EMB", "described")].tolist() == [2, 0, 2, 0]
+    assert test.loc[("RAV", "described")].tolist() == [5, 3, 2, 0]
+    assert test.loc[("IEM", "released")].tolist() == [4, 2, 2, 0]
+    assert test.loc[("AES", "described")].tolist() == [2, 0, 0, 2]
+
+
+def test_released_groups_of_shemo_are_no_speakers() -> None:
+    table = describe_normalisation().set_index(KEY).loc["SHE"]
+    released, described = table.loc[("released", "test")], table.loc[("described", "test")]
+    assert (released["groups_are"], described["groups_are"]) == ("number", "speakers")
+    assert described["speakers_per_group"] == 1.0 and released["speakers_per_group"] > 10
+    # Utterances that are alone in their group are normalised to nothing.
+    assert table.loc["released", "n_alone"].sum() == 5
+
+
+def test_classes_that_a_released_test_part_or_split_lacks() -> None:
+    table = count_classes().set_index(["task", "protocol", "emotion"])
+    assert table.loc[("SHE", "described", "fear"), ["n_total", "n_test"]].tolist() == [38, 10]
+    assert table.loc[("SHE", "released", "fear"), ["n_total", "n_test"]].tolist() == [38, 0]
+    assert pd.isna(table.loc[("SHE", "released", "fear"), "half_width"])
+    assert table.loc[("CAF", "described", "neutral"), "n_total"] == 72
+    assert table.loc[("CAF", "released", "neutral"), "n_total"] == 0
+
+
+def test_half_widths_are_wilsons() -> None:
+    even = count_classes().query("task == 'EMB' and n_test > 0 and n_test % 2 == 0")
+    assert len(even)
+    for row in even.itertuples():
+        low, high = proportion_confint(row.n_test // 2, row.n_test, method="wilson")
+        assert row.half_width == pytest.approx(100 * (high - low) / 2)
