@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from importlib import resources
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -231,18 +230,12 @@ class Task:
 
 
 def read_task(path: str | Path) -> Task:
-    r"""Read a task from a TOML file, whose keys are the fields of `Task`.
+    r"""Read a task from a TOML file, whose keys are the fields of `Task`; it is not registered.
 
     Parameters
     ----------
     path : str or Path
-        Needed are ``code``, ``name``, ``pattern`` and the table ``emotions``; the rest has defaults. Such a
-        task has no list of expected files: every file whose name fits belongs to it.
-
-    Returns
-    -------
-    Task
-        The record, not yet registered.
+        Needed are ``code``, ``name``, ``pattern`` and ``emotions``; the rest has defaults.
 
     Raises
     ------
@@ -251,7 +244,7 @@ def read_task(path: str | Path) -> Task:
 
     Examples
     --------
-    A whole file::
+    A whole file. Without a list of expected files, each whose name fits belongs to the task::
 
         code = "OWN"
         name = "own"
@@ -267,7 +260,7 @@ def read_tasks(folder: Path) -> dict[str, Task]:
     return {task.code: task for task in tasks}
 
 
-TASKS: dict[str, Task] = read_tasks(Path(str(resources.files("serab_lib"))) / "data" / "tasks")
+TASKS: dict[str, Task] = read_tasks(Path(__file__).parents[1] / "data" / "tasks")
 PAPER_TASKS: tuple[str, ...] = tuple(task.code for task in TASKS.values() if task.in_paper)
 
 
@@ -277,13 +270,7 @@ def get_task(name: str | Task) -> Task:
     Parameters
     ----------
     name : str or Task
-        ``RAV`` or ``ravdess``, or ``path:FILE`` for a corpus of one's own that a TOML file describes; a `Task`
-        is handed back as it is.
-
-    Returns
-    -------
-    Task
-        The record.
+        ``RAV`` or ``ravdess``, or ``path:FILE`` for a corpus of one's own; a `Task` is handed back as it is.
 
     Raises
     ------

@@ -20,8 +20,7 @@ measured on this speech says anything about people.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from importlib import resources
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -76,7 +75,7 @@ class Speech:
     languages: Mapping[str, Language]
 
 
-SPEECH: Speech = read_toml(Path(str(resources.files("serab_lib"))) / "data" / "demo.toml", Speech)
+SPEECH: Speech = read_toml(Path(__file__).parents[2] / "data" / "demo.toml", Speech)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,18 +88,6 @@ class Voice:
     level_db: float
     brightness_db: float
     floor_db: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class Delivery:
-    """How one utterance is spoken: eSpeak NG's settings, and amounts for `colour` as in `Rule`."""
-
-    settings: dict[str, int]
-    brightness_db: float
-    tremor: float
-    roughness: float
-    breath: float
-    ending: str
 
 
 def make_voice(sex: str, number: int, rng: np.random.Generator) -> Voice:
@@ -118,8 +105,8 @@ def make_voice(sex: str, number: int, rng: np.random.Generator) -> Voice:
 
 def plan_delivery(
     emotion: str, voice: Voice, demo: Demo, rng: np.random.Generator, *, intensity: float = 1.0
-) -> Delivery:
-    """Turn an emotion into settings within eSpeak NG's ranges, as hard to tell as the demo corpus shall be."""
+) -> tuple[dict[str, int], Rule]:
+    """Say how one utterance is spoken: eSpeak NG's settings, and the rule as strong as it is here."""
     rule = SPEECH.rules[emotion]
     amount = demo.strength * intensity * (1 / 3 if rng.random() < demo.weakened else 1.0)
 
@@ -129,13 +116,14 @@ def plan_delivery(
     pitch_range = float(np.clip(NEUTRAL_RANGE * multiply(rule.pitch_range), 3, 99))
     pitch = voice.pitch + np.log(multiply(rule.pitch)) / LOG_F0_PER_PITCH
     pitch -= PITCH_PER_RANGE * (pitch_range - NEUTRAL_RANGE)
-    return Delivery(
-        settings={
-            "words_per_minute": round(float(np.clip(voice.words_per_minute / multiply(rule.duration), 90, 400))),
-            "volume": round(float(np.clip(NEUTRAL_VOLUME * multiply(rule.loudness), 5, 200))),
-            "pitch": round(float(np.clip(pitch, 0, 99))),
-            "pitch_range": round(pitch_range),
-        },
+    settings = {
+        "words_per_minute": round(float(np.clip(voice.words_per_minute / multiply(rule.duration), 90, 400))),
+        "volume": round(float(np.clip(NEUTRAL_VOLUME * multiply(rule.loudness), 5, 200))),
+        "pitch": round(float(np.clip(pitch, 0, 99))),
+        "pitch_range": round(pitch_range),
+    }
+    return settings, replace(
+        rule,
         brightness_db=amount * rule.brightness_db + 10 * demo.noise * rng.standard_normal(),
         tremor=amount * rule.tremor,
         roughness=amount * rule.roughness,
@@ -144,28 +132,26 @@ def plan_delivery(
     )
 
 
-def colour(
-    waveform: np.ndarray, delivery: Delivery, voice: Voice, rng: np.random.Generator, *, rate_hz: int
-) -> np.ndarray:
+def colour(waveform: np.ndarray, rule: Rule, voice: Voice, rng: np.random.Generator, *, rate_hz: int) -> np.ndarray:
     """Add what eSpeak NG has no setting for: silence around, tremor, roughness, breath, brightness, a room's noise."""
     silences = rng.integers(rate_hz // 20, rate_hz // 5, size=2)
     waveform = np.pad(waveform.astype(np.float64), tuple(silences))
     n_samples = len(waveform)
     time_s = np.arange(n_samples) / rate_hz
-    if delivery.tremor > 0:
+    if rule.tremor > 0:
         omega = 2 * np.pi * rng.uniform(6, 8)
         # A delay of depth / omega makes the rate of the clock, and with it the pitch, swing by depth.
-        warped_s = time_s + delivery.tremor / omega * np.sin(omega * time_s + rng.uniform(0, 2 * np.pi))
+        warped_s = time_s + rule.tremor / omega * np.sin(omega * time_s + rng.uniform(0, 2 * np.pi))
         waveform = np.interp(warped_s, time_s, waveform)
-    if delivery.roughness > 0:
+    if rule.roughness > 0:
         nodes_s = np.arange(0, time_s[-1] + 0.03, 1 / 60)
-        modulation = 1 + delivery.roughness * rng.standard_normal(len(nodes_s))
+        modulation = 1 + rule.roughness * rng.standard_normal(len(nodes_s))
         waveform = waveform * np.interp(time_s, nodes_s, np.maximum(modulation, 0.1))
-    if delivery.breath > 0:
+    if rule.breath > 0:
         envelope = signal.lfilter(*signal.butter(1, 25, fs=rate_hz), np.abs(waveform))
-        waveform = waveform + delivery.breath * envelope * rng.standard_normal(n_samples)
+        waveform = waveform + rule.breath * envelope * rng.standard_normal(n_samples)
     high = signal.lfilter(*signal.butter(1, 1500, "highpass", fs=rate_hz), waveform)
-    brighter = waveform + (10 ** ((delivery.brightness_db + voice.brightness_db) / 20) - 1) * high
+    brighter = waveform + (10 ** ((rule.brightness_db + voice.brightness_db) / 20) - 1) * high
     # Brightness is not loudness, which eSpeak NG has set already.
     level = np.sqrt(np.mean(waveform**2) / max(np.mean(brighter**2), 1e-12))
     waveform = 10 ** (voice.level_db / 20) * level * brighter

@@ -24,7 +24,7 @@ from serab_lib.core import SerabError, hash_file
 from serab_lib.corpora.corpus import MARKER, read_marker
 from serab_lib.corpora.synthetic.espeak import RATE_HZ, EspeakError, Request, find_espeak, speak
 from serab_lib.corpora.synthetic.lines import Line, list_lines, write_emoevaluation
-from serab_lib.corpora.synthetic.prosody import SPEECH, Delivery, Voice, colour, make_voice, plan_delivery
+from serab_lib.corpora.synthetic.prosody import SPEECH, Rule, Voice, colour, make_voice, plan_delivery
 from serab_lib.corpora.task import TASKS, Demo, Task, get_task
 
 GENERATOR_VERSION = 2
@@ -156,19 +156,19 @@ def speak_lines(task: Task, *, seed: int = 0) -> Iterator[tuple[Line, np.ndarray
         if rng.random() < demo.mislabelled:
             emotion = str(rng.choice(sorted(set(task.classes) - {emotion})))
         voice = voices[line.speaker]
-        delivery = plan_delivery(emotion, voice, demo, rng, intensity=line.intensity)
-        text = language.sentences[line.sentence % len(language.sentences)] + delivery.ending
-        requests.append(Request(text, f"{language.voice}+{voice.variant}", delivery.settings))
-        deliveries.append((delivery, voice, rng, line.rate_hz, demo.n_channels))
+        settings, rule = plan_delivery(emotion, voice, demo, rng, intensity=line.intensity)
+        text = language.sentences[line.sentence % len(language.sentences)] + rule.ending
+        requests.append(Request(text, f"{language.voice}+{voice.variant}", settings))
+        deliveries.append((rule, voice, rng, line.rate_hz, demo.n_channels))
     with ThreadPoolExecutor() as threads:
         yield from zip(lines, threads.map(_render, speak(requests), deliveries), strict=True)
 
 
-def _render(samples: bytes, how: tuple[Delivery, Voice, np.random.Generator, int, int]) -> np.ndarray:
+def _render(samples: bytes, how: tuple[Rule, Voice, np.random.Generator, int, int]) -> np.ndarray:
     """Make what eSpeak NG spoke an utterance of the corpus, as 16-bit samples."""
-    delivery, voice, rng, rate_hz, n_channels = how
+    rule, voice, rng, rate_hz, n_channels = how
     waveform = np.frombuffer(samples, dtype=np.int16) / 32768
-    waveform = colour(waveform, delivery, voice, rng, rate_hz=RATE_HZ)
+    waveform = colour(waveform, rule, voice, rng, rate_hz=RATE_HZ)
     if rate_hz != RATE_HZ:
         divisor = np.gcd(RATE_HZ, rate_hz)
         waveform = signal.resample_poly(waveform, rate_hz // divisor, RATE_HZ // divisor)
