@@ -18,7 +18,7 @@ import torch
 from serab_lib.audit.measurements import read_measurement
 from serab_lib.benchmark.embeddings import extract
 from serab_lib.benchmark.results import Results
-from serab_lib.core import SerabError, hash_files, replaced
+from serab_lib.core import SerabError, replaced
 from serab_lib.corpora.corpus import load_task
 from serab_lib.extractors.base import Extractor
 from serab_lib.extractors.registry import Entry
@@ -85,9 +85,9 @@ def time_extraction(extractor: Extractor, paths: Sequence[str]) -> tuple[float, 
     with tempfile.TemporaryDirectory() as folder:
         warm, cold = Path(folder, "warm"), Path(folder, "cold")
         first = paths[:N_WARM]
-        extract(first, hash_files(first, cache=warm), extractor, cache=warm)
+        extract(first, extractor, cache=warm)
         start = time.perf_counter()
-        made = extract(paths, hash_files(paths, cache=cold), extractor, cache=cold)
+        made = extract(paths, extractor, cache=cold)
         if extractor.device.type == "cuda":
             torch.cuda.synchronize()
         seconds = time.perf_counter() - start

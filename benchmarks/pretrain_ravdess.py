@@ -22,7 +22,7 @@ from measuring import run
 
 from serab_lib import load_task, split
 from serab_lib.benchmark.embeddings import extract, measure_statistics
-from serab_lib.core import hash_files, replaced
+from serab_lib.core import replaced
 from serab_lib.corpora.splits import PROTOCOLS
 from serab_lib.corpora.task import get_task
 from serab_lib.evaluation.protocol import Problem, evaluate_many, score
@@ -127,7 +127,7 @@ def measure(encoder: Path, utterances: pd.DataFrame, work: Path) -> list[dict]:
     train = parts.loc[parts["part"] == "train", "path"].tolist()
     extractor = extractor.with_statistics(measure_statistics(train, extractor, n_jobs=n_threads))
     paths = parts["path"].tolist()
-    made = extract(paths, hash_files(paths, cache=work), extractor, cache=work, n_jobs=n_threads)
+    made = extract(paths, extractor, cache=work, n_jobs=n_threads)
     ((_, results),) = evaluate_many([Problem(made.matrix, parts, TASK.classes)])
     rows = []
     for protocol in PROTOCOLS:

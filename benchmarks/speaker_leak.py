@@ -32,7 +32,7 @@ def main() -> None:
         corpus = find_corpus(task, options.data)
         parts = split(corpus.utterances, corpus.task, "described")
         for model in options.models.split(","):
-            embeddings = extract_corpus(corpus, load_extractor(model, weights=options.weights))
+            embeddings = extract_corpus(corpus, load_extractor(model, weights=options.weights)).matrix
             leaks = measure_leak(embeddings, parts, n_repeats=options.n_repeats)
             print(f"{task}, {model}: {100 * leaks['leak'].mean():+.1f} points over {len(leaks)} halvings", flush=True)
             keep(Results(options.results), "speaker_leak", leaks.assign(task=corpus.task.code, model=model))

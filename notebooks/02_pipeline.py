@@ -100,7 +100,7 @@ show_figure(
 
 # %%
 extractor = load_extractor(model)
-embeddings = extract_corpus(corpus, extractor)
+embeddings = extract_corpus(corpus, extractor).matrix
 record(n_utterances=len(embeddings), embedding_size=extractor.embedding_size, extractor=extractor.title)
 
 # %% [markdown]

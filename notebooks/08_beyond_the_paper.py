@@ -68,7 +68,7 @@ def get_scene_embeddings(audio, model):  # (n, samples) -> (n, 5)
 
 # %%
 extractor = load_extractor("hear:loudness")
-embeddings = extract_corpus(corpus, extractor)
+embeddings = extract_corpus(corpus, extractor).matrix
 embeddings.shape
 
 # %% [markdown]

@@ -1,264 +1,245 @@
-"""Many machines: the work of a grid as tasks of a dask.distributed cluster.
+"""Many machines: the jobs of a grid on a dask.distributed cluster, which is connected to or started here.
 
-Extraction is one task for each pair of task and extractor, each classifier is one more. The embeddings stay on
-the workers; the program that started the run divides the work and is the only one that writes results. Data,
-weights and caches lie on a file system that all machines share, under the same paths.
+Each extraction, each group of candidates and each classifier is a task of the cluster, so that Dask runs again what a
+lost worker had begun, and embeddings stay where they were made. Only finished cells come here. Data, weights and caches
+lie on a file system that all machines share, under the same paths.
 """
 
 from __future__ import annotations
 
 import contextlib
-import dataclasses
+import functools
 import logging
-import os
-import queue
-import time
-from collections.abc import Iterable, Iterator, Mapping
+import re
+import tomllib
+import uuid
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import CancelledError
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from serab_lib.benchmark import cluster_tasks
-from serab_lib.benchmark.grid import Divide, Fit, Order, Workplace
-from serab_lib.core import SerabError
+import serab_lib
+from serab_lib.benchmark.grid import Compute, Job, Outcome, Split, extract, finish, prepare
+from serab_lib.benchmark.results import list_versions
+from serab_lib.core import SerabError, digest
+from serab_lib.evaluation.classifiers import (
+    CLASSIFIERS,
+    Candidate,
+    ClassifierResult,
+    Parts,
+    divide_search,
+    fit_best,
+    try_candidates,
+)
 
 if TYPE_CHECKING:
     from distributed import Client, Future
 
-    from serab_lib.benchmark.embeddings import Progress
-    from serab_lib.evaluation.classifiers import ClassifierResult
+    from serab_lib.benchmark.embeddings import Embeddings, Progress
 
-logger = logging.getLogger(__name__)
-
-# The scheduler's own default: a task is given up when as many workers and one more died with it.
-N_RETRIES = 3
-# Seconds for the first worker to be there, and between looks at who is.
-WAIT_S, _LOOK_S = 60.0, 2.0
-# Seconds for a result to come here, before a look at whether anyone is there to send it.
-_FETCH_S = 10.0
-_SCHEDULER_LOST = "the scheduler is lost: finished cells are kept; the same command goes on from there"
+# Seconds without any worker after which a run ends; the same where they wait in a queue; between looks at what is done.
+WAIT_S, QUEUE_S, _LOOK_S = 60.0, 3600.0, 2.0
+_LOST = "the scheduler is lost: finished cells are kept; the same command goes on from there"
 
 
-class Cluster(Workplace):
-    """A dask.distributed cluster.
+@contextlib.contextmanager
+def open_cluster(address: str) -> Iterator[Compute]:
+    """Connect to a cluster, or start one, and leave it or end it afterwards.
 
     Parameters
     ----------
-    client : distributed.Client
-    folders : mapping from str to Path
-        Option to folder, for all folders that the workers must see.
-    wait_s : float
-        Seconds to wait for a worker where there is none.
+    address : str
+        ``tcp://host:port`` (or ``tls://``) of a running scheduler, which must be one that you trust: what it
+        sends is run. ``local:N`` starts N worker processes here. ``slurm:FILE.toml`` starts workers as jobs of Slurm:
+        the file holds arguments of `dask_jobqueue.SLURMCluster`, and `jobs`, how many. ``slurm`` has them from Dask's
+        own configuration.
+
+    Yields
+    ------
+    callable
+        As `run_grid` takes it.
 
     Raises
     ------
     SerabError
-        If there are no workers, or one is not fit for the work.
+        If there is no such cluster.
     """
-
-    def __init__(self, client: Client, *, folders: Mapping[str, Path], wait_s: float = WAIT_S) -> None:
-        self.client, self.wait_s = client, wait_s
-        there = tuple((option, str(folder.absolute())) for option, folder in folders.items() if folder.is_dir())
-        self.expectation = cluster_tasks.Expectation(there)
-        self.n_lost = 0
-        self._workers: dict[str, dict[str, float]] = {}
-        self._seen = time.monotonic()
-        self._wait_for_workers()
-        self._require_fit_workers()
-
-    def work(
-        self, orders: Iterable[Order], divide: Divide, progress: Progress
-    ) -> Iterator[tuple[Order | Fit, list[ClassifierResult] | SerabError]]:
-        """Send out all orders, then the fits of each as it is there; see `Workplace.work`."""
-        done: queue.SimpleQueue[Future] = queue.SimpleQueue()
-        told = _Progress(progress)
-        waiting: dict[str, tuple[Future, _Sent]] = {}
-
-        def send(sent: _Sent, *futures: Future) -> None:
-            for future in futures:
-                waiting[future.key] = future, sent
-                future.add_done_callback(done.put)
-
+    try:
+        from distributed import Client
+    except ImportError as error:
+        raise SerabError("dask.distributed is not installed: pip install 'serab-companion[dask]'") from error
+    # Lost connections are told in one line here.
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    with contextlib.ExitStack() as stack:
+        place = _start(address)
+        if not isinstance(place, str):
+            stack.enter_context(place)
         try:
-            for order in orders:
-                made = self._submit_extraction(order)
-                # Only what is said about the embeddings comes here, not the embeddings.
-                send(_Sent(order, made), self._submit(cluster_tasks.leave_out_matrix, made))
-                told.add(order, "embeddings", 1)
-            while waiting:
-                future = self._next(done)
-                _, sent = waiting.pop(future.key, (None, None))
-                if sent is None:  # of a fit that has failed already
-                    continue
-                value, error = self._take(future)
-                told.finish(sent.order, "embeddings" if sent.matrix else "classifiers")
-                if error:
-                    for key in [key for key, (_, other) in waiting.items() if other is sent]:
-                        waiting.pop(key)
-                        told.finish(sent.order, "classifiers")
-                    yield sent.what, error
-                elif sent.matrix:
-                    for fit in divide(sent.what, value):
-                        told.add(fit.order, "classifiers", 5)
-                        send(_Sent(fit), *self._submit_fit(fit, sent.matrix))
-                else:
-                    sent.results.append(value)
-                    if len(sent.results) == 5:
-                        yield sent.what, _in_order(sent.results, sent.order.corpus.task.classes)
-        finally:
-            with contextlib.suppress(Exception):  # the scheduler may be gone
-                self.client.cancel([future for future, _ in waiting.values()], force=True)
-
-    def _submit(self, function: Any, *arguments: Any, **options: Any) -> Future:
-        return self.client.submit(function, *arguments, pure=False, **self._place_for_cpu(), **options)
-
-    def _submit_extraction(self, order: Order) -> Future:
-        gpu = any("GPU" in resources for resources in self._workers.values())
-        if order.device.startswith("cuda") and not gpu:
+            client = stack.enter_context(Client(place, timeout=5))
+        except (OSError, ValueError) as error:
             raise SerabError(
-                "no worker has the resource GPU: start those that have one with `dask worker --resources GPU=1 "
-                "ADDRESS`, or choose --device cpu"
-            )
-        options = {"resources": {"GPU": 1}} if gpu else {}
-        return self.client.submit(
-            cluster_tasks.extract, _with_absolute_checkpoint(order), self.expectation, pure=False, **options
-        )
-
-    def _submit_fit(self, fit: Fit, matrix: Future) -> list[Future]:
-        from serab_lib.evaluation.protocol import SLOWEST_FIRST
-
-        parts, classes = fit.parts[["emotion", "group", "part"]], fit.order.corpus.task.classes
-        arrays = self._submit(cluster_tasks.pose, matrix, fit.rows, parts, classes, self.expectation, priority=10)
-        return [
-            self._submit(cluster_tasks.fit, arrays, name, fit.order.search, self.expectation, priority=10)
-            for name in SLOWEST_FIRST
-        ]
-
-    def _place_for_cpu(self) -> dict[str, Any]:
-        """Prefer workers without a GPU, where there are both kinds."""
-        cpu = [address for address, resources in self._workers.items() if "GPU" not in resources]
-        return {"workers": cpu, "allow_other_workers": True} if 0 < len(cpu) < len(self._workers) else {}
-
-    def _next(self, done: queue.SimpleQueue[Future]) -> Future:
-        while True:
-            with contextlib.suppress(queue.Empty):
-                future = done.get(timeout=_LOOK_S)
-                if future.status == "cancelled":
-                    raise SerabError(_SCHEDULER_LOST)
-                if future.status not in ("finished", "error"):
-                    # The worker that held the result died since: it is made again.
-                    future.add_done_callback(done.put)
-                    continue
-                if time.monotonic() - self._seen > _LOOK_S:
-                    self._look()
-                return future
-            self._require_workers()
-
-    def _take(self, future: Future) -> tuple[Any, SerabError | None]:
-        """What a future holds, or why it holds nothing; made again where the worker that held it dies meanwhile."""
-        while True:
-            if future.status == "error":
-                return None, self._explain(future.exception())
-            try:
-                return future.result(timeout=_FETCH_S), None
-            except TimeoutError:
-                self._require_workers()
-            except CancelledError as error:
-                raise SerabError(_SCHEDULER_LOST) from error
-            except Exception as error:  # whatever the work raised
-                return None, self._explain(error)
-
-    def _require_workers(self) -> None:
-        self._look()
-        if time.monotonic() - self._seen > self.wait_s:
-            raise SerabError(
-                f"no worker has been there for {self.wait_s:.0f} s: finished cells are kept; start workers, and "
-                "the same command goes on"
-            )
-
-    def _look(self) -> None:
-        """See who is there; say who is not any more."""
-        try:
-            there = self.client.run_on_scheduler(cluster_tasks.list_workers)
-        except Exception as error:  # whatever the connection's library raises
-            raise SerabError(_SCHEDULER_LOST) from error
-        for address in sorted(set(self._workers) - set(there)):
-            self.n_lost += 1
-            logger.warning("worker %s is lost: what it had begun is run again elsewhere", address)
-        self._workers = there
-        if there:
-            self._seen = time.monotonic()
-
-    def _wait_for_workers(self) -> None:
-        try:
-            self.client.wait_for_workers(1, timeout=self.wait_s)
-        except TimeoutError as error:
-            raise SerabError(
-                f"the scheduler has had no worker for {self.wait_s:.0f} s: start some with `dask worker ADDRESS`"
+                f"no Dask scheduler answers at {address}: start one with `dask scheduler`, and workers with "
+                "`dask worker ADDRESS`"
             ) from error
-        self._look()
+        yield functools.partial(compute_there, client, wait_s=QUEUE_S if address.startswith("slurm") else WAIT_S)
 
-    def _require_fit_workers(self) -> None:
-        answers = self.client.run(cluster_tasks.find_problem, self.expectation, on_error="return")
-        for address, problem in answers.items():
-            if isinstance(problem, BaseException):
-                problem = f"cannot do the work ({type(problem).__name__}: {' '.join(str(problem).split())[:200]})"
-            if problem:
-                raise SerabError(f"worker {address} {problem}")
 
-    def _explain(self, error: BaseException) -> SerabError:
-        if isinstance(error, SerabError):
-            return error
-        if type(error).__name__ == "KilledWorker":
-            n_workers = getattr(error, "allowed_failures", N_RETRIES) + 1
-            return SerabError(
-                f"{n_workers} workers died with it (killed, or out of memory): the same command tries it again; "
-                "workers with more memory may help"
-            )
+def _start(address: str) -> Any:
+    """Start what an address asks for; the address itself where there is nothing to start."""
+    from distributed import LocalCluster
+
+    kind, _, rest = address.partition(":")
+    if kind == "slurm":
+        return _start_slurm(rest)
+    if kind == "local" and rest.isdecimal() and int(rest) > 0:
+        # Without a limit of memory, as with --jobs.
+        options = {"dashboard_address": None, "memory_limit": 0, "silence_logs": logging.CRITICAL}
+        return LocalCluster(n_workers=int(rest), threads_per_worker=1, **options)
+    if not re.fullmatch(r"(tcp|tls)://[^\s/]+:\d+", address):
+        raise SerabError(f"--dask {address}: expected tcp://HOST:PORT, local:N, slurm or slurm:FILE.toml")
+    return address
+
+
+def _start_slurm(file: str) -> Any:
+    from dask_jobqueue import SLURMCluster
+
+    try:
+        options = tomllib.loads(Path(file).read_text()) if file else {}
+        n_jobs = options.pop("jobs", 1)
+        cluster = SLURMCluster(**{"scheduler_options": {"dashboard_address": None}, **options})
+        cluster.scale(jobs=n_jobs)
+    except (OSError, RuntimeError, TypeError, ValueError) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise SerabError(
+            f"Slurm's jobs cannot be started from {file or 'the configuration of Dask'} ({reason}): write arguments of "
+            "dask_jobqueue.SLURMCluster, and `jobs`"
+        ) from error
+    return cluster
+
+
+def compute_there(
+    client: Client, jobs: Iterable[Job], progress: Progress, *, wait_s: float
+) -> Iterator[tuple[Job, Outcome]]:
+    """Send all jobs to a cluster and yield their cells as they come.
+
+    Raises
+    ------
+    SerabError
+        If the scheduler is lost, or there has been no worker for some seconds.
+    """
+    waiting: dict[Future, Job] = {}
+    counts: dict[str, list[int]] = {}
+    library = identify_library()
+
+    def submit(what: str, function: Callable[..., Any], *arguments: Any, **options: Any) -> Future:
+        count = counts.setdefault(what, [0, 0])
+        key = f"{function.__name__}-{uuid.uuid4().hex}"
+        future = client.submit(call_there, library, function, *arguments, key=key, **options)
+        future.add_done_callback(lambda _: count.__setitem__(0, count[0] + 1))
+        count[1] += 1
+        return future
+
+    _require_workers(client, wait_s)
+    workers = client.scheduler_info(n_workers=-1)["workers"].values()
+    on_gpu = {"resources": {"GPU": 1}} if any("GPU" in worker["resources"] for worker in workers) else {}
+    try:
+        for job in jobs:
+            code = job.corpus.task.code
+            made = submit(f"{code}: embeddings", extract_there, job, **on_gpu)
+            # What is begun is finished first.
+            fit = functools.partial(submit, f"{code}: classifiers", priority=10)
+            waiting |= {_submit_split(fit, job, part, made): job for part in job.splits}
+        while waiting:
+            for future in _find_done(client, waiting, wait_s):
+                yield waiting.pop(future), _take(future)
+            for what, (n_done, n_total) in counts.items():
+                progress(what, n_done, n_total)
+    finally:
+        with contextlib.suppress(Exception):  # the scheduler may be gone
+            client.cancel(list(waiting), force=True)
+
+
+def _submit_split(submit: Callable[..., Future], job: Job, part: Split, made: Future) -> Future:
+    """Send what makes the cells of one split; each candidate of a forest on its own, which takes the longest."""
+    arrays, results = submit(prepare, job, part, made), []
+    for name in CLASSIFIERS:
+        groups = divide_search(name, search=job.settings.search)
+        if name == "RF":
+            groups = [[candidate] for group in groups for candidate in group]
+        tried = [submit(try_candidates, name, group, arrays) for group in groups]
+        results.append(submit(fit_best_there, name, tried, arrays))
+    return submit(finish, job, part, made, results)
+
+
+def _find_done(client: Client, futures: Iterable[Future], wait_s: float) -> list[Future]:
+    """Wait a little; return which futures are done, if any."""
+    from distributed import wait
+
+    try:
+        return list(wait(list(futures), timeout=_LOOK_S, return_when="FIRST_COMPLETED").done)
+    except TimeoutError:
+        _require_workers(client, wait_s)
+        return []
+    except CancelledError as error:
+        raise SerabError(_LOST) from error
+
+
+def _require_workers(client: Client, wait_s: float) -> None:
+    """Wait until there is a worker."""
+    try:
+        client.wait_for_workers(1, timeout=wait_s)
+    except TimeoutError as error:
+        raise SerabError(
+            f"no worker has been there for {wait_s:.0f} s: finished cells are kept; start some with `dask worker "
+            "ADDRESS`, and the same command goes on"
+        ) from error
+    except Exception as error:  # whatever the connection's library raises
+        raise SerabError(_LOST) from error
+
+
+def _take(future: Future) -> Outcome:
+    """The cells of a future, or why it holds none."""
+    try:
+        return future.result(timeout=WAIT_S)
+    except SerabError as error:
+        return error
+    except CancelledError as error:
+        raise SerabError(_LOST) from error
+    except Exception as error:  # whatever the work raised, or that too many workers died of it
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
         return SerabError(f"a worker failed ({reason}): the same command tries it again")
 
 
-@dataclass(eq=False)
-class _Sent:
-    """An order, with the embeddings that will be there, or a fit, with what is there of it."""
+def extract_there(job: Job) -> Embeddings:
+    """On a worker: make the embeddings of a job, with the threads that the worker has."""
+    from distributed import get_worker
 
-    what: Order | Fit
-    matrix: Future | None = None
-    results: list[ClassifierResult] = field(default_factory=list)
-
-    @property
-    def order(self) -> Order:
-        return self.what if isinstance(self.what, Order) else self.what.order
+    return extract(job, n_jobs=get_worker().state.nthreads)
 
 
-class _Progress:
-    """Counts for each task; totals grow as work is found."""
-
-    def __init__(self, tell: Progress) -> None:
-        self.tell = tell
-        self.counts: dict[str, list[int]] = {}
-
-    def add(self, order: Order, kind: str, n_more: int) -> None:
-        self.counts.setdefault(f"{order.corpus.task.code}: {kind}", [0, 0])[1] += n_more
-
-    def finish(self, order: Order, kind: str) -> None:
-        what = f"{order.corpus.task.code}: {kind}"
-        self.counts[what][0] += 1
-        self.tell(what, *self.counts[what])
+def fit_best_there(name: str, tried: list[list[Candidate]], arrays: Parts) -> ClassifierResult:
+    """On a worker: fit the best of all candidates, which were tried in groups."""
+    return fit_best(name, [candidate for group in tried for candidate in group], arrays)
 
 
-def _in_order(results: list[ClassifierResult], classes: tuple[str, ...]) -> list[ClassifierResult]:
-    from serab_lib.evaluation.protocol import CLASSIFIERS, name_predictions
+def call_there(library: dict[str, str], function: Callable[..., Any], *arguments: Any) -> Any:
+    """On a worker: call a function if this is the library that sent it."""
+    here = identify_library()
+    if others := [name for name, version in library.items() if here.get(name) != version]:
+        from distributed import get_worker
 
-    return sorted(name_predictions(results, classes), key=lambda result: CLASSIFIERS.index(result.classifier))
+        raise SerabError(
+            f"worker {get_worker().address} has another version of {', '.join(others)}: install the same serab_lib "
+            "and constraints.txt on all machines"
+        )
+    return function(*arguments)
 
 
-def _with_absolute_checkpoint(order: Order) -> Order:
-    """The order as a worker in another folder needs it."""
-    checkpoint = order.entry.options.get("checkpoint")
-    if not checkpoint or not os.path.exists(str(checkpoint)):
-        return order
-    options = {**order.entry.options, "checkpoint": os.path.abspath(str(checkpoint))}
-    return dataclasses.replace(order, entry=dataclasses.replace(order.entry, options=options))
+@functools.cache
+def identify_library() -> dict[str, str]:
+    """Versions of the packages that can change a number, and a digest of this library's own files."""
+    folder = Path(serab_lib.__file__).parent
+    files = sorted(folder.rglob("*.py"), key=lambda file: file.relative_to(folder).as_posix())
+    # A build for a GPU and one for CPUs alone ("2.13.0+cpu") are one version; Python's own may differ.
+    versions = {name: version.split("+")[0] for name, version in list_versions().items() if name != "python"}
+    return versions | {"serab_lib": digest(file.read_text() for file in files)}

@@ -9,16 +9,18 @@ import logging
 import multiprocessing
 import os
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import soundfile
 import torch
-from joblib.externals.loky import BrokenProcessPool, ProcessPoolExecutor
+from joblib.externals.loky import ProcessPoolExecutor
 
 from serab_lib.audio import AudioError, load_audio
 from serab_lib.core import SerabError, cache_folder, digest, hash_files, remove_leftovers, replaced
@@ -28,23 +30,44 @@ from serab_lib.extractors.base import Extractor, Statistics, StatisticsExtractor
 
 logger = logging.getLogger(__name__)
 
+Progress = Callable[[str, int, int], None]
+"""Told what is being done, how much of it is done, and how much there is."""
+
+# Embeddings in memory before they are written to the cache: what an interruption can lose.
+_UTTERANCES_PER_SHARD = 128
+
+
+@dataclass(frozen=True)
+class Embeddings:
+    """Embeddings of a list of files.
+
+    Attributes
+    ----------
+    matrix : np.ndarray [shape=(n_files, embedding_size)]
+        float32; NaN in the rows of files that could not be used.
+    unusable : dict of int to str
+        Row of such a file to the reason.
+    sample_rates : dict of str to int
+        Rate in Hz to number of files, the rarest last; without files whose header cannot be read.
+    n_cached : int
+        Rows that were read from the cache.
+    not_kept : str or None
+        Why the other rows could not be written to the cache, if they could not.
+    provenance : dict
+        How they were made, as far as it is to be kept.
+    """
+
+    matrix: np.ndarray
+    unusable: dict[int, str]
+    sample_rates: dict[str, int]
+    n_cached: int
+    not_kept: str | None
+    provenance: dict[str, Any] = field(default_factory=dict)
+
 
 class EmbeddingCache:
     """Embeddings on disk, by content of the audio, under one extractor with one set of statistics.
 
-    Parameters
-    ----------
-    cache : Path
-        Folder of caches.
-    extractor : Extractor
-
-    Attributes
-    ----------
-    problem : str or None
-        Why embeddings could not be written; the first reason is kept, and nothing more is written.
-
-    Notes
-    -----
     A shard is a zip, which carries checksums of what is in it. One that is damaged is left aside and what it held is
     made again; a folder that cannot be written, or a full disk, costs time and no result.
     """
@@ -59,80 +82,84 @@ class EmbeddingCache:
         """Read what is there of the given contents: hash to vector."""
         wanted, found = set(hashes), {}
         for shard in sorted(self.folder.glob("*.npz")):
-            names, vectors = self._read_shard(shard)
-            found |= {name: vectors[i] for i, name in enumerate(names) if name in wanted}
+            try:
+                with np.load(shard, allow_pickle=False) as content:
+                    names, vectors = content["hashes"].astype(str), content["embeddings"]
+            except Exception as error:  # a damaged archive raises nearly anything
+                logger.warning("%s cannot be read and is made again (%s)", shard, type(error).__name__)
+                if not isinstance(error, OSError):  # the disk may be away for a while
+                    with contextlib.suppress(OSError):
+                        shard.unlink()
+                continue
+            if vectors.shape == (len(names), self.embedding_size):
+                found |= {name: vectors[i] for i, name in enumerate(names) if name in wanted}
         return found
 
-    def _read_shard(self, shard: Path) -> tuple[np.ndarray, np.ndarray]:
-        nothing = np.empty(0, dtype=str), np.empty((0, self.embedding_size), dtype=np.float32)
-        try:
-            with np.load(shard, allow_pickle=False) as content:
-                names, vectors = content["hashes"], content["embeddings"]
-        except OSError as error:
-            # Nothing is known of the content: another run may have removed it, or the disk may be away.
-            logger.warning("%s cannot be read (%s) and is left aside", shard, error.strerror or error)
-            return nothing
-        except Exception:  # a damaged archive raises nearly anything, from the zip's headers to the array's
-            logger.warning("%s is damaged and is made again", shard)
-            with contextlib.suppress(OSError):
-                shard.unlink()
-            return nothing
-        if vectors.shape != (len(names), self.embedding_size) or not np.isfinite(vectors).all():
-            logger.warning("%s does not hold this extractor's embeddings and is left aside", shard)
-            return nothing
-        return names.astype(str), vectors
-
     def write(self, vectors: dict[str, np.ndarray]) -> None:
-        """Add some embeddings, where the folder can be written."""
+        """Add some embeddings, where the folder can be written; `problem` says why it cannot."""
         if not vectors or self.problem:
             return
         names, matrix = np.array(list(vectors), dtype="S64"), np.stack(list(vectors.values()))
         try:
-            with (
-                replaced(self.folder / f"{uuid.uuid4().hex}.npz") as temporary,
-                temporary.open("wb") as file,
-            ):
+            with replaced(self.folder / f"{uuid.uuid4().hex}.npz") as temporary, temporary.open("wb") as file:
                 np.savez(file, hashes=names, embeddings=matrix)
             remove_leftovers(self.folder)
         except SerabError as error:
             self.problem = f"embeddings are not kept for the next run: {error}"
 
 
-Progress = Callable[[str, int, int], None]
-# Embeddings kept in memory before they are written to the cache: what an interruption can lose.
-_UTTERANCES_PER_SHARD = 128
-# How often utterances are begun again whose worker process died.
-_RETRIES = 1
+def extract_corpus(
+    corpus: Corpus,
+    extractor: Extractor,
+    *,
+    hashes: Sequence[str] | None = None,
+    cache: Path | None = None,
+    n_jobs: int | None = None,
+    progress: Progress | None = None,
+) -> Embeddings:
+    """Make one embedding for each utterance of a corpus, in the order of `corpus.utterances`.
 
-
-@dataclass(frozen=True)
-class Embeddings:
-    """Embeddings of a list of files.
-
-    Attributes
+    Parameters
     ----------
-    matrix : np.ndarray [shape=(n_files, embedding_size)]
-        float32; NaN in the rows of files that could not be used.
-    unusable : dict of int to str
-        Position of such a file to the reason.
-    n_cached : int
-        Rows that were read from the cache.
-    not_kept : str or None
-        Why the other rows could not be written to the cache, if they could not.
-    """
+    corpus : Corpus
+    extractor : Extractor
+        On its device. One that normalises its input is given the statistics of the corpus: the published ones, or
+        measured on train.
+    hashes, cache, n_jobs, progress
+        As `extract` takes them.
 
-    matrix: np.ndarray
-    unusable: dict[int, str]
-    n_cached: int
-    not_kept: str | None = None
+    Raises
+    ------
+    SerabError
+        See `extract`.
+
+    Notes
+    -----
+    One pair of statistics per task and window, whatever the protocol, so that all share their embeddings. The release
+    has constants for the paper's nine tasks, which hold for its window of 400 samples; for other corpora, and other
+    windows, they are measured on the training speakers of the described split.
+    """
+    utterances, options = corpus.utterances, {"n_jobs": n_jobs, "progress": progress}
+    provenance: dict[str, Any] = {}
+    if isinstance(extractor, StatisticsExtractor):
+        if published := corpus.find_statistics(extractor.window_samples):
+            statistics, source = Statistics(*published), "published"
+        else:
+            train = list(utterances["path"][find_training(utterances, corpus.task)])
+            statistics = measure_statistics(train, extractor, **options)
+            source = "measured on the training speakers of the described split"
+        extractor.with_statistics(statistics)
+        provenance["log_mel_statistics"] = dataclasses.asdict(statistics) | {"source": source}
+    made = extract(list(utterances["path"]), extractor, hashes=hashes, cache=cache, **options)
+    return dataclasses.replace(made, provenance=provenance)
 
 
 def extract(
     paths: Sequence[str],
-    hashes: Sequence[str],
     extractor: Extractor,
     *,
-    cache: Path,
+    hashes: Sequence[str] | None = None,
+    cache: Path | None = None,
     n_jobs: int | None = None,
     progress: Progress | None = None,
 ) -> Embeddings:
@@ -141,16 +168,15 @@ def extract(
     Parameters
     ----------
     paths : sequence of str
-    hashes : sequence of str
-        Content hash of each file.
     extractor : Extractor
         On its device.
-    cache : Path
-        Folder of caches.
+    hashes : sequence of str, optional
+        Content of each file, where it is known.
+    cache : Path, optional
+        Folder of caches; SERAB_CACHE or the user's if None. One that cannot be written is read all the same.
     n_jobs : int, optional
         Workers; one per core if None.
     progress : callable, optional
-        Told what is done, how many utterances are, and how many there are.
 
     Returns
     -------
@@ -159,99 +185,122 @@ def extract(
     Raises
     ------
     SerabError
-        If an embedding is not finite, which no audio file should cause; if a file changes meanwhile; if worker
-        processes die twice.
+        If an embedding is not finite, which no audio file should cause; if a file changes meanwhile; if a worker
+        process dies.
 
     Notes
     -----
-    Audio is streamed: what is held at a time is a few batches per worker, whatever the corpus's size. What
-    was made is in the cache when the work is interrupted, and the next call goes on from there. A cache that
-    cannot be written is read all the same.
+    Audio is streamed: what is held at a time is a few batches per worker, whatever the corpus's size. What was made is
+    in the cache when the work is interrupted, and the next call goes on from there.
     """
+    cache = cache or cache_folder()
+    hashes = hashes or hash_files(paths, cache=cache)
+    headers = [_read_header(path) for path in paths]
     store = EmbeddingCache(cache, extractor)
-    known = store.read(hashes)
-    n_cached = sum(value in known for value in hashes)
-    unusable: dict[str, str] = {}
-    for attempt in range(1 + _RETRIES):
-        done = known.keys() | unusable.keys()
-        todo = {value: path for value, path in zip(hashes, paths, strict=True) if value not in done}
-        try:
-            _make(todo, extractor, store, known, unusable, n_jobs=n_jobs, progress=progress)
-            break
-        except BrokenProcessPool as error:
-            if attempt == _RETRIES:
-                raise SerabError(
-                    f"worker processes died {attempt + 1} times while {extractor.name} was at work (killed, or out of "
-                    "memory): the same command goes on from there, with fewer --jobs it needs less memory"
-                ) from error
-            logger.warning("a worker process died while %s was at work: its utterances are made again", extractor.name)
-    missing = np.full(extractor.embedding_size, np.nan, dtype=np.float32)
-    matrix = np.stack([known.get(value, missing) for value in hashes])
-    reasons = {i: unusable[value] for i, value in enumerate(hashes) if value in unusable}
-    return Embeddings(matrix, reasons, n_cached, store.problem)
+    vectors: dict[str, np.ndarray | str] = dict(store.read(hashes))
+    todo = {
+        content: (path, int(n_samples / max(rate, 1) * extractor.sample_rate) // 160)
+        for content, path, (n_samples, rate) in zip(hashes, paths, headers, strict=True)
+        if content not in vectors
+    }
+    _embed_missing(todo, extractor, store, vectors, n_jobs, progress)
+    unusable = {row: vectors[content] for row, content in enumerate(hashes) if isinstance(vectors[content], str)}
+    nothing = np.full(extractor.embedding_size, np.nan, dtype=np.float32)
+    return Embeddings(
+        matrix=np.stack([nothing if row in unusable else vectors[content] for row, content in enumerate(hashes)]),
+        unusable=unusable,
+        sample_rates=dict(Counter(str(rate) for _, rate in headers if rate).most_common()),
+        n_cached=sum(content not in todo for content in hashes),
+        not_kept=store.problem,
+    )
 
 
-def _make(
-    todo: dict[str, str],
+def _read_header(path: str) -> tuple[int, int]:
+    """Samples and rate of a file; zeros where it has no header that can be read."""
+    try:
+        info = soundfile.info(os.fsencode(path))
+    except (soundfile.LibsndfileError, OSError, RuntimeError):
+        return 0, 0
+    return info.frames, info.samplerate
+
+
+def _embed_missing(
+    todo: Mapping[str, tuple[str, int]],
     extractor: Extractor,
     store: EmbeddingCache,
-    known: dict[str, np.ndarray],
-    unusable: dict[str, str],
-    *,
+    vectors: dict[str, np.ndarray | str],
     n_jobs: int | None,
     progress: Progress | None,
 ) -> None:
-    """Add to `known` and `unusable` what the files of the contents in `todo` give, and to the cache."""
-    contents, paths = list(todo), list(todo.values())
-    fresh: dict[str, np.ndarray] = {}
-    n_done = 0
+    """Add to `vectors`, and in shards to the cache, what the file of each content gives, or why it gives nothing."""
+    fresh: dict[str, np.ndarray | str] = {}
+
+    def finish_shard() -> None:
+        paths = [todo[content][0] for content in fresh]
+        for path, content, now in zip(paths, fresh, hash_files(paths, cache=store.cache), strict=True):
+            if content != now:
+                raise SerabError(f"{path} changed while it was read: nothing of it is kept, run the same command again")
+        store.write({content: vector for content, vector in fresh.items() if not isinstance(vector, str)})
+        vectors.update(fresh)
+        fresh.clear()
+
     try:
-        for positions, outcome in _run(extractor, paths, n_jobs):
-            for position, vector in zip(positions, outcome, strict=True):
-                if isinstance(vector, str):
-                    unusable[contents[position]] = vector
-                elif not np.isfinite(vector).all():
-                    raise SerabError(
-                        f"{paths[position]}: {extractor.name} gave numbers that are not finite: "
-                        "check the file and the checkpoint"
-                    )
-                else:
-                    fresh[contents[position]] = vector
-            n_done += len(positions)
+        for n_done, (content, vector) in enumerate(_embed_in_batches(todo, extractor, n_jobs), start=1):
+            if not isinstance(vector, str) and not np.isfinite(vector).all():
+                raise SerabError(
+                    f"{todo[content][0]}: {extractor.name} gave numbers that are not finite: "
+                    "check the file and the checkpoint"
+                )
+            fresh[content] = vector
             if progress:
-                progress(f"embeddings by {extractor.title}", n_done, len(paths))
+                progress(f"embeddings by {extractor.title}", n_done, len(todo))
             if len(fresh) >= _UTTERANCES_PER_SHARD:
-                _keep(fresh, todo, store, known)
-                fresh = {}
+                finish_shard()
     finally:
-        _keep(fresh, todo, store, known)
+        finish_shard()
 
 
-def _keep(
-    fresh: dict[str, np.ndarray], todo: dict[str, str], store: EmbeddingCache, known: dict[str, np.ndarray]
-) -> None:
-    """Take new vectors over, unless their files are no longer what was hashed."""
-    paths = [todo[content] for content in fresh]
-    for path, before, now in zip(paths, fresh, hash_files(paths, cache=store.cache), strict=True):
-        if before != now:
-            raise SerabError(f"{path} changed while it was read: nothing of it is kept, run the same command again")
-    store.write(fresh)
-    known |= fresh
+def _embed_in_batches(
+    todo: Mapping[str, tuple[str, int]], extractor: Extractor, n_jobs: int | None
+) -> Iterator[tuple[str, np.ndarray | str]]:
+    """Yield each content with the vector of its file, or why there is none; frames only order the work."""
+    contents, paths, n_frames = list(todo), [path for path, _ in todo.values()], [n for _, n in todo.values()]
+    on_cpu = extractor.device.type == "cpu"
+    pending: deque[tuple[list[int], Future]] = deque()
+    with _workers(extractor, n_jobs) as (pool, n_workers):
+        batches = length_sorted_batches(n_frames, extractor.batch_frames[extractor.device.type])
+        while batches or pending:
+            # A short queue keeps the workers busy and the memory bounded.
+            while batches and len(pending) <= 2 * n_workers:
+                batch = batches.pop(0)
+                pending.append((batch, pool.submit(_embed_files, extractor, [paths[i] for i in batch], on_cpu)))
+            batch, future = pending.popleft()
+            outcome = future.result() if on_cpu else _encode(extractor, future.result())
+            yield from zip([contents[i] for i in batch], outcome, strict=True)
+
+
+def _embed_files(extractor: Extractor, paths: Sequence[str], encode: bool) -> list[np.ndarray | torch.Tensor | str]:
+    """In a worker: vectors on the CPU; for other devices what the main thread will encode."""
+    prepared: list[torch.Tensor | str] = []
+    for path in paths:
+        try:
+            prepared.append(extractor.prepare(load_audio(path, sample_rate=extractor.sample_rate)))
+        except AudioError as error:
+            prepared.append(str(error))
+    return _encode(extractor, prepared) if encode else prepared
+
+
+def _encode(extractor: Extractor, prepared: list[torch.Tensor | str]) -> list[np.ndarray | str]:
+    usable = [each for each in prepared if not isinstance(each, str)]
+    with torch.inference_mode():
+        vectors = iter(extractor.encode(usable).numpy() if usable else ())
+    return [each if isinstance(each, str) else next(vectors) for each in prepared]
 
 
 def measure_statistics(
     paths: Sequence[str], extractor: Extractor, *, n_jobs: int | None = None, progress: Progress | None = None
 ) -> Statistics:
-    """Measure the statistics that log-mel spectrograms are normalised with.
-
-    Parameters
-    ----------
-    paths : sequence of str
-        The training utterances.
-    extractor : Extractor
-        Whose `prepare` makes the spectrograms.
-    n_jobs : int, optional
-    progress : callable, optional
+    """Measure on training utterances what log-mel spectrograms are normalised with.
 
     Returns
     -------
@@ -284,154 +333,29 @@ def _moments(extractor: Extractor, path: str) -> tuple[float, float] | None:
     return float(spectrogram.mean()), float(spectrogram.std())
 
 
-def _run(
-    extractor: Extractor, paths: Sequence[str], n_jobs: int | None
-) -> Iterator[tuple[list[int], list[np.ndarray | str]]]:
-    """Yield batches of positions and, for each, its vector or why there is none."""
-    batches = length_sorted_batches(
-        [_n_frames(path, extractor.sample_rate) for path in paths], extractor.batch_frames[extractor.device.type]
-    )
-    with _workers(extractor, n_jobs) as (pool, n_workers):
-        pending: list[tuple[list[int], Future]] = []
-        for batch in batches:
-            pending.append((batch, pool.submit(_embed_files, extractor, [paths[i] for i in batch])))
-            # A short queue keeps the workers busy and the memory bounded.
-            while len(pending) > 2 * n_workers or (pending and pending[0][1].done()):
-                yield _finish(extractor, *pending.pop(0))
-        for batch, future in pending:
-            yield _finish(extractor, batch, future)
-
-
-def _embed_files(extractor: Extractor, paths: Sequence[str]) -> list[np.ndarray | torch.Tensor | str]:
-    """In a worker: vectors on the CPU; for other devices what the main thread will encode."""
-    outcome: list[np.ndarray | torch.Tensor | str] = []
-    for path in paths:
-        try:
-            outcome.append(extractor.prepare(load_audio(path, sample_rate=extractor.sample_rate)))
-        except AudioError as error:
-            outcome.append(str(error))
-    return _encode(extractor, outcome) if extractor.device.type == "cpu" else outcome
-
-
-def _encode(extractor: Extractor, prepared: list[np.ndarray | torch.Tensor | str]) -> list[np.ndarray | str]:
-    usable = [i for i, item in enumerate(prepared) if isinstance(item, torch.Tensor)]
-    outcome: list[np.ndarray | str] = list(prepared)
-    if usable:
-        with torch.inference_mode():
-            vectors = extractor.encode([prepared[i] for i in usable]).numpy()
-        for i, vector in zip(usable, vectors, strict=True):
-            outcome[i] = vector
-    return outcome
-
-
-def _finish(extractor: Extractor, batch: list[int], future: Future) -> tuple[list[int], list[np.ndarray | str]]:
-    outcome = future.result()
-    return batch, outcome if extractor.device.type == "cpu" else _encode(extractor, outcome)
-
-
-def _n_frames(path: str, sample_rate: int) -> int:
-    """Estimate the log-mel frames of a file from its header; only the order of the work depends on it."""
-    try:
-        info = soundfile.info(os.fsencode(path))
-    except (soundfile.LibsndfileError, OSError, RuntimeError):
-        return 0
-    return int(info.frames / max(info.samplerate, 1) * sample_rate) // 160
-
-
 @contextlib.contextmanager
 def _workers(extractor: Extractor, n_jobs: int | None) -> Iterator[tuple[Executor, int]]:
     """Threads, or processes where threads would wait for each other; each with one computing thread."""
     n_workers = n_jobs or os.cpu_count() or 1
     # A worker of a cluster may start no processes of its own.
-    if extractor.needs_processes and n_workers > 1 and not multiprocessing.current_process().daemon:
-        pool = _process_pool(n_workers)
-        try:
-            yield pool, n_workers
-        except BaseException:
-            _process_pool.cache_clear()
-            pool.shutdown(wait=False, kill_workers=True)
-            raise
-    else:
-        with ThreadPoolExecutor(n_workers, initializer=_use_one_thread) as threads:
-            try:
-                yield threads, n_workers
-            except BaseException:
-                threads.shutdown(wait=True, cancel_futures=True)
-                raise
+    in_processes = extractor.needs_processes and n_workers > 1 and not multiprocessing.current_process().daemon
+    pool = (_process_pool if in_processes else _thread_pool)(n_workers)
+    try:
+        yield pool, n_workers
+        if not in_processes:
+            pool.shutdown()
+    except BaseException as error:
+        _process_pool.cache_clear()
+        pool.shutdown(wait=False, **{"kill_workers" if in_processes else "cancel_futures": True})
+        if isinstance(error, BrokenProcessPool):
+            raise SerabError(
+                f"a worker process died while {extractor.name} was at work (killed, or out of memory): the same "
+                "command goes on from there, with fewer --jobs it needs less memory"
+            ) from error
+        raise
 
 
-@functools.lru_cache(maxsize=1)
-def _process_pool(n_workers: int) -> ProcessPoolExecutor:
-    # Kept from one task to the next, since a worker takes seconds to start; it ends after a minute of idleness.
-    return ProcessPoolExecutor(max_workers=n_workers, initializer=_use_one_thread, timeout=60)
-
-
-def _use_one_thread() -> None:
-    torch.set_num_threads(1)
-
-
-def set_statistics(
-    extractor: Extractor, corpus: Corpus, *, n_jobs: int = 1, progress: Progress | None = None
-) -> dict[str, Any]:
-    """Give an extractor the log-mel statistics of a corpus: the published ones, or measured on train.
-
-    Parameters
-    ----------
-    extractor : Extractor
-        Changed in place, if it is one that normalises its input.
-    corpus : Corpus
-    n_jobs : int
-    progress : callable, optional
-
-    Returns
-    -------
-    dict
-        For the provenance: the statistics and where they come from; empty for other extractors.
-
-    Notes
-    -----
-    One pair per task and window, whatever the protocol, so that both share their embeddings. The release has constants
-    for the paper's nine tasks, which hold for its window of 400 samples; for other corpora, and other windows, they are
-    measured on the training speakers of the described split.
-    """
-    if not isinstance(extractor, StatisticsExtractor):
-        return {}
-    if published := corpus.find_statistics(extractor.window_samples):
-        extractor.with_statistics(Statistics(*published))
-        source = "published"
-    else:
-        train = list(corpus.utterances["path"][find_training(corpus.utterances, corpus.task)])
-        extractor.with_statistics(measure_statistics(train, extractor, n_jobs=n_jobs, progress=progress))
-        source = "measured on the training speakers of the described split"
-    return {"log_mel_statistics": dataclasses.asdict(extractor.statistics) | {"source": source}}
-
-
-def extract_corpus(
-    corpus: Corpus, extractor: Extractor, *, n_jobs: int | None = None, progress: Progress | None = None
-) -> np.ndarray:
-    """Extract one vector per utterance of a corpus.
-
-    Parameters
-    ----------
-    corpus : Corpus
-    extractor : Extractor
-    n_jobs : int, optional
-        Workers; one per core if None.
-    progress : callable, optional
-
-    Returns
-    -------
-    np.ndarray [shape=(n_utterances, embedding_size)]
-        float32, in the order of `corpus.utterances`. Cached by content in the user's cache folder.
-
-    Raises
-    ------
-    SerabError
-        If a file cannot be used.
-    """
-    paths, cache = list(corpus.utterances["path"]), cache_folder()
-    set_statistics(extractor, corpus, n_jobs=n_jobs or 1, progress=progress)
-    made = extract(paths, hash_files(paths, cache=cache), extractor, cache=cache, n_jobs=n_jobs, progress=progress)
-    for reason in made.unusable.values():
-        raise SerabError(reason)
-    return made.matrix
+_ONE_THREAD: dict[str, Any] = {"initializer": torch.set_num_threads, "initargs": (1,)}
+_thread_pool = functools.partial(ThreadPoolExecutor, **_ONE_THREAD)
+# Kept from one task to the next, since a worker takes seconds to start; it ends after a minute of idleness.
+_process_pool = functools.lru_cache(maxsize=1)(functools.partial(ProcessPoolExecutor, timeout=60, **_ONE_THREAD))

@@ -1,243 +1,44 @@
-"""The grid: cells of tasks and extractors, computed once, written as they finish."""
+"""The grid: cells of tasks and extractors, computed once, written as they finish.
+
+`plan` finds what is not there yet, as one job for each task with each extractor. `extract`, `prepare`, the classifiers
+and `finish` make its cells: here in a loop, on the workers of a cluster in `serab_lib.benchmark.cluster`.
+"""
 
 from __future__ import annotations
 
 import datetime
-import itertools
 import logging
 import os
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from serab_lib.benchmark.results import Results, describe_machine
+from serab_lib.benchmark.results import Cell, Results, describe_machine
 from serab_lib.core import SerabError, cache_folder, digest, hash_files, require_writable
-from serab_lib.corpora.check import count_sample_rates, describe_copies
+from serab_lib.corpora.check import describe_copies
 from serab_lib.corpora.corpus import Corpus, find_corpus
 from serab_lib.corpora.manifests import mark_originals, read_content
-from serab_lib.corpora.splits import find_training, split, split_warnings
+from serab_lib.corpora.splits import PARTS, find_training, split, split_warnings
 from serab_lib.corpora.task import Task, get_task
 from serab_lib.extractors.registry import Entry, get_entry, identify, load_extractor
 from serab_lib.extractors.weights import require_checkpoint, weights_folder
 
 if TYPE_CHECKING:
-    from serab_lib.benchmark.embeddings import Progress
-    from serab_lib.evaluation.classifiers import ClassifierResult
-    from serab_lib.evaluation.protocol import Problem
+    from serab_lib.benchmark.embeddings import Embeddings, Progress
+    from serab_lib.evaluation.classifiers import ClassifierResult, Parts
 
 logger = logging.getLogger(__name__)
 
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Order:
-    """The embeddings of one task by one extractor, to be made.
-
-    Attributes
-    ----------
-    corpus : Corpus
-    hashes : tuple of str
-        Content of each utterance's file.
-    entry : Entry
-    weights : str, Path or None
-        Folder of checkpoints.
-    device : str
-    cache : Path
-    search : bool
-        Whether the fits search hyperparameters.
-    """
-
-    corpus: Corpus
-    hashes: tuple[str, ...]
-    entry: Entry
-    weights: str | Path | None
-    device: str
-    cache: Path
-    search: bool = True
-
-    def __str__(self) -> str:
-        return f"{self.corpus.task.code}, {self.entry.name}"
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Extraction:
-    """What an order gives.
-
-    Attributes
-    ----------
-    matrix : np.ndarray [shape=(n_utterances, embedding_size)]
-        NaN in the rows of files that could not be used.
-    unusable : dict of int to str
-        Row of such a file to the reason.
-    not_kept : str or None
-        Why the cache could not be written, if it could not.
-    origin : dict
-        For the provenance.
-    """
-
-    matrix: np.ndarray
-    unusable: dict[int, str]
-    not_kept: str | None
-    origin: dict[str, Any]
-
-
-@dataclass(frozen=True, eq=False)
-class Fit:
-    """The five classifiers on one split of a task, to be fitted.
-
-    Attributes
-    ----------
-    order : Order
-        Whose embeddings they are fitted to.
-    rows : np.ndarray [shape=(n,)]
-        The utterances of the split, as rows of the embeddings.
-    parts : pandas.DataFrame
-        The split of these utterances, in the same order.
-    cells : tuple
-        What the fit is for; a workplace does not look into it.
-    """
-
-    order: Order
-    rows: np.ndarray
-    parts: pd.DataFrame
-    cells: tuple[Any, ...]
-
-    def __str__(self) -> str:
-        return str(self.order)
-
-    def pose(self, matrix: np.ndarray) -> Problem:
-        """Say what is fitted, given the embeddings of all utterances."""
-        from serab_lib.evaluation.protocol import Problem
-
-        return Problem(matrix[self.rows], self.parts, self.order.corpus.task.classes)
-
-
-Divide = Callable[[Order, Extraction], Iterable[Fit]]
-
-
-class Workplace(ABC):
-    """Where orders are carried out."""
-
-    @abstractmethod
-    def work(
-        self, orders: Iterable[Order], divide: Divide, progress: Progress
-    ) -> Iterator[tuple[Order | Fit, list[ClassifierResult] | SerabError]]:
-        """Carry out orders and the fits that follow from them.
-
-        Parameters
-        ----------
-        orders : iterable of Order
-            Those of one task stand together.
-        divide : callable
-            Told an order and what it gave (a workplace may leave out the matrix); returns the fits to be done.
-        progress : callable
-            Told what is being done, how much of it is done, and how much there is.
-
-        Yields
-        ------
-        what : Order or Fit
-        outcome : list of ClassifierResult, or SerabError
-            As soon as it is there. An order yields nothing but its failure.
-        """
-
-
-class Here(Workplace):
-    """The machine that runs the program: tasks one after the other, threads and processes for what is inside a task.
-
-    Parameters
-    ----------
-    n_jobs : int
-        Workers for extraction and classifiers.
-    """
-
-    def __init__(self, n_jobs: int) -> None:
-        self.n_jobs = n_jobs
-
-    def work(
-        self, orders: Iterable[Order], divide: Divide, progress: Progress
-    ) -> Iterator[tuple[Order | Fit, list[ClassifierResult] | SerabError]]:
-        """Extract all of a task, then fit all of it in parallel; see `Workplace.work`."""
-        for _, together in itertools.groupby(orders, key=lambda order: order.corpus.task.code):
-            fits: list[Fit] = []
-            problems: list[Problem] = []
-            for order in together:
-                try:
-                    made = extract_order(order, n_jobs=self.n_jobs, progress=progress)
-                except SerabError as error:
-                    yield order, error
-                    continue
-                for fit in divide(order, made):
-                    fits.append(fit)
-                    problems.append(fit.pose(made.matrix))
-            yield from self._fit(fits, problems, progress)
-
-    def _fit(
-        self, fits: Sequence[Fit], problems: Sequence[Problem], progress: Progress
-    ) -> Iterator[tuple[Fit, list[ClassifierResult] | SerabError]]:
-        """Fit all together; if that fails, each that is left alone, so that one cannot fail the others."""
-        if not fits:
-            return
-        from serab_lib.evaluation.protocol import evaluate_many
-
-        order, left, n_done = fits[0].order, dict(enumerate(fits)), 0
-
-        def count(position: int, classifier: str) -> None:
-            nonlocal n_done
-            n_done += 1
-            progress(f"{order.corpus.task.code}: classifiers", min(n_done, 5 * len(fits)), 5 * len(fits))
-
-        options = {"search": order.search, "n_jobs": self.n_jobs, "on_fit": count}
-        try:
-            for position, results in evaluate_many(problems, **options):
-                yield left.pop(position), results
-        except SerabError as error:
-            logger.debug("the rest is fitted one by one: %s", error)
-        for position, fit in left.items():
-            try:
-                ((_, results),) = evaluate_many([problems[position]], **options)
-            except SerabError as error:
-                yield fit, error
-            else:
-                yield fit, results
-
-
-def extract_order(order: Order, *, n_jobs: int, progress: Progress) -> Extraction:
-    """Carry out an order in this process.
-
-    Raises
-    ------
-    SerabError
-        If the extractor cannot be loaded, or its numbers cannot be used.
-    """
-    from serab_lib.benchmark.embeddings import extract, set_statistics
-
-    def tell(what: str, n_done: int, n_total: int) -> None:
-        progress(f"{order.corpus.task.code}: {what}", n_done, n_total)
-
-    utterances = order.corpus.utterances
-    extractor = load_extractor(order.entry, weights=order.weights, device=order.device)
-    origin = set_statistics(extractor, order.corpus, n_jobs=n_jobs, progress=tell)
-    started = datetime.datetime.now(datetime.UTC)
-    paths, hashes = list(utterances["path"]), list(order.hashes)
-    made = extract(paths, hashes, extractor, cache=order.cache, n_jobs=n_jobs, progress=tell)
-    seconds = (datetime.datetime.now(datetime.UTC) - started).total_seconds()
-    origin |= {
-        "extractor": extractor.fingerprint,
-        "extraction_seconds": round(seconds, 3),
-        "embeddings_from_cache": made.n_cached,
-        "unusable_files": sorted(utterances["stem"].iloc[list(made.unusable)]),
-        **describe_machine(order.device),
-    }
-    if read_content(order.corpus.task.name) is None:  # elsewhere it is known what each recording is
-        origin["sample_rates_hz"] = count_sample_rates(paths)
-    return Extraction(matrix=made.matrix, unusable=made.unusable, not_kept=made.not_kept, origin=origin)
-
-
-# Part of every cell's fingerprint: raise it when a change to the library changes results.
+# What of a split a cell is computed from.
+_MADE_OF = ["stem", "content", "emotion", "group", "part"]
+# Part of every cell's inputs: raise it when a change to the library changes results.
 ENGINE_VERSION = 1
 
 
@@ -271,40 +72,50 @@ class Settings:
 
 @dataclass
 class Summary:
-    """What a run did: cells computed, cells that were there, and what failed or deserves a word."""
+    """What a run did: cells computed, cells that were there, and what failed or deserves a word, once each."""
 
     computed: list[tuple[str, str, str]] = field(default_factory=list)
     present: list[tuple[str, str, str]] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
 
-    def warn(self, warning: str) -> None:
-        """Add a warning, unless it is there."""
-        if warning not in self.warnings:
-            self.warnings.append(warning)
-
-    def fail(self, failure: str) -> None:
-        """Add a failure, unless it is there."""
-        if failure not in self.failures:
-            self.failures.append(failure)
-
-
-_Key = tuple[str, str, str]
-
 
 @dataclass(frozen=True)
-class _Cell:
-    key: _Key
+class Split:
+    """The split of a task, and each protocol under it with the digest of all that its cell is computed from."""
+
     parts: pd.DataFrame
-    inputs: str
+    inputs: dict[str, str]
 
 
-@dataclass(frozen=True)
-class _Planned:
-    """A cell that a fit is for, with what its provenance says of the extraction."""
+@dataclass(frozen=True, eq=False)
+class Job:
+    """One task with one extractor: what is needed to compute those of their cells that are not there.
 
-    cell: _Cell
-    origin: dict[str, Any]
+    Attributes
+    ----------
+    corpus : Corpus
+        Its utterances have their files' hashes in the column `content`.
+    entry : Entry
+    settings : Settings
+        With absolute folders.
+    splits : list of Split
+        Protocols that split the task alike share one, and so their fits.
+    """
+
+    corpus: Corpus
+    entry: Entry
+    settings: Settings
+    splits: list[Split]
+
+    def __str__(self) -> str:
+        return f"{self.corpus.task.code}, {self.entry.name}"
+
+
+Key = tuple[str, str, str]
+Outcome = list[Cell] | SerabError
+Compute = Callable[[Iterable[Job], "Progress"], Iterator[tuple[Job, Outcome]]]
+"""Computes jobs somewhere: yields each with the cells of one of its splits, or why there are none."""
 
 
 def run_grid(
@@ -312,7 +123,7 @@ def run_grid(
     models: Iterable[str],
     settings: Settings,
     *,
-    workplace: Workplace | None = None,
+    compute: Compute | None = None,
     progress: Progress | None = None,
 ) -> Summary:
     """Compute the cells of a grid that are not there yet.
@@ -323,9 +134,9 @@ def run_grid(
     models : iterable of str
         Names of extractors.
     settings : Settings
-    workplace : Workplace, optional
-        Where the work is done, such as `serab_lib.benchmark.cluster.Cluster`; this machine if None. Results are written
-        here in either case, and are the same.
+    compute : callable, optional
+        Does the work, such as what `serab_lib.benchmark.cluster.open_cluster` gives; this machine if None. Results are
+        written here in either case, and are the same.
     progress : callable, optional
         Told what is being done, how much of it is done, and how much there is.
 
@@ -343,189 +154,245 @@ def run_grid(
     chosen_tasks = list({task.code: task for task in map(get_task, tasks)}.values())
     entries = [get_entry(model) for model in dict.fromkeys(models)]
     require_writable(Path(settings.out), "--out")
-    grid = _Grid(settings, progress)
-    workplace = workplace or Here(settings.n_jobs)
-    grid.run(chosen_tasks, entries, workplace)
-    return grid.summary
+    folders = {"weights": weights_folder(settings.weights), "cache": cache_folder(settings.cache)}
+    settings = replace(settings, **{name: folder.absolute() for name, folder in folders.items()})
+    results, summary = Results(settings.out), Summary()
+    tell = progress or (lambda what, n_done, n_total: None)
+    compute = compute or partial(compute_here, n_jobs=settings.n_jobs)
+    for job, outcome in compute(plan(chosen_tasks, entries, settings, summary), tell):
+        if isinstance(outcome, SerabError):
+            summary.failures.append(f"{job}: {outcome}")
+            continue
+        for cell in outcome:
+            results.write(cell)
+            summary.computed.append(cell.key)
+            summary.warnings += cell.warnings
+        n_cells = len(chosen_tasks) * len(entries) * len(settings.protocols)
+        tell("cells", len(summary.computed) + len(summary.present), n_cells)
+    summary.warnings, summary.failures = (list(dict.fromkeys(each)) for each in (summary.warnings, summary.failures))
+    return summary
 
 
-class _Grid:
-    """From tasks and extractors to orders, and from what they give to cells."""
-
-    def __init__(self, settings: Settings, progress: Progress | None) -> None:
-        self.settings, self.progress = settings, progress
-        self.cache = cache_folder(settings.cache).absolute()
-        self.results = Results(settings.out)
-        self.summary = Summary()
-        self.open: dict[Order, list[_Cell]] = {}
-        self.n_cells = 0
-
-    def run(self, tasks: Sequence[Task], entries: Sequence[Entry], workplace: Workplace) -> None:
-        """Have what is not there computed, and write it as it comes."""
-        weights = {}
-        for entry in entries:
-            try:
-                _, weights[entry.name] = require_checkpoint(entry, self.settings.weights, cache=self.cache)
-            except SerabError as error:
-                self.summary.fail(str(error))
-        usable = [entry for entry in entries if entry.name in weights]
-        self.n_cells = len(tasks) * len(usable) * len(self.settings.protocols)
-        orders = (order for task in tasks for order in self._plan(task, usable, weights))
-        for what, outcome in workplace.work(orders, self._divide, self._tell):
-            if isinstance(outcome, SerabError):
-                self.summary.fail(f"{what}: {outcome}")
-            elif isinstance(what, Fit):
-                for each in what.cells:
-                    self._write(each, what, outcome)
-            self._tell("cells", len(self.summary.computed) + len(self.summary.present), self.n_cells)
-
-    def _plan(self, task: Task, entries: Sequence[Entry], weights: dict[str, str]) -> Iterator[Order]:
-        """Yield an order for each extractor that has cells to be computed, or two if protocols differ in what it is."""
-        try:
-            corpus = find_corpus(task, self.settings.data)
-            hashes = hash_files(list(corpus.utterances["path"]), cache=self.cache)
-            originals = None if corpus.synthetic else mark_originals(task, corpus.utterances, hashes, cache=self.cache)
-        except SerabError as error:
-            self.summary.fail(f"{task.code}: {error}")
-            return
-        if not corpus.complete:
-            self.summary.warn(
-                f"{task.code} is incomplete ({len(corpus.utterances)} of {corpus.n_expected} utterances): "
-                f"its cells say so; `serab check {task.name}` names the files"
-            )
-        if originals is not None and not all(originals):
-            self.summary.warn(
-                f"{task.code}: {sum(originals):,} of {len(originals):,} recordings are as they were released: "
-                f"`serab check {task.name}` says what the others are; results differ by points"
-            )
-        finished, damaged = self.results.finished_inputs(), self.results.find_damaged()
-        for entry, protocols in _group_protocols(entries, self.settings.protocols):
-            try:
-                vectors = [identify(entry, weights[entry.name]), *_describe_statistics(entry, corpus, hashes)]
-            except SerabError as error:  # the statistics need a split that there is not
-                self.summary.fail(str(error))
-                continue
-            utterances = corpus.utterances.assign(content=hashes, is_original=originals)
-            cells = list(self._cells(task, utterances, entry.name, vectors, protocols))
-            cells = [cell for cell in cells if self._is_open(cell, finished, damaged)]
-            if cells:
-                order = Order(
-                    corpus=corpus,
-                    hashes=tuple(hashes),
-                    entry=entry,
-                    weights=weights_folder(self.settings.weights).absolute(),
-                    device=self.settings.device,
-                    cache=self.cache,
-                    search=self.settings.search,
-                )
-                self.open[order] = cells
-                yield order
-
-    def _is_open(self, cell: _Cell, finished: dict[_Key, str | None], damaged: dict[_Key, str]) -> bool:
-        if finished.get(cell.key) == cell.inputs:
-            self.summary.present.append(cell.key)
-            return False
-        if cell.key in damaged:
-            reason = f"{damaged[cell.key]} is not as it was written"
-        elif cell.key in finished:
-            reason = "the cell there was made from other audio, weights or settings"
-        else:
-            return True
-        self.summary.warn(f"{', '.join(cell.key)}: {reason}; it is computed anew, the old one moves to stale.csv")
-        return True
-
-    def _cells(
-        self, task: Task, utterances: pd.DataFrame, model: str, vectors: Sequence[str], protocols: Sequence[str]
-    ) -> Iterator[_Cell]:
-        """Yield cells with the digest of all that they are made of; `vectors` says how the embeddings are."""
-        for protocol in protocols:
-            try:
-                parts = split(utterances, task, protocol)
-            except SerabError as error:
-                self.summary.fail(str(error))  # the same for every model
-                continue
-            for warning in split_warnings(parts):
-                self.summary.warn(f"{task.code}, {protocol}: {warning}")
-            columns = parts[["stem", "content", "emotion", "group", "part"]].to_numpy().ravel()
-            inputs = digest([str(ENGINE_VERSION), str(self.settings.search), *vectors, *task.classes, *columns])
-            yield _Cell((task.code, model, protocol), parts, inputs)
-
-    def _divide(self, order: Order, made: Extraction) -> list[Fit]:
-        """Protocols that split a task alike share their fits and differ in what they select."""
-        for reason in made.unusable.values():
-            self.summary.warn(f"{order.corpus.task.code}: {reason}; the cell is computed without it")
-        if made.not_kept:
-            self.summary.warn(made.not_kept)
-        copies = describe_copies(order.corpus.task, made.origin.get("sample_rates_hz", {}))
-        if copies and not order.corpus.synthetic:
-            self.summary.warn(f"{order.corpus.task.code}: {copies}")
-        positions = {stem: row for row, stem in enumerate(order.corpus.utterances["stem"]) if row not in made.unusable}
-        shared: dict[str, Fit] = {}
-        for cell in self.open.pop(order):
-            parts = cell.parts[cell.parts["stem"].isin(positions)].reset_index(drop=True)
-            if _coverage(parts) != _coverage(cell.parts):
-                self.summary.fail(
-                    f"{', '.join(cell.key)}: without the {len(made.unusable)} unusable files a part is empty or a "
-                    f"class cannot be learnt: `serab check {order.corpus.task.name}` names them"
-                )
-                continue
-            alike = digest(parts[["stem", "emotion", "group", "part"]].to_numpy().ravel())
-            rows = np.array([positions[stem] for stem in parts["stem"]], dtype=int)
-            before = shared[alike].cells if alike in shared else ()
-            shared[alike] = Fit(order, rows, parts, (*before, _Planned(cell, made.origin)))
-        return list(shared.values())
-
-    def _write(self, planned: _Planned, fit: Fit, results: list[ClassifierResult]) -> None:
-        from serab_lib.evaluation.protocol import score
-
-        cell, corpus = planned.cell, fit.order.corpus
-        counts = fit.parts["part"].value_counts()
-        n_originals = None if fit.parts["is_original"].isna().all() else int(fit.parts["is_original"].sum())
-        sizes = {f"n_{part}": int(counts[part]) for part in ("train", "validation", "test")}
-        sizes |= {
-            "search": self.settings.search,
-            "complete": corpus.complete and not planned.origin["unusable_files"],
-            "n_originals": n_originals,
-            "synthetic": corpus.synthetic,
-        }
-        origin = {
-            "inputs": cell.inputs,
-            "data": digest(fit.order.hashes),
-            "n_utterances": len(corpus.utterances),
-            "n_expected": corpus.n_expected,
-            "n_originals": n_originals,
-            "missing": list(corpus.missing),
-            "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-            "seeds": {"split": 0, "classifiers": 42},
-            "engine_version": ENGINE_VERSION,
-        }
-        result = score(results, fit.parts, cell.key[2])
-        self.results.write(cell.key, result, sizes, planned.origin | origin)
-        self.summary.computed.append(cell.key)
-
-    def _tell(self, what: str, n_done: int, n_total: int) -> None:
-        if self.progress:
-            self.progress(what, n_done, n_total)
-
-
-def _group_protocols(entries: Iterable[Entry], protocols: Sequence[str]) -> Iterator[tuple[Entry, list[str]]]:
-    """Yield each entry with the protocols under which it is the same extractor."""
+def plan(tasks: Iterable[Task], entries: Iterable[Entry], settings: Settings, summary: Summary) -> Iterator[Job]:
+    """Yield a job for each task and extractor with cells to be computed; two if protocols differ in what it is."""
+    weights = {}
     for entry in entries:
-        variants = [entry.under(protocol) for protocol in protocols]
-        for first, variant in enumerate(variants):
-            if variant not in variants[:first]:
-                yield variant, [name for name, other in zip(protocols, variants, strict=True) if other == variant]
+        try:
+            _, weights[entry.name] = require_checkpoint(entry, settings.weights, cache=Path(settings.cache))
+        except SerabError as error:
+            summary.failures.append(str(error))
+    finished = Results(settings.out).finished_inputs()
+    for task in tasks:
+        try:
+            corpus = _find_recordings(task, settings, summary)
+        except SerabError as error:
+            summary.failures.append(f"{task.code}: {error}")
+            continue
+        for entry in (entry for entry in entries if entry.name in weights):
+            yield from _plan_cells(corpus, entry, weights[entry.name], settings, finished, summary)
 
 
-def _describe_statistics(entry: Entry, corpus: Corpus, hashes: Sequence[str]) -> list[str]:
+def _plan_cells(
+    corpus: Corpus,
+    entry: Entry,
+    weights: str,
+    settings: Settings,
+    finished: Mapping[Key, str | None],
+    summary: Summary,
+) -> Iterable[Job]:
+    """Compare what each cell of a task and an extractor would be made of with what the finished one was made of."""
+    task, jobs = corpus.task, {}
+    for protocol in settings.protocols:
+        variant = entry.under(protocol)
+        identity = identify(variant, weights)
+        try:
+            parts = split(corpus.utterances, task, protocol)
+            vectors = [identity, *_describe_statistics(variant, corpus)]
+        except SerabError as error:
+            summary.failures.append(str(error))  # the same for every model
+            continue
+        summary.warnings += [f"{task.code}, {protocol}: {warning}" for warning in split_warnings(parts)]
+        columns = parts[_MADE_OF].to_numpy().ravel()
+        inputs = digest([str(ENGINE_VERSION), str(settings.search), *vectors, *task.classes, *columns])
+        key = (task.code, entry.name, protocol)
+        if finished.get(key) == inputs:
+            summary.present.append(key)
+            continue
+        if key in finished:
+            summary.warnings.append(
+                f"{', '.join(key)}: the cell there was made from other audio, weights or settings; "
+                "it is computed anew, the old one moves to stale.csv"
+            )
+        job = jobs.setdefault(identity, Job(corpus, variant, settings, []))
+        for each in job.splits:
+            if each.parts[_MADE_OF].equals(parts[_MADE_OF]):
+                each.inputs[protocol] = inputs
+                break
+        else:
+            job.splits.append(Split(parts, {protocol: inputs}))
+    return jobs.values()
+
+
+def _find_recordings(task: Task, settings: Settings, summary: Summary) -> Corpus:
+    """Find a corpus; say of each utterance what its file holds, and whether it is as it was released."""
+    corpus = find_corpus(task, settings.data)
+    utterances, cache = corpus.utterances, Path(settings.cache)
+    hashes = hash_files(list(utterances["path"]), cache=cache)
+    originals = None if corpus.synthetic else mark_originals(task, utterances, hashes, cache=cache)
+    if not corpus.complete:
+        summary.warnings.append(
+            f"{task.code} is incomplete ({len(utterances)} of {corpus.n_expected} utterances): "
+            f"its cells say so; `serab check {task.name}` names the files"
+        )
+    if originals is not None and not all(originals):
+        summary.warnings.append(
+            f"{task.code}: {sum(originals):,} of {len(originals):,} recordings are as they were released: "
+            f"`serab check {task.name}` says what the others are; results differ by points"
+        )
+    return replace(corpus, utterances=utterances.assign(content=hashes, is_original=originals))
+
+
+def _describe_statistics(entry: Entry, corpus: Corpus) -> list[str]:
     """Say what the log-mel statistics are, or on which recordings they are measured; nothing where there are none."""
     if "window_samples" not in entry.options:
         return []
     if published := corpus.find_statistics(int(str(entry.options["window_samples"]))):
         return [str(published)]
-    return list(np.array(hashes)[find_training(corpus.utterances, corpus.task)])
+    return list(corpus.utterances.loc[find_training(corpus.utterances, corpus.task), "content"])
+
+
+def extract(job: Job, *, n_jobs: int | None = None, progress: Progress | None = None) -> Embeddings:
+    """Make the embeddings of a job's corpus."""
+    from serab_lib.benchmark.embeddings import extract_corpus
+
+    utterances, settings = job.corpus.utterances, job.settings
+    extractor = load_extractor(job.entry, weights=settings.weights, device=settings.device)
+    started = time.monotonic()
+    made = extract_corpus(
+        job.corpus,
+        extractor,
+        hashes=list(utterances["content"]),
+        cache=settings.cache,
+        n_jobs=n_jobs,
+        progress=progress,
+    )
+    provenance = made.provenance | {
+        "extractor": extractor.fingerprint,
+        "extraction_seconds": round(time.monotonic() - started, 3),
+        "embeddings_from_cache": made.n_cached,
+        "unusable_files": sorted(utterances["stem"].iloc[list(made.unusable)]),
+        **describe_machine(settings.device),
+    }
+    if read_content(job.corpus.task.name) is None:  # elsewhere it is known what each recording is
+        provenance["sample_rates_hz"] = made.sample_rates
+    return replace(made, provenance=provenance)
+
+
+def prepare(job: Job, part: Split, made: Embeddings) -> Parts:
+    """Make what classifiers are fitted to, of one split of a job: the files that can be used, normalised."""
+    from serab_lib.evaluation.protocol import make_parts
+
+    parts, rows = _leave_out_unusable(job, part, made)
+    return make_parts(made.matrix[rows], parts, job.corpus.task.classes)
+
+
+def _leave_out_unusable(job: Job, part: Split, made: Embeddings) -> tuple[pd.DataFrame, np.ndarray]:
+    """The split without the files that cannot be used, and the rows of the embeddings of the others."""
+    rows = pd.Index(job.corpus.utterances["stem"]).get_indexer(part.parts["stem"])
+    usable = ~np.isin(rows, list(made.unusable))
+    parts = part.parts[usable].reset_index(drop=True)
+    if _coverage(parts) != _coverage(part.parts):
+        raise SerabError(
+            f"{' and '.join(part.inputs)}: without the {len(made.unusable)} unusable files a part is empty or a "
+            f"class cannot be learnt: `serab check {job.corpus.task.name}` names them"
+        )
+    return parts, rows[usable]
 
 
 def _coverage(parts: pd.DataFrame) -> tuple[set[str], set[str]]:
     """The parts that have utterances, and the classes that train has."""
     return set(parts["part"]), set(parts.loc[parts["part"] == "train", "emotion"])
+
+
+def finish(job: Job, part: Split, made: Embeddings, results: Sequence[ClassifierResult]) -> list[Cell]:
+    """Score the classifiers of one split of a job, under each of its protocols."""
+    from serab_lib.evaluation.protocol import score
+
+    corpus, (parts, _) = job.corpus, _leave_out_unusable(job, part, made)
+    n_originals = None if parts["is_original"].isna().all() else int(parts["is_original"].sum())
+    columns = {f"n_{name}": int((parts["part"] == name).sum()) for name in PARTS} | {
+        "search": job.settings.search,
+        "complete": corpus.complete and not made.unusable,
+        "n_originals": n_originals,
+        "synthetic": corpus.synthetic,
+    }
+    provenance = made.provenance | {
+        "data": digest(corpus.utterances["content"]),
+        "n_utterances": len(corpus.utterances),
+        "n_expected": corpus.n_expected,
+        "n_originals": n_originals,
+        "missing": list(corpus.missing),
+        "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "seeds": {"split": 0, "classifiers": 42},
+        "engine_version": ENGINE_VERSION,
+    }
+    cells = []
+    for protocol, inputs in part.inputs.items():
+        scored = score(results, parts, protocol, corpus.task.classes)
+        cells.append(
+            Cell(
+                key=(corpus.task.code, job.entry.name, protocol),
+                scores=scored.scores.assign(**columns),
+                predictions=scored.predictions,
+                provenance=provenance | {"inputs": inputs},
+                warnings=_list_warnings(corpus, made),
+            )
+        )
+    return cells
+
+
+def _list_warnings(corpus: Corpus, made: Embeddings) -> list[str]:
+    """List what a user should know of how embeddings were made."""
+    code = corpus.task.code
+    warnings = [f"{code}: {reason}; the cell is computed without it" for reason in made.unusable.values()]
+    copies = describe_copies(corpus.task, made.provenance.get("sample_rates_hz", {}))
+    if copies and not corpus.synthetic:
+        warnings.append(f"{code}: {copies}")
+    return warnings + ([made.not_kept] if made.not_kept else [])
+
+
+def compute_here(jobs: Iterable[Job], progress: Progress, *, n_jobs: int) -> Iterator[tuple[Job, Outcome]]:
+    """Compute jobs on this machine, one after the other, with workers for what is inside one."""
+    for job in jobs:
+        tell = partial(_tell_of_task, progress, job.corpus.task.code)
+        made = _try_twice(extract, job, n_jobs=n_jobs, progress=tell)
+        if isinstance(made, SerabError):
+            yield job, made
+            continue
+        for part in job.splits:
+            yield job, _try_twice(_evaluate, job, part, made, n_jobs=n_jobs, progress=partial(tell, "classifiers"))
+
+
+def _evaluate(
+    job: Job, part: Split, made: Embeddings, *, n_jobs: int, progress: Callable[[int, int], None]
+) -> list[Cell]:
+    from serab_lib.evaluation.protocol import fit_classifiers
+
+    arrays = prepare(job, part, made)
+    (results,) = fit_classifiers([arrays], search=job.settings.search, n_jobs=n_jobs, progress=progress)
+    return finish(job, part, made, results)
+
+
+def _tell_of_task(progress: Progress, code: str, what: str, n_done: int, n_total: int) -> None:
+    progress(f"{code}: {what}", n_done, n_total)
+
+
+def _try_twice(work: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+    """Do work, once more if a worker process dies of it; return what it gives, or why it gives nothing."""
+    for may_repeat in (True, False):
+        try:
+            return work(*arguments, **options)
+        except SerabError as error:
+            if not may_repeat or not isinstance(error.__cause__, BrokenProcessPool):
+                return error
+            logger.warning("a worker process died: what it had begun is begun again")

@@ -69,7 +69,7 @@ def embed(
     import numpy as np
 
     from serab_lib.benchmark.embeddings import extract
-    from serab_lib.core import cache_folder, hash_files, replaced
+    from serab_lib.core import replaced
     from serab_lib.extractors.registry import choose_layer, load_extractor
 
     for file in files:
@@ -78,9 +78,7 @@ def embed(
     extractor = load_extractor(choose_layer(model, layer), weights=weights, device=device)
     paths = [str(file) for file in files]
     with progress() as tell:
-        made = extract(
-            paths, hash_files(paths, cache=cache_folder()), extractor, cache=cache_folder(), n_jobs=jobs, progress=tell
-        )
+        made = extract(paths, extractor, n_jobs=jobs, progress=tell)
     for reason in made.unusable.values():
         raise SerabError(reason)
     with replaced(out) as temporary, temporary.open("wb") as stream:
@@ -137,12 +135,12 @@ def run(
         search=search,
         **({"n_jobs": jobs} if jobs else {}),
     )
-    with progress() as tell, _open_cluster(dask, settings) as compute:
+    with progress() as tell, _open_cluster(dask) as compute:
         summary = run_grid(
             chosen_tasks,
             [choose_layer(name, layer) for name in chosen_models],
             settings,
-            workplace=compute,
+            compute=compute,
             progress=tell,
         )
     complain([], warnings=summary.warnings)
@@ -155,21 +153,13 @@ def run(
         raise typer.Exit(1)
 
 
-def _open_cluster(address: str | None, settings: Any) -> AbstractContextManager[Any]:
+def _open_cluster(address: str | None) -> AbstractContextManager[Any]:
     """What computes on the cluster at an address; None for this machine."""
     if address is None:
         return nullcontext()
-    from serab_lib.benchmark.cluster_connection import open_cluster
-    from serab_lib.core import cache_folder
-    from serab_lib.corpora.corpus import find_data
-    from serab_lib.extractors.weights import weights_folder
+    from serab_lib.benchmark.cluster import open_cluster
 
-    folders = {
-        "--data": find_data(settings.data),
-        "--weights": weights_folder(settings.weights),
-        "--cache": cache_folder(settings.cache),
-    }
-    return open_cluster(address, folders=folders)
+    return open_cluster(address)
 
 
 def _print_cells(out: Path, keys: list[tuple[str, str, str]]) -> None:

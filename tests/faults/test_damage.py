@@ -9,15 +9,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 import soundfile
 from faulting import KEY, assert_same_as_undisturbed, read_numbers, run
-from typer.testing import CliRunner
 
 from serab_lib.benchmark.embeddings import EmbeddingCache
 from serab_lib.benchmark.results import Results
-from serab_lib.cli import app
 from serab_lib.core import SerabError
 from serab_lib.extractors.registry import load_extractor
 
@@ -29,10 +26,6 @@ def find_shard(folder: Path) -> Path:
 
 def truncate(shard: Path) -> None:
     shard.write_bytes(shard.read_bytes()[:-100])
-
-
-def empty(shard: Path) -> None:
-    shard.write_bytes(b"")
 
 
 def flip(shard: Path) -> None:
@@ -55,7 +48,7 @@ def bomb(shard: Path) -> None:
         archive.writestr("embeddings.npy", header.getvalue())
 
 
-@pytest.mark.parametrize("damage", [truncate, empty, flip, pickle, bomb])
+@pytest.mark.parametrize("damage", [truncate, flip, pickle, bomb])
 def test_damaged_embeddings(folder: Path, damage: Callable[[Path], None]) -> None:
     """A damaged cache entry is made again."""
     run(folder, out="other")
@@ -74,8 +67,8 @@ def test_any_flipped_byte_of_embeddings(folder: Path) -> None:
         written = dict(zip(arrays["hashes"].astype(str), arrays["embeddings"], strict=True))
     cache = EmbeddingCache(folder / "cache", load_extractor("logmel-stats"))
     n_noticed = 0
-    # All of the archive's headers, and a sample of the numbers.
-    positions = [*range(300), *range(300, len(content) - 1500, 997), *range(len(content) - 1500, len(content))]
+    # A sample of the archive's headers and of the numbers.
+    positions = [*range(0, 300, 7), *range(300, len(content) - 1500, 997), *range(len(content) - 1500, len(content), 7)]
     for position in positions:
         changed = bytearray(content)
         changed[position] ^= 1 << position % 8
@@ -96,104 +89,17 @@ def test_damaged_memory_of_hashes(folder: Path) -> None:
     assert_same_as_undisturbed(folder)
 
 
-def test_changed_digit_in_the_accuracies(folder: Path) -> None:
-    """A digit of cells.csv that was changed: `serab table` refuses it, the next run computes that cell alone."""
-    run(folder)
-    path = folder / "out" / "cells.csv"
-    lines = path.read_text().splitlines(keepends=True)
-    assert "described" in lines[2]
-    lines[2] = lines[2].replace("0.", "0.0", 1) if ",0." in lines[2] else lines[2].replace("1.000000", "0.900000", 1)
-    path.write_text("".join(lines))
-    result = CliRunner().invoke(app, ["table", "--results", str(folder / "out")])
-    assert result.exit_code == 1
-    assert "is not as it was written" in result.output
-    summary = run(folder)
-    assert summary.computed == [KEY]
-    assert any("not as it was written" in warning for warning in summary.warnings)
-    assert_same_as_undisturbed(folder)
-
-
-@pytest.mark.parametrize("count", ["", "abc", "1e999"])
-def test_changed_count_makes_no_other_cell_suspect(folder: Path, count: str) -> None:
-    """A number of cells.csv that is gone changes how its column is read: the other cells stay finished."""
-    run(folder)
-    path = folder / "out" / "cells.csv"
-    lines = path.read_text().splitlines(keepends=True)
-    lines[2] = re.sub(r",28,14,14,", f",{count},14,14,", lines[2])
-    path.write_text("".join(lines))
-    assert run(folder).computed == [KEY]
-    assert_same_as_undisturbed(folder)
-
-
-def test_truncated_accuracies(folder: Path) -> None:
-    """A cells.csv that was cut off: what is not whole is computed again."""
-    run(folder)
-    path = folder / "out" / "cells.csv"
-    path.write_text("".join(path.read_text().splitlines(keepends=True)[:4]))
-    summary = run(folder)
-    assert len(summary.computed) == 2
-    assert_same_as_undisturbed(folder)
-
-
-@pytest.mark.parametrize("content", [b"", b"\x00\xff\x80 garbage", b"a,b\n1,2\n"])
 @pytest.mark.parametrize("name", ["cells.csv", "provenance.json"])
-def test_garbage_in_place_of_results(folder: Path, name: str, content: bytes) -> None:
+def test_garbage_in_place_of_results(folder: Path, name: str) -> None:
     """Garbage in place of cells.csv or provenance.json: one line that says which; moved away, the run goes on."""
     run(folder)
-    (folder / "out" / name).write_bytes(content)
+    (folder / "out" / name).write_bytes(b"\x00\xff\x80 garbage")
     with pytest.raises(SerabError, match=name) as caught:
         run(folder)
     assert "move it away" in str(caught.value)
     assert "\n" not in str(caught.value)
     (folder / "out" / name).unlink()
     assert not run(folder).failures
-    assert_same_as_undisturbed(folder)
-
-
-@pytest.mark.parametrize("damage", [truncate, empty, flip])
-def test_damaged_predictions(folder: Path, damage: Callable[[Path], None]) -> None:
-    """Damaged predictions: the cell is computed again, the other is left alone."""
-    run(folder)
-    path = folder / "out" / "predictions" / "SAV-logmel-stats-described.parquet"
-    if damage is truncate:
-        path.write_bytes(path.read_bytes()[:-20])
-    else:
-        damage(path)
-    summary = run(folder)
-    assert summary.computed == [KEY]
-    assert any(path.name in warning for warning in summary.warnings)
-    assert_same_as_undisturbed(folder)
-
-
-def test_missing_predictions(folder: Path) -> None:
-    """Deleted predictions: the cell is computed again."""
-    run(folder)
-    (folder / "out" / "predictions" / "SAV-logmel-stats-described.parquet").unlink()
-    assert run(folder).computed == [KEY]
-    assert_same_as_undisturbed(folder)
-
-
-def test_exported_results_are_checked(folder: Path) -> None:
-    """A prediction that was changed in exported results is noticed, too."""
-    run(folder)
-    Results(folder / "out").export(folder / "text")
-    assert not Results(folder / "text").find_damaged()
-    assert len(Results(folder / "text").finished_inputs()) == 2
-    (path,) = (folder / "text" / "predictions").glob("*described.csv")
-    path.write_text(path.read_text().replace("anger", "fear", 1))
-    assert set(Results(folder / "text").find_damaged()) == {KEY}
-
-
-def test_audio_that_changed_between_runs(folder: Path) -> None:
-    """A corpus whose file changed between runs: its cells are computed anew, the old ones are kept as stale."""
-    run(folder)
-    before = Results(folder / "out").read_cells()
-    soundfile.write(folder / "data" / "savee" / "DC_a01.wav", np.full(16_000, 0.1), 16_000)
-    summary = run(folder)
-    assert len(summary.computed) == 2
-    assert sum("computed anew" in warning for warning in summary.warnings) == 2
-    stale = pd.read_csv(folder / "out" / "stale.csv").sort_values(["protocol", "classifier"], ignore_index=True)
-    pd.testing.assert_frame_equal(stale, before, check_dtype=False)
     assert_same_as_undisturbed(folder)
 
 

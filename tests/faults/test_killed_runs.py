@@ -22,8 +22,6 @@ from making import write_savee
 
 from serab_lib.benchmark.results import Results
 
-pytestmark = pytest.mark.slow
-
 
 def list_leftovers(folder: Path) -> list[Path]:
     return [file for file in (folder / "out").rglob(".*") if file.name != ".lock"]

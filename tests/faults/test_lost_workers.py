@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import os
 import signal
@@ -10,65 +9,49 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from faulting import assert_same_as_undisturbed, extract_there_or_die, fit_there_or_die, read_numbers, run, settings
+from faulting import Deadly, assert_same_as_undisturbed, is_wide, read_numbers, run, settings
 
-from serab_lib.benchmark import cluster_tasks
+from serab_lib.benchmark import grid
 from serab_lib.benchmark.grid import run_grid
 from serab_lib.core import SerabError
 
 pytest.importorskip("distributed", reason="needs the extra [dask]")
 
-from serab_lib.benchmark.cluster import Cluster
-from serab_lib.benchmark.cluster_connection import open_cluster
+from serab_lib.benchmark import cluster
+from serab_lib.benchmark.cluster import open_cluster
 
-BOTH = ("logmel-stats", "opensmile")
-pytestmark = pytest.mark.slow
-
-
-@pytest.fixture
-def cluster() -> Iterator[Cluster]:
-    with open_cluster("local:2", folders={}) as cluster:
-        yield cluster
+BOTH = ("logmel-stats", "egemaps")
+FIT, EXTRACT = "serab_lib.benchmark.cluster:try_candidates", "serab_lib.benchmark.cluster:extract_there"
 
 
-def run_there(folder: Path, cluster: Cluster, **options):
-    return run_grid(["SAV"], BOTH, settings(folder, cache="cluster-cache", **options), workplace=cluster)
+def run_there(folder: Path, address: str = "local:2", **options):
+    with open_cluster(address) as compute:
+        return run_grid(["SAV"], BOTH, settings(folder, cache="cluster-cache", **options), compute=compute)
 
 
-def test_worker_lost_during_a_fit(folder: Path, cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A worker of a cluster killed during a fit: what it had is made again elsewhere."""
-    fit = functools.partial(fit_there_or_die, cluster_tasks.fit, str(folder / "flag"), 128)
-    monkeypatch.setattr(cluster_tasks, "fit", fit)
-    summary = run_there(folder, cluster)
+@pytest.mark.parametrize("function", [FIT, EXTRACT], ids=["fit", "extraction"])
+def test_worker_lost(folder: Path, monkeypatch: pytest.MonkeyPatch, function: str) -> None:
+    """A worker of a cluster killed during a fit or an extraction: what it had is made again elsewhere."""
+    with monkeypatch.context() as patch:
+        patch.setattr(cluster, function.split(":")[1], Deadly(function, folder / "flag"))
+        summary = run_there(folder)
     assert (folder / "flag").exists()
     assert not summary.failures
     assert len(summary.computed) == 4
-    monkeypatch.undo()
     assert_same_as_undisturbed(folder, BOTH)
 
 
-def test_worker_lost_during_extraction(folder: Path, cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A worker of a cluster killed during extraction: it is begun again elsewhere."""
-    extract = functools.partial(extract_there_or_die, cluster_tasks.extract, str(folder / "flag"))
-    monkeypatch.setattr(cluster_tasks, "extract", extract)
-    assert not run_there(folder, cluster).failures
-    assert (folder / "flag").exists()
-    monkeypatch.undo()
-    assert_same_as_undisturbed(folder, BOTH)
-
-
-def test_fit_that_kills_every_worker(folder: Path, cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A fit that kills each worker of a cluster: given up after four, in one line; other cells are there."""
-    monkeypatch.setattr(cluster_tasks, "fit", functools.partial(fit_there_or_die, cluster_tasks.fit, "", 6373))
-    summary = run_there(folder, cluster, protocols=("described",))
-    assert summary.failures
-    assert all(each.startswith("SAV, ") and "4 workers died with it" in each for each in summary.failures)
-    assert "opensmile" not in set(read_numbers(folder)["model"])
-    monkeypatch.undo()
+def test_fit_that_kills_every_worker(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fit that kills each worker of a cluster: given up after four, in one line; the same command goes on here."""
+    with monkeypatch.context() as patch:
+        patch.setattr(cluster, "try_candidates", Deadly(FIT, when=is_wide))
+        summary = run_there(folder, protocols=("described",))
+    assert any(each.startswith("SAV, logmel-stats: a worker failed (KilledWorker: ") for each in summary.failures)
+    assert all("\n" not in each for each in summary.failures)
+    assert "logmel-stats" not in set(read_numbers(folder)["model"])
     run(folder, BOTH)
     assert_same_as_undisturbed(folder, BOTH)
 
@@ -93,20 +76,26 @@ def start_scheduler_and_worker(folder: Path) -> tuple[list[subprocess.Popen], st
 
 
 @pytest.mark.parametrize(("which", "words"), [(0, "scheduler"), (1, "no worker has been there")])
-def test_scheduler_or_all_workers_lost(folder: Path, which: int, words: str) -> None:
+def test_scheduler_or_all_workers_lost(folder: Path, monkeypatch: pytest.MonkeyPatch, which: int, words: str) -> None:
     """The scheduler, or the only worker, killed for good: one line; the same command goes on here."""
+    monkeypatch.setattr(cluster, "WAIT_S", 5.0)
     processes, address = start_scheduler_and_worker(folder)
+    plan = grid.plan
+
+    def plan_and_kill(*arguments):
+        yield from plan(*arguments)
+        # All has been sent: the loss comes in the middle of it.
+        threading.Timer(0.1, os.kill, (processes[which].pid, signal.SIGKILL)).start()
+
+    monkeypatch.setattr(grid, "plan", plan_and_kill)
     try:
-        with open_cluster(address, folders={}) as cluster:
-            cluster.wait_s = 5
-            threading.Timer(1.0, os.kill, (processes[which].pid, signal.SIGKILL)).start()
-            with pytest.raises(SerabError, match=words) as caught:
-                # Enough work for the loss to come in the middle of it.
-                run_grid(["SAV"], BOTH, settings(folder, search=True, cache="cluster-cache"), workplace=cluster)
+        with pytest.raises(SerabError, match=words) as caught:
+            run_there(folder, address)
         assert "\n" not in str(caught.value)
     finally:
         for process in processes:
             process.kill()
             process.wait()
+    monkeypatch.undo()
     assert not run(folder, BOTH).failures
     assert_same_as_undisturbed(folder, BOTH)

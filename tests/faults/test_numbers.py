@@ -11,11 +11,10 @@ from faulting import assert_same_as_undisturbed, read_numbers, run
 
 from serab_lib.extractors.logmel_stats import LogMelStats
 
-BOTH = ("logmel-stats", "opensmile")
+BOTH = ("logmel-stats", "egemaps")
 
 
-@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-@pytest.mark.parametrize("which", ["one", "all"])
+@pytest.mark.parametrize(("which", "value"), [("one", np.nan), ("one", -np.inf), ("all", np.inf)])
 def test_embeddings_that_are_no_numbers(
     folder: Path, monkeypatch: pytest.MonkeyPatch, which: str, value: float
 ) -> None:
@@ -36,7 +35,7 @@ def test_embeddings_that_are_no_numbers(
     (failure,) = summary.failures
     assert "not finite" in failure
     assert "\n" not in failure
-    assert set(read_numbers(folder)["model"]) == {"opensmile"}
+    assert set(read_numbers(folder)["model"]) == {"egemaps"}
     for shard in (folder / "cache").rglob("*.npz"):
         assert np.isfinite(np.load(shard)["embeddings"]).all()
     run(folder, BOTH)
@@ -44,12 +43,12 @@ def test_embeddings_that_are_no_numbers(
 
 
 def test_all_audio_is_damaged(folder: Path) -> None:
-    """A corpus of which nothing can be decoded: one line for each cell, no numbers."""
+    """A corpus of which nothing can be decoded: one line, no numbers."""
     for file in (folder / "data" / "savee").iterdir():
         file.write_text("no audio")
     summary = run(folder)
-    assert len(summary.failures) == 2
-    assert all("serab check savee" in failure for failure in summary.failures)
+    (failure,) = summary.failures
+    assert "serab check savee" in failure
     assert read_numbers(folder).empty
 
 
@@ -59,8 +58,8 @@ def test_a_class_is_damaged(folder: Path) -> None:
         file.write_text("no audio of " + file.stem)
     summary = run(folder)
     assert not summary.computed
-    assert len(summary.failures) == 2
-    assert all("cannot be learnt" in failure for failure in summary.failures)
+    (failure,) = summary.failures
+    assert "cannot be learnt" in failure
 
 
 def test_silence_and_a_single_sample(folder: Path) -> None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import functools
 from pathlib import Path
 
 import pytest
 from faulting import (
+    Deadly,
     assert_same_as_undisturbed,
-    embed_or_die,
-    fit_or_die,
+    is_in_processes,
+    is_wide,
     read_numbers,
     run,
     run_in_child,
@@ -20,14 +20,14 @@ from serab_lib.benchmark import embeddings
 from serab_lib.benchmark.results import Results
 from serab_lib.evaluation import protocol
 
-BOTH = ("logmel-stats", "opensmile")
-pytestmark = pytest.mark.slow
+BOTH = ("logmel-stats", "egemaps")
+FIT, EMBED = "serab_lib.evaluation.protocol:try_candidates", "serab_lib.benchmark.embeddings:_embed_files"
 
 
 def test_worker_killed_once_during_a_fit(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A worker process killed during a fit: what it had begun is begun again, with a word about it."""
+    """A worker process killed during a fit: what it had begun is begun again."""
     with monkeypatch.context() as patch:
-        patch.setattr(protocol, "_fit", functools.partial(fit_or_die, str(folder / "flag"), 128))
+        patch.setattr(protocol, "try_candidates", Deadly(FIT, folder / "flag"))
         summary = run(folder, n_jobs=2)
     assert (folder / "flag").exists()
     assert not summary.failures
@@ -40,40 +40,35 @@ def test_worker_killed_each_time_during_a_fit(
 ) -> None:
     """A fit that kills its worker each time: one line, the other extractor's cells are there."""
     with monkeypatch.context() as patch:
-        patch.setattr(protocol, "_fit", functools.partial(fit_or_die, "", 6373))
+        patch.setattr(protocol, "try_candidates", Deadly(FIT, when=is_wide))
         summary = run(folder, BOTH, n_jobs=2)
     assert any("a worker process died" in record.getMessage() for record in caplog.records)
     (failure,) = summary.failures
-    assert failure.startswith("SAV, opensmile: a worker process died")
+    assert failure.startswith("SAV, logmel-stats: a worker process died")
     assert "\n" not in failure
-    assert set(read_numbers(folder)["model"]) == {"logmel-stats"}
+    assert set(read_numbers(folder)["model"]) == {"egemaps"}
     summary = run(folder, BOTH)
     assert (len(summary.present), len(summary.computed)) == (2, 2)
     assert_same_as_undisturbed(folder, BOTH)
 
 
 def test_worker_killed_once_during_extraction(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A worker process of openSMILE's pool killed during extraction: its utterances are made again."""
+    """A worker process of a pool killed during extraction: its utterances are made again."""
     with monkeypatch.context() as patch:
-        patch.setattr(embeddings, "_embed_files", functools.partial(embed_or_die, str(folder / "flag")))
-        summary = run(folder, ("opensmile",), n_jobs=2)
+        patch.setattr(embeddings, "_embed_files", Deadly(EMBED, folder / "flag"))
+        summary = run(folder, ("egemaps",), n_jobs=2)
     assert (folder / "flag").exists()
     assert not summary.failures
-    assert_same_as_undisturbed(folder, ("opensmile",))
+    assert_same_as_undisturbed(folder, ("egemaps",))
 
 
 def test_worker_killed_each_time_during_extraction(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An extraction that kills its worker each time: one line, the other extractor's cells are there."""
-    embed = embeddings._embed_files
-
-    def choose(extractor, paths):
-        return embed_or_die("", extractor, paths) if extractor.needs_processes else embed(extractor, paths)
-
     with monkeypatch.context() as patch:
-        patch.setattr(embeddings, "_embed_files", choose)
+        patch.setattr(embeddings, "_embed_files", Deadly(EMBED, when=is_in_processes))
         summary = run(folder, BOTH[::-1], n_jobs=2)
     (failure,) = summary.failures
-    assert failure.startswith("SAV, opensmile: worker processes died 2 times")
+    assert failure.startswith("SAV, egemaps: a worker process died while egemaps was at work")
     assert set(read_numbers(folder)["model"]) == {"logmel-stats"}
     run(folder, BOTH)
     assert_same_as_undisturbed(folder, BOTH)

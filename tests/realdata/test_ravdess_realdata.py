@@ -11,9 +11,8 @@ from sklearn.svm import SVC
 
 from serab_lib.audio import decode
 from serab_lib.benchmark.embeddings import extract, measure_statistics
-from serab_lib.benchmark.grid import Settings, Workplace, run_grid
+from serab_lib.benchmark.grid import Job, Settings, run_grid
 from serab_lib.benchmark.results import Results
-from serab_lib.core import hash_files
 from serab_lib.corpora.corpus import load_task
 from serab_lib.corpora.splits import split
 from serab_lib.corpora.task import get_task
@@ -44,24 +43,16 @@ def pose(model: str, parts: pd.DataFrame, weights: Path, cache: Path) -> tuple[n
     extractor = load_extractor(model, weights=weights)
     if hasattr(extractor, "with_statistics"):
         extractor.with_statistics(Statistics(*TASK.log_mel_statistics))
-    paths = list(parts["path"])
-    made = extract(paths, hash_files(paths, cache=cache), extractor, cache=cache)
+    made = extract(list(parts["path"]), extractor, cache=cache)
     return Problem(made.matrix, parts, TASK.classes).parts()
 
 
-class Nowhere(Workplace):
-    """Takes orders and does nothing with them."""
-
-    def work(self, orders, divide, progress):
-        self.orders = [str(order) for order in orders]
-        return iter(())
-
-
 def test_every_committed_cell_is_current(real_data: Path, real_weights: Path, shared_cache: Path) -> None:
-    place = Nowhere()
+    jobs: list[Job] = []
     options = {"weights": real_weights, "cache": shared_cache, "protocols": ("released", "described")}
-    summary = run_grid(["RAV"], MODELS, Settings(data=real_data, out=COMMITTED.folder, **options), workplace=place)
-    assert (place.orders, summary.warnings, summary.failures) == ([], [], [])
+    settings = Settings(data=real_data, out=COMMITTED.folder, **options)
+    summary = run_grid(["RAV"], MODELS, settings, compute=lambda planned, progress: jobs.extend(planned) or ())
+    assert (jobs, summary.warnings, summary.failures) == ([], [], [])
     assert len(summary.present) == 2 * len(MODELS)
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import fnmatch
+import hashlib
+import importlib
 import multiprocessing
 import os
 import signal
@@ -37,16 +39,28 @@ def read_numbers(folder: Path, out: str = "out") -> pd.DataFrame:
 
 
 def assert_same_as_undisturbed(folder: Path, models: tuple[str, ...] = ("logmel-stats",)) -> None:
-    """Hold the results against those of a run with nothing in its way."""
-    run(folder, models, out="undisturbed", cache="undisturbed-cache")
-    pd.testing.assert_frame_equal(read_numbers(folder), read_numbers(folder, "undisturbed"))
-    ours, others = Results(folder / "out"), Results(folder / "undisturbed")
-    assert not ours.find_damaged()
-    for task, model, protocol in ours.finished_inputs():
-        pd.testing.assert_frame_equal(
-            ours.read_predictions(task, model, protocol), others.read_predictions(task, model, protocol)
-        )
-    assert ours.finished_inputs() == others.finished_inputs()
+    """Hold the results against those of a run with nothing in its way, which is made once for each corpus."""
+    files = sorted((folder / "data").rglob("*.wav"))
+    key = (models, *(hashlib.sha256(file.read_bytes()).hexdigest() for file in files))
+    if key not in _undisturbed:
+        run(folder, models, out="undisturbed", cache="undisturbed-cache")
+        _undisturbed[key] = read_all(folder / "undisturbed")
+    cells, predictions, inputs = read_all(folder / "out")
+    pd.testing.assert_frame_equal(cells, _undisturbed[key][0])
+    for cell, table in _undisturbed[key][1].items():
+        pd.testing.assert_frame_equal(predictions[cell], table)
+    assert inputs == _undisturbed[key][2]
+
+
+_undisturbed: dict[tuple, tuple] = {}
+
+
+def read_all(out: Path) -> tuple[pd.DataFrame, dict, dict]:
+    """Cells without what differs from run to run, predictions, and what the cells were computed from."""
+    results = Results(out)
+    inputs = results.finished_inputs()
+    predictions = {key: results.read_predictions(*key) for key in inputs}
+    return results.read_cells().drop(columns="seconds"), predictions, inputs
 
 
 def call_in_child(function: Callable[..., None], *arguments: Any, timeout_s: float = 120) -> int:
@@ -115,17 +129,17 @@ def die_extracting(folder: Path, n_utterances: int) -> None:
 
 
 def die_fitting(folder: Path, classifier: str) -> None:
-    """Run the grid and die when a classifier is fitted under the second protocol."""
+    """Run the grid and die when a classifier is fitted."""
     from serab_lib.evaluation import protocol
 
-    fit = protocol.fit_classifier
+    try_candidates = protocol.try_candidates
 
-    def fit_or_die(name: str, *arguments: Any, **options: Any) -> Any:
+    def try_or_die(name: str, *arguments: Any) -> Any:
         if name == classifier:
             die()
-        return fit(name, *arguments, **options)
+        return try_candidates(name, *arguments)
 
-    protocol.fit_classifier = fit_or_die
+    protocol.try_candidates = try_or_die
     run(folder)
 
 
@@ -135,42 +149,48 @@ def run_in_child(folder: Path, cache: str) -> None:
     assert not summary.failures, summary.failures
 
 
-def fit_or_die(flag: str, n_features: int, position: int, name: str, arrays: tuple, search: bool) -> Any:
-    """In a worker process: die, once where a flag is given, always otherwise."""
-    from serab_lib.evaluation.classifiers import fit_classifier
+class Deadly:
+    """Stands in for a function in worker processes: kills the one that calls it, once if there is a flag.
 
-    if arrays[0].shape[1] == n_features and name == "SVC" and is_first(flag):
-        die()
-    return position, fit_classifier(name, *arrays, search=search)
+    Parameters
+    ----------
+    function : str
+        As `module:name`.
+    flag : Path, optional
+        Made by the first call; later ones do what the function does.
+    when : callable, optional
+        Told the arguments: which calls are deadly.
+    """
 
+    def __init__(self, function: str, flag: Path | None = None, *, when: Callable[..., bool] | None = None) -> None:
+        self.module, self.__name__ = function.split(":")
+        self.flag, self.when = flag, when
+        # In this process it is this object that stands there from now on.
+        _replaced[function] = getattr(importlib.import_module(self.module), self.__name__)
 
-def embed_or_die(flag: str, extractor: Any, paths: Any) -> Any:
-    """In a worker process: die in place of making embeddings, once where a flag is given, always otherwise."""
-    from serab_lib.benchmark.embeddings import _embed_files
-
-    if is_first(flag):
-        die()
-    return _embed_files(extractor, paths)
-
-
-# The next two are sent to the workers of a cluster, which can import this module but none of the tests.
-def fit_there_or_die(work: Callable, flag: str, n_features: int, arrays: tuple, name: str, *rest: Any) -> Any:
-    """On a worker of a cluster: die in place of a fit, once where a flag is given, always otherwise."""
-    if arrays[0].shape[1] == n_features and name == "LR" and is_first(flag):
-        die()
-    return work(arrays, name, *rest)
-
-
-def extract_there_or_die(work: Callable, flag: str, order: Any, expectation: Any) -> Any:
-    """On a worker of a cluster: die once in place of an extraction."""
-    if is_first(flag):
-        die()
-    return work(order, expectation)
+    def __call__(self, *arguments: Any) -> Any:
+        if (self.when is None or self.when(*arguments)) and is_first(self.flag):
+            die()
+        there = getattr(importlib.import_module(self.module), self.__name__)
+        return _replaced.get(f"{self.module}:{self.__name__}", there)(*arguments)
 
 
-def is_first(flag: str) -> bool:
+_replaced: dict[str, Callable] = {}
+
+
+def is_wide(name: str, group: Any, arrays: tuple) -> bool:
+    """Whether candidates are tried on the 128 numbers of log-mel statistics."""
+    return arrays[0].shape[1] == 128
+
+
+def is_in_processes(extractor: Any, *arguments: Any) -> bool:
+    """Whether an extractor works in processes, not threads, so that it can be killed alone."""
+    return extractor.needs_processes
+
+
+def is_first(flag: Path | None) -> bool:
     """Whether nobody was here before; always where there is no flag."""
-    if not flag:
+    if flag is None:
         return True
     with contextlib.suppress(FileExistsError):
         os.close(os.open(flag, os.O_CREAT | os.O_EXCL))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -8,9 +9,10 @@ import soundfile
 import torch
 from making import write_savee
 
-from serab_lib.benchmark.embeddings import EmbeddingCache, extract, measure_statistics
-from serab_lib.core import SerabError, hash_files
-from serab_lib.corpora.corpus import load_task
+from serab_lib.benchmark.embeddings import EmbeddingCache, extract, extract_corpus, measure_statistics
+from serab_lib.core import SerabError
+from serab_lib.corpora.corpus import find_corpus, load_task
+from serab_lib.corpora.splits import split
 from serab_lib.extractors.base import Extractor, Statistics, default_statistics, length_sorted_batches
 from serab_lib.extractors.logmel_stats import LogMelStats
 from serab_lib.extractors.registry import EXTRACTORS, identify, load_extractor
@@ -23,7 +25,7 @@ def paths(tmp_path: Path) -> list[str]:
 
 
 def embed(paths: list[str], extractor: Extractor, cache: Path, **options):
-    return extract(paths, hash_files(paths, cache=cache), extractor, cache=cache, **options)
+    return extract(paths, extractor, cache=cache, **options)
 
 
 def test_second_call_reads_the_cache(paths: list[str], tmp_path: Path) -> None:
@@ -68,16 +70,6 @@ def test_weights_are_part_of_the_cache_key(tmp_path: Path) -> None:
         torch.save(make_byol_state(seed=seed), path)
         folders.add(EmbeddingCache(tmp_path, load_extractor(f"path:{path}")).folder)
     assert len(folders) == 2
-
-
-def test_damaged_shard_is_left_aside_and_made_again(paths: list[str], tmp_path: Path) -> None:
-    extractor, cache = load_extractor("logmel-stats"), tmp_path / "cache"
-    first = embed(paths, extractor, cache)
-    (shard,) = EmbeddingCache(cache, extractor).folder.glob("*.npz")
-    shard.write_bytes(shard.read_bytes()[:1000])
-    second = embed(paths, extractor, cache)
-    assert second.n_cached == 0
-    np.testing.assert_array_equal(first.matrix, second.matrix)
 
 
 def test_unusable_files_are_named_and_the_rest_goes_on(paths: list[str], tmp_path: Path) -> None:
@@ -131,6 +123,28 @@ def test_statistics_average_the_utterances_own(paths: list[str], byol_checkpoint
     spectrograms = [log_mel(load_audio(path)) for path in paths]
     assert measured.mean == pytest.approx(np.mean([float(each.mean()) for each in spectrograms]), rel=1e-5)
     assert measured.std == pytest.approx(np.mean([float(each.std()) for each in spectrograms]), rel=1e-5)
+
+
+@pytest.mark.parametrize("is_synthetic", [False, True])
+def test_only_a_real_corpus_has_the_published_statistics(
+    tmp_path: Path, byol_checkpoint: Path, is_synthetic: bool
+) -> None:
+    """Others are measured, on the training speakers of the described split alone."""
+    write_savee(tmp_path, n_takes=1)
+    if is_synthetic:
+        files = {file.name: "" for file in (tmp_path / "savee").iterdir()}
+        (tmp_path / "savee" / "SYNTHETIC.json").write_text(json.dumps({"files": files}))
+    corpus, extractor = find_corpus("SAV", tmp_path), load_extractor(f"path:{byol_checkpoint}")
+    made = extract_corpus(corpus, extractor).provenance["log_mel_statistics"]
+    if is_synthetic:
+        parts = split(corpus.utterances, corpus.task, "described")
+        train = measure_statistics(list(parts.loc[parts["part"] == "train", "path"]), extractor)
+        assert measure_statistics(list(corpus.utterances["path"]), extractor) != train
+        expected = (train.mean, train.std, "measured on the training speakers of the described split")
+    else:
+        expected = (-7.3621, 4.7177, "published")
+    assert (made["mean"], made["std"], made["source"]) == expected
+    assert extractor.statistics == Statistics(*expected[:2])
 
 
 def test_default_statistics_average_the_nine_published_pairs() -> None:

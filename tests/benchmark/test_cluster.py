@@ -1,0 +1,203 @@
+"""The grid on a cluster: the same numbers to the last digit, wherever a piece of it is computed."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+import time
+from concurrent.futures import CancelledError
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from faulting import read_numbers, run, settings
+from making import write_savee
+from typer.testing import CliRunner
+
+import serab_lib
+from serab_lib.benchmark.grid import run_grid
+from serab_lib.cli import app
+from serab_lib.core import SerabError, digest
+from serab_lib.corpora.task import TASKS
+
+pytest.importorskip("distributed", reason="needs the extra [dask]")
+
+from serab_lib.benchmark import cluster
+from serab_lib.benchmark.cluster import compute_there, identify_library, open_cluster
+
+MODELS = ("logmel-stats", "egemaps")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    write_savee(tmp_path / "data", n_takes=2)
+    return tmp_path
+
+
+def test_a_cluster_gives_the_numbers_of_one_machine(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a small search, so that a forest's candidates are tried apart from each other."""
+    from serab_lib.evaluation import classifiers
+
+    forests = {"max_depth": (2, 5), "min_samples_split": (2, 5)}
+    monkeypatch.setattr(classifiers, "GRIDS", {**classifiers.GRIDS, "RF": forests})
+    run(folder, MODELS, out="here", search=True)
+    seen = []
+    with open_cluster("local:2") as compute:
+        options = settings(folder, cache="own-cache", search=True)
+        summary = run_grid(["SAV"], MODELS, options, compute=compute, progress=lambda *report: seen.append(report))
+    assert not summary.failures
+    assert len(summary.computed) == 4
+    assert read_numbers(folder).equals(read_numbers(folder, "here"))
+    assert ("cells", 4, 4) in seen
+    # For each extractor four candidates of the forest, the searches of the four others, and the five that are fitted.
+    assert {total for what, _, total in seen if what == "SAV: classifiers"} == {2 * (1 + 4 + 4 + 5 + 1)}
+
+
+@pytest.mark.nightly
+def test_workers_with_a_gpu_extract(folder: Path) -> None:
+    """Extraction goes where the resource GPU is, and nowhere else."""
+    from distributed import Client, SpecCluster, get_task_stream
+    from distributed.nanny import Nanny
+    from distributed.scheduler import Scheduler
+
+    def spec(**options):
+        return {"cls": Nanny, "options": {"nthreads": 1, "memory_limit": 0, "dashboard_address": None, **options}}
+
+    workers = {"gpu": spec(resources={"GPU": 1}), "cpu": spec()}
+    scheduler = {"cls": Scheduler, "options": {"dashboard_address": None, "port": 0}}
+    with SpecCluster(workers=workers, scheduler=scheduler) as place, Client(place) as client:
+        client.wait_for_workers(2)
+        names = {address: state["name"] for address, state in client.scheduler_info()["workers"].items()}
+        with get_task_stream(client) as stream:
+            summary = run_grid(
+                ["SAV"],
+                ["logmel-stats"],
+                settings(folder),
+                compute=lambda jobs, progress: compute_there(client, jobs, progress, wait_s=60),
+            )
+    assert len(summary.computed) == 2
+    by_kind = {(task["key"].split("-")[0], names[task["worker"]]) for task in stream.data}
+    assert {name for kind, name in by_kind if kind == "extract_there"} == {"gpu"}
+    assert "cpu" in {name for kind, name in by_kind if kind != "extract_there"}
+
+
+def test_a_wrong_address_is_one_line_within_seconds(folder: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"tcp://127.0.0.1:{free.getsockname()[1]}"
+    started = time.monotonic()
+    for wrong, words in ((address, "dask scheduler"), ("127.0.0.1:1", "tcp://HOST:PORT"), ("local:0", "local:N")):
+        arguments = ["run", "--tasks", "SAV", "--models", "logmel-stats", "--data", str(folder / "data")]
+        result = CliRunner().invoke(app, [*arguments, "--out", str(folder / "out"), "--dask", wrong])
+        assert result.exit_code == 1
+        assert "Traceback" not in result.output
+        assert words in result.output
+        assert sum("error:" in line for line in result.output.splitlines()) == 1
+    assert time.monotonic() - started < 30
+
+
+def test_without_the_extra_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with pytest.raises(SerabError, match=r"serab-companion\[dask\]"), open_cluster("local:1"):
+        pass
+
+
+class Stub:
+    """A client, and its future, that raise."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+    def wait_for_workers(self, *arguments, **options):
+        raise self.error
+
+    def result(self, timeout: float):
+        raise self.error
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [(TimeoutError(), "no worker has been there for 5 s"), (OSError("closed"), "the scheduler is lost")],
+)
+def test_a_cluster_that_is_gone_is_one_line(error: Exception, words: str) -> None:
+    with pytest.raises(SerabError, match=words):
+        next(compute_there(Stub(error), [], print, wait_s=5))
+
+
+def test_work_that_fails_is_told_and_a_lost_scheduler_ends_the_run() -> None:
+    assert "a worker failed (ValueError: too much)" in str(cluster._take(Stub(ValueError("too\nmuch"))))
+    assert str(cluster._take(Stub(SerabError("as it is")))) == "as it is"
+    with pytest.raises(SerabError, match="the scheduler is lost"):
+        cluster._take(Stub(CancelledError()))
+
+
+def test_a_worker_with_another_library_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    distributed = sys.modules["distributed"]
+    monkeypatch.setattr(distributed, "get_worker", lambda: SimpleNamespace(address="tcp://there:1"))
+    library = identify_library()
+    assert cluster.call_there(library, max, 1, 2) == 2
+    for name in ("numpy", "serab_lib"):
+        with pytest.raises(SerabError, match=f"^worker tcp://there:1 has another version of {name}: "):
+            cluster.call_there(library | {name: "other"}, max, 1, 2)
+
+
+def test_the_library_is_identified_by_all_its_files() -> None:
+    folder = Path(serab_lib.__file__).parent
+    files = {path.relative_to(folder).as_posix(): path.read_text() for path in folder.rglob("*.py")}
+    assert {"core.py", "extractors/byol.py", "evaluation/svm.py"} <= set(files)
+    assert identify_library()["serab_lib"] == digest(files[name] for name in sorted(files))
+
+
+@pytest.mark.parametrize("code", TASKS)
+def test_every_task_can_be_sent(code: str) -> None:
+    from distributed.protocol import deserialize, serialize
+
+    assert deserialize(*serialize(TASKS[code], serializers=["pickle"])).code == code
+
+
+JOB = (
+    'jobs = 1\ncores = 1\nmemory = "4GB"\ninterface = "lo"\nwalltime = "02:00:00"\njob_extra_directives = ["--hold"]\n'
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("jobs = [", "Invalid value"),
+        ('core = 8\nmemory = "1GB"', "core"),
+        ('memory = "1GB"', "cores"),
+        (None, "No such file"),
+    ],
+)
+def test_a_description_of_jobs_with_a_mistake_is_one_line(tmp_path: Path, text: str | None, words: str) -> None:
+    pytest.importorskip("dask_jobqueue")
+    if text:
+        (tmp_path / "jobs.toml").write_text(text)
+    with pytest.raises(SerabError, match=words) as caught, open_cluster(f"slurm:{tmp_path / 'jobs.toml'}"):
+        pass
+    assert "\n" not in str(caught.value)
+    assert "jobs.toml" in str(caught.value)
+
+
+@pytest.mark.nightly
+def test_slurm_end_to_end_with_a_stand_in(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`sbatch` and `scancel` that run the jobs here."""
+    pytest.importorskip("dask_jobqueue")
+    programs = folder / "bin"
+    programs.mkdir()
+    # Slurm keeps a copy of the script, and so does the stand-in: the one it is given is deleted.
+    submit = 'cp "$1" "$0.$$"; setsid bash "$0.$$" >"$0.$$.out" 2>&1 &\necho "Submitted batch job $!"'
+    scripts = {"sbatch": submit, "scancel": 'kill -- -"$1"'}
+    for name, text in scripts.items():
+        (programs / name).write_text(f"#!/bin/bash\n{text}\n")
+        (programs / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
+    (folder / "jobs.toml").write_text(JOB)
+    run(folder, out="here")
+    with open_cluster(f"slurm:{folder / 'jobs.toml'}") as compute:
+        summary = run_grid(["SAV"], ["logmel-stats"], settings(folder), compute=compute)
+    assert not summary.failures
+    assert read_numbers(folder).equals(read_numbers(folder, "here"))
+    (script,) = [file for file in programs.glob("sbatch.*") if file.suffix != ".out"]
+    assert {"#SBATCH -t 02:00:00", "#SBATCH --hold"} <= set(script.read_text().splitlines())

@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from serab_lib.benchmark.results import Cell, Results, describe_machine
+from serab_lib.core import SerabError
+
+FOLDER = Path(__file__).parent
+NAMES = ["LDA", "LR", "QDA", "RF", "SVC"]
+KEY = ("RAV", "opensmile", "released")
+
+
+def cell(accuracy: float = 0.75, *, task: str = "RAV", inputs: str = "x") -> Cell:
+    scores = pd.DataFrame(
+        {
+            "classifier": NAMES,
+            "validation_accuracy": 1 / 3,
+            "test_accuracy": accuracy,
+            "test_uar": accuracy,
+            "best_params": [{}] * 4 + [{"C": 1e5, "class_weight": None}],
+            "seconds": 0.1,
+            "selected": [name == "LDA" for name in NAMES],
+            **{"n_train": 3, "n_validation": 2, "n_test": 2, "search": True, "complete": True, "n_originals": None},
+            "synthetic": False,
+        }
+    )
+    predictions = pd.DataFrame({"stem": ["a", "b"], "emotion": ["fear", "anger"], "LDA": ["fear", "fear"]})
+    return Cell((task, "opensmile", "released"), scores, predictions, {"inputs": inputs})
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Results:
+    results = Results(tmp_path)
+    results.write(cell())
+    results.write(cell(0.5, task="EMV", inputs="y"))
+    return results
+
+
+def test_cells_come_back_as_written(results: Results) -> None:
+    table = results.read_cells()
+    assert list(table["task"]) == ["EMV"] * 5 + ["RAV"] * 5
+    assert list(table["test_accuracy"]) == [0.5] * 5 + [0.75] * 5
+    assert table["best_params"].iloc[4] == '{"C": 100000.0, "class_weight": null}'
+    assert results.finished_inputs() == {("EMV", "opensmile", "released"): "y", KEY: "x"}
+    pd.testing.assert_frame_equal(results.read_predictions(*KEY), cell().predictions)
+
+
+def test_a_finished_cell_is_not_written_again_and_another_goes_to_the_stale_ones(results: Results) -> None:
+    results.write(cell(0.25))
+    assert set(results.read_cells()["test_accuracy"]) == {0.5, 0.75}
+    results.write(cell(0.25, inputs="z"))
+    assert set(results.read_cells()["test_accuracy"]) == {0.5, 0.25}
+    assert set(pd.read_csv(results.folder / "stale.csv")["test_accuracy"]) == {0.75}
+    assert results.finished_inputs()[KEY] == "z"
+
+
+def test_predictions_that_are_kept_as_text_stay_text(results: Results) -> None:
+    path = results.folder / "predictions" / "RAV-opensmile-released.parquet"
+    results.read_predictions(*KEY).to_csv(path.with_suffix(".csv"), index=False)
+    path.unlink()
+    changed = cell(0.25, inputs="z")
+    changed.predictions["LDA"] = "anger"
+    results.write(changed)
+    assert not path.exists()
+    assert list(results.read_predictions(*KEY)["LDA"]) == ["anger", "anger"]
+
+
+def test_a_cell_without_its_predictions_is_not_finished(results: Results) -> None:
+    path = results.folder / "predictions" / "RAV-opensmile-released.parquet"
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(SerabError, match="damaged: delete it"):
+        results.read_predictions(*KEY)
+    path.unlink()
+    with pytest.raises(SerabError, match="serab run"):
+        results.read_predictions(*KEY)
+    assert KEY not in results.finished_inputs()
+
+
+@pytest.mark.parametrize(
+    "change", [(",0.75", ",7.5"), (",3,2,2,", ",,2,2,"), (",3,2,2,", ",1e999,2,2,"), ("False", "Fals")]
+)
+def test_a_row_that_cannot_be_read_leaves_its_cell_unfinished(results: Results, change: tuple[str, str]) -> None:
+    """Its own, and no other: a damaged number changes how the whole column is read."""
+    path = results.folder / "cells.csv"
+    lines = path.read_text().splitlines(keepends=True)
+    lines[7] = lines[7].replace(*change)
+    path.write_text("".join(lines))
+    assert set(results.finished_inputs()) == {("EMV", "opensmile", "released")}
+    table = results.read_cells()
+    assert len(table) == 9 and table["n_train"].dtype == int and table["selected"].dtype == bool
+    results.write(cell())
+    assert len(results.read_cells()) == 10 and KEY in results.finished_inputs()
+
+
+def test_an_empty_folder_has_no_cells(tmp_path: Path) -> None:
+    assert Results(tmp_path).read_cells().empty
+    assert Results(tmp_path / "nowhere").finished_inputs() == {}
+
+
+@pytest.mark.parametrize("content", ["", "a,b\n1,2\n", "\x00\x01"])
+def test_a_file_that_is_no_result_is_refused_in_one_line(tmp_path: Path, content: str) -> None:
+    (tmp_path / "cells.csv").write_text(content)
+    with pytest.raises(SerabError) as caught:
+        Results(tmp_path).read_cells()
+    assert "move it away" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"a": 1}'])
+def test_a_broken_provenance_is_refused_in_one_line(tmp_path: Path, content: str) -> None:
+    (tmp_path / "provenance.json").write_text(content)
+    with pytest.raises(SerabError, match="move it away"):
+        Results(tmp_path).read_provenance()
+
+
+def test_the_machine_is_described_with_the_commit_of_the_library() -> None:
+    described = describe_machine("cpu")
+    json.dumps(described)
+    assert described["device"] == "cpu" and "numpy" in described["versions"]
+    git = ["git", "rev-parse", "--short=12", "HEAD"]
+    done = subprocess.run(git, cwd=FOLDER, capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.skip("this is no checkout")
+    assert described["commit"].removesuffix("-dirty") == done.stdout.strip()
