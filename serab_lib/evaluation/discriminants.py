@@ -51,7 +51,8 @@ def fit_linear(X: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     means = np.stack([group.mean(axis=0) for group in groups])
     ridges, roots = zip(*(_shrink_covariance(group) for group in groups), strict=True)
     diagonal = priors @ np.stack(ridges)
-    factor = np.concatenate([np.sqrt(prior) * root for prior, root in zip(priors, roots, strict=True)])
+    factor = np.concatenate(roots)
+    factor *= np.sqrt(np.repeat(priors, counts))[:, None]
     # LAPACK drops directions whose singular value is below the rounding error of the largest one.
     if diagonal.min() > np.finfo(float).eps * (diagonal.max() + np.vdot(factor, factor)):
         coefficients = _solve_diagonal_plus_low_rank(diagonal, factor, means.T).T
@@ -78,8 +79,8 @@ def _shrink_covariance(group: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     distance = squared_covariance / n_features - mean_variance**2
     # One feature leaves nothing to shrink towards; scikit-learn says so by a special case, too.
     shrinkage = 0.0 if min(scatter, distance) <= 0 or n_features == 1 else min(scatter / distance, 1.0)
-    ridge = shrinkage * mean_variance * scaler.scale_**2
-    return ridge, z * np.sqrt((1.0 - shrinkage) / n_samples) * scaler.scale_
+    z *= np.sqrt((1.0 - shrinkage) / n_samples) * scaler.scale_
+    return shrinkage * mean_variance * scaler.scale_**2, z
 
 
 def _solve_diagonal_plus_low_rank(diagonal: np.ndarray, factor: np.ndarray, right: np.ndarray) -> np.ndarray:
