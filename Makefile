@@ -67,6 +67,7 @@ lint: setup  ## Check style and spelling; audit the pinned packages where the ne
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports --no-cache
+	$(BIN)/python scripts/count_house.py
 	$(BIN)/codespell serab_lib tests benchmarks scripts notebooks/*.py book/*.md *.md
 	$(BIN)/python scripts/audit_dependencies.py
 

@@ -30,8 +30,8 @@ DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "book
 DOCUMENTS += sorted((ROOT / "notebooks").glob("*.py"))
 TARGETS = re.findall(r"^([a-z-]+):.*##", (ROOT / "Makefile").read_text(), re.M)
 EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
-# The second one is run by tests/test_dependency_audit.py.
-SCRIPTS = ("scripts/mend_torchaudio.py", "scripts/audit_dependencies.py")
+# All but the first are run by tests/scripts.
+SCRIPTS = ("scripts/mend_torchaudio.py", "scripts/audit_dependencies.py", "scripts/count_house.py")
 FAST = "--no-search --jobs 1"
 
 # The small form of each published command of `serab`; the same command where it is small already.

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-judge = runpy.run_path(str(Path(__file__).resolve().parents[1] / "scripts" / "audit_dependencies.py"))["judge"]
+judge = runpy.run_path(str(Path(__file__).resolve().parents[2] / "scripts" / "audit_dependencies.py"))["judge"]
 SAFE = {"name": "one", "version": "1.0", "vulns": []}
 UNSAFE = {"name": "two", "version": "2.0", "vulns": [{"id": "PYSEC-1", "fix_versions": ["2.1"]}]}
 UNKNOWN = {"name": "three", "skip_reason": "not found"}
