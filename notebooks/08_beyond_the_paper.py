@@ -31,7 +31,7 @@ if importlib.util.find_spec("serab_lib") is None:
 profile: str = "demo"
 
 # %% tags=["hide-input"]
-from serab_lib import load_extractor
+from serab_lib import check_extractor, load_extractor
 from serab_lib.book import tables
 from serab_lib.benchmark.embeddings import extract_corpus
 from serab_lib.book.show import record, show_table
@@ -68,10 +68,14 @@ def get_scene_embeddings(audio, model):  # (n, samples) -> (n, 5)
 
 # %%
 extractor = load_extractor("hear:loudness")
+check_extractor(extractor)
 embeddings = extract_corpus(corpus, extractor).matrix
 embeddings.shape
 
 # %% [markdown]
+# `check_extractor` raises an error where an extractor breaks a promise: an utterance must get the same vector alone and
+# in any batch, today and tomorrow, and numbers must be finite on silence, on 0.1 s, on clipped and on long audio.
+#
 # `hear:loudness` works wherever the name of an extractor is expected, on the command line too:
 #
 # ```console

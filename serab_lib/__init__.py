@@ -14,6 +14,7 @@ __version__ = "0.1.0"
 _PUBLIC = {
     "load_task": "serab_lib.corpora.corpus",
     "load_extractor": "serab_lib.extractors.registry",
+    "check_extractor": "serab_lib.extractors.base",
     "evaluate": "serab_lib.evaluation.protocol",
     "split": "serab_lib.corpora.splits",
 }

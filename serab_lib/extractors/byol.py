@@ -85,17 +85,7 @@ def _flatten_frequency(maps: torch.Tensor) -> torch.Tensor:
 
 
 class ByolExtractor(StatisticsExtractor):
-    """Mean plus maximum over time of the BYOL-A encoder's steps.
-
-    Parameters
-    ----------
-    checkpoint : str, Path or None
-        A state dict with the released names, whose width is the embedding size; None for weights drawn by `seed`.
-    window_samples : int
-        Mel window: 400 for checkpoints trained with SERAB's configuration, 1,024 for NTT's.
-    embedding_size : int, optional
-        Width that the checkpoint must have; any if None.
-    """
+    """Mean plus maximum over time of the BYOL-A encoder's steps; of weights drawn by `seed` without a checkpoint."""
 
     def __init__(
         self,

@@ -133,7 +133,9 @@ class CvtEncoder(nn.Module):
         super().__init__()
         if pooling not in POOLINGS:
             raise SerabError(f"there is no pooling {pooling!r} of a CvT: choose {' or '.join(POOLINGS)}")
-        self.pooling, self.embedding_size = pooling, pooled_size(widths, pooling)
+        self.pooling = pooling
+        # The strides leave 4 rows of the 64 mel bands.
+        self.embedding_size = widths[-1] * (N_MELS // 16 if pooling == "mean+max" else 1)
         stages, n_in = [], 1
         for width, n_heads, kernel, stride in zip(widths, _N_HEADS, _KERNELS, _STRIDES, strict=True):
             convolution = nn.Conv2d(n_in, width, kernel, stride=stride, padding=kernel // 2)
@@ -149,12 +151,6 @@ class CvtEncoder(nn.Module):
             return maps.mean(dim=(2, 3))
         steps = maps.permute(0, 3, 2, 1).flatten(2)  # (n, steps, rows x channels)
         return steps.mean(dim=1) + steps.amax(dim=1)
-
-
-def pooled_size(widths: Sequence[int], pooling: str) -> int:
-    """Size of an embedding: the last stage's channels, for each row where rows are pooled by themselves."""
-    # The three strides leave 4 rows of the 64 mel bands.
-    return widths[-1] * (N_MELS // 16 if pooling == "mean+max" else 1)
 
 
 def infer_widths(state: Mapping[str, torch.Tensor]) -> tuple[int, ...] | None:

@@ -1,8 +1,4 @@
-"""The API of HEAR, the Holistic Evaluation of Audio Representations, both ways.
-
-The functions of this module offer every extractor here to programs that take a HEAR module, as in
-`hear-validator serab_lib.extractors.hear --model byol-s-512`; `HearGuest` makes any such module an extractor here.
-"""
+"""The API of HEAR both ways: this module is one that its programs take, and `HearGuest` makes any such an extractor."""
 
 from __future__ import annotations
 
@@ -69,7 +65,7 @@ def get_scene_embeddings(audio: torch.Tensor, model: HearModel) -> torch.Tensor:
 
 
 def get_timestamp_embeddings(audio: torch.Tensor, model: HearModel) -> tuple[torch.Tensor, torch.Tensor]:
-    """Make one embedding every 50 ms.
+    """Make one embedding every 50 ms, of frames of 1 s as in the authors' second release.
 
     Parameters
     ----------
@@ -80,10 +76,8 @@ def get_timestamp_embeddings(audio: torch.Tensor, model: HearModel) -> tuple[tor
     Returns
     -------
     embeddings : torch.Tensor [shape=(n_sounds, n_timestamps, size)]
-        Of frames of 1 s, as in the authors' second release, each embedded as an utterance of its own.
     timestamps : torch.Tensor [shape=(n_sounds, n_timestamps)]
-        In ms, of the frames' centres: 0, 50, ... up to the sound's duration. As HEAR's baseline does, half a frame of
-        silence is put before and after the sound, and a start between two samples is rounded.
+        In ms, of the frames' centres, from 0 to the sound's duration; half a frame of silence is put before and behind.
     """
     frames, n_frames = _frame(_checked(audio, model).cpu(), model.sample_rate)
     embeddings = _embed(frames, audio.device, model)

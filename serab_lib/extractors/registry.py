@@ -80,10 +80,9 @@ def get_entry(name: str) -> Entry:
     Parameters
     ----------
     name : str
-        A name in `EXTRACTORS`; one of them with a layer, as `wavlm-large-layer-12`; `path:FILE` for a checkpoint
-        of one's own with the tensor names of BYOL-A or BYOL-S/CvT (whose output is pooled by its mean, with
-        `path:FILE:mean+max` by mean plus maximum); or `hear:MODULE` or `hear:MODULE@WEIGHTS` for any package with
-        the HEAR API.
+        A name in `EXTRACTORS`; one of them with a layer, as `wavlm-large-layer-12`; `path:FILE` for a checkpoint of
+        one's own with the tensor names of BYOL-A or BYOL-S/CvT (which `path:FILE:mean+max` pools by mean plus maximum,
+        not by the mean); or `hear:MODULE` or `hear:MODULE@WEIGHTS` for any package with the HEAR API.
 
     Raises
     ------
@@ -130,7 +129,6 @@ def _entry_of_module(name: str) -> Entry:
         title=f"{label} (HEAR)",
         family="hear:HearGuest",
         embedding_size=0,
-        n_parameters=0,
         licence=f"that of {module}",
         options={"module": module, "version": _version_of(module)},
         own_checkpoint=Path(weights) if weights else None,
@@ -155,32 +153,25 @@ def _version_of(module: str) -> str:
 
 
 def _entry_of_file(name: str) -> Entry:
-    from serab_lib.extractors.cvt import POOLINGS, infer_widths, pooled_size
+    """Describe a checkpoint of the user's own. Its sizes are known once it is loaded: 0 until then."""
+    from serab_lib.extractors.cvt import POOLINGS, infer_widths
 
     file, _, pooling = name.rpartition(":")
     if pooling not in POOLINGS:
         file, pooling = name, ""
-    path = Path(file)
-    state = read_state_dict(path)
-    widths = infer_widths(state)
-    options: dict[str, object] = {"window_samples": RELEASED_WINDOW_SAMPLES}
-    if widths:
+    path, options = Path(file), {"window_samples": RELEASED_WINDOW_SAMPLES}
+    is_cvt = infer_widths(read_state_dict(path)) is not None
+    if is_cvt:
         options["pooling"] = pooling or "mean"
-        embedding_size = pooled_size(widths, pooling)
     elif pooling:
         raise CheckpointError(f"{path} is no BYOL-S/CvT checkpoint, whose pooling can be chosen: leave out :{pooling}")
-    else:
-        embedding_size = len(state["fc.3.weight"]) if "fc.3.weight" in state else 0
     # The name tells results apart that differ in pooling alone.
     label = f"{path.stem}-mean+max" if pooling == "mean+max" else path.stem
     return Entry(
         name=f"path-{label}",
         title=label,
-        family="cvt:CvtExtractor" if widths else "byol:ByolExtractor",
-        embedding_size=embedding_size,
-        n_parameters=sum(
-            tensor.numel() for each, tensor in state.items() if "running_" not in each and "num_batches" not in each
-        ),
+        family="cvt:CvtExtractor" if is_cvt else "byol:ByolExtractor",
+        embedding_size=0,
         licence="the user's own",
         options=options,
         own_checkpoint=path,
@@ -196,7 +187,7 @@ def identify(entry: Entry, weights: str) -> str:
 def load_extractor(
     name: str | Entry, *, weights: str | Path | None = None, device: str | torch.device = "cpu"
 ) -> Extractor:
-    """Load an extractor by its name.
+    """Load an extractor by its name, frozen, on a device.
 
     Parameters
     ----------

@@ -53,21 +53,9 @@ def find_checkpoint(entry: Entry, weights: str | Path | None = None) -> Path | N
 def require_checkpoint(
     entry: Entry, weights: str | Path | None = None, *, cache: Path | None = None
 ) -> tuple[Path | None, str]:
-    """Find an extractor's weights and verify them.
+    """Find an extractor's weights and verify them: path and SHA-256, or None and `none` where it has none.
 
-    Parameters
-    ----------
-    entry : Entry
-    weights : str or Path, optional
-        Folder of checkpoints; SERAB_WEIGHTS or the user's cache folder if None.
-    cache : Path, optional
-        Folder of caches, which remembers hashes: an unchanged file is read for its hash once.
-
-    Returns
-    -------
-    path : Path or None
-    content : str
-        SHA-256 of the file, of each file of a folder, or `none` where the extractor has no weights.
+    A folder counts by each of its files. `cache`, the folder of caches, remembers hashes: a file is read for them once.
 
     Raises
     ------

@@ -44,6 +44,7 @@ def test_what_every_extractor_promises(entry: Entry, tmp_path: Path) -> None:
     first_of_family = FIRST_OF_FAMILY[entry.family] == entry.name
     other = build(entry, tmp_path, seed=1) if entry.checkpoints and first_of_family else None
     check_extractor(extractor, other, longest_s=30 if first_of_family else 3)
+    assert extractor.embed([0.1 * torch.ones(10)]).isfinite().all()
 
 
 def test_families_left_out_there_have_tests_of_their_own() -> None:
@@ -108,10 +109,8 @@ def test_path_loads_a_checkpoint_of_ones_own(
     tmp_path: Path, state: Callable, suffix: str, embedding_size: int, name: str
 ) -> None:
     torch.save(state(), tmp_path / "own.pth")
-    entry = get_entry(f"path:{tmp_path / 'own.pth'}{suffix}")
     extractor = load_extractor(f"path:{tmp_path / 'own.pth'}{suffix}")
-    assert (entry.name, entry.embedding_size) == (name, embedding_size) == (extractor.name, extractor.embedding_size)
-    assert entry.n_parameters == extractor.n_parameters
+    assert (extractor.name, extractor.embedding_size) == (name, embedding_size)
     assert extractor.embed([torch.zeros(4_000)]).shape == (1, embedding_size)
 
 
