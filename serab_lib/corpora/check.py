@@ -126,13 +126,12 @@ def check_corpus(
     Parameters
     ----------
     task : str or Task
-        Code, name or record.
     data : str or Path, optional
         As in `serab_lib.corpora.corpus.find_data`.
     n_workers : int, optional
         Threads; by default one per core, at most 8.
     progress : callable, optional
-        Called in this thread with the number of files done and their total.
+        Told the number of files done and their total.
 
     Returns
     -------

@@ -30,10 +30,7 @@ LOSSY_SUFFIXES = (".ogg", ".mp3")
 
 @dataclass(frozen=True)
 class LeftOut:
-    """An audio file that the task does not use.
-
-    `kind` is `excluded`, `other`, `unlabelled`, `unexpected` or `copy`, or what stops a run: `strange` or `conflict`.
-    """
+    """An audio file that the task does not use; of the kinds, `strange` and `conflict` stop a run."""
 
     file: str
     kind: str
@@ -50,9 +47,6 @@ class Corpus:
 
     Attributes
     ----------
-    task : Task
-    root : Path
-        Its folder, ``DATA/<name>``.
     synthetic : bool
         True for a corpus made by the demo: numbers from it say nothing about people.
     utterances : pandas.DataFrame
@@ -60,12 +54,10 @@ class Corpus:
         ``speaker``, ``emotion`` and ``released_group``, all str.
     n_expected : int or None
         How many utterances there should be; None for a corpus of one's own, of which no list exists.
-    missing : tuple of str
-        Stems that are expected and not there; for IEMOCAP also a line for each group whose number of labelled
-        utterances falls short.
-    unexpected : tuple of str
-        Stems that fit the task's pattern and stand on no list. They are left out, so that extra files never change a
-        result; but for IEMOCAP, of which only counts are known: there, a line for each count that is surpassed.
+    missing, unexpected : tuple of str
+        Stems that are expected and not there, and that fit the task's pattern and stand on no list: extra files never
+        change a result. For IEMOCAP, of which only counts are known, also a line for each count that differs; what is
+        there is used.
     left_out : tuple of LeftOut
         Every audio file that is not used.
     """
@@ -112,8 +104,7 @@ def find_corpus(task: str | Task, data: str | Path | None = None, *, strict: boo
     task : str or Task
         Code, name or record.
     data : str or Path, optional
-        As in `find_data`. The corpus lies in ``data/<name>``, at any depth, as .wav, .flac, .ogg or .mp3 in upper or
-        lower case; a file is known by its stem.
+        As in `find_data`. The corpus lies in ``data/<name>``, at any depth; a file is known by its stem.
     strict : bool
         False lists files of unknown name, and different recordings of one name, in ``left_out`` in place of raising.
 
@@ -284,17 +275,14 @@ def _is_same_recording(first: Path, second: Path) -> bool:
 
 def _refuse_unclear(task: Task, root: Path, left_out: list[LeftOut]) -> None:
     """Stop where leaving a file out in silence could hide that the corpus is not what it should be."""
-    if conflicts := list(dict.fromkeys(each.reason for each in left_out if each.kind == "conflict")):
-        raise SerabError(
-            f"different recordings of one name in {printable(root)} ({len(conflicts)} times), such as "
-            f"{conflicts[0].partition(': ')[2]}: nothing here tells which is {task.title}'s, see {task.source}, and "
-            "keep one version there"
-        )
-    if strange := [printable(each.file) for each in left_out if each.kind == "strange"]:
-        raise SerabError(
-            f"names that {task.title} does not know in {printable(root)} ({len(strange)} audio files), such as "
-            f"{', '.join(strange[:3])}: move them elsewhere"
-        )
+    remedies = {
+        "conflict": ("different recordings of one name", f"keep one version there, {task.title}'s own ({task.source})"),
+        "strange": (f"names that {task.title} does not know", "move them elsewhere"),
+    }
+    for kind, (what, remedy) in remedies.items():
+        if files := [printable(each.file) for each in left_out if each.kind == kind]:
+            shown = ", ".join(files[:3])
+            raise SerabError(f"{what} in {printable(root)} ({len(files)} audio files), such as {shown}: {remedy}")
 
 
 def _list_expected(task: Task, marker: dict[str, str] | None, labels: dict[str, str] | None) -> set[str] | None:

@@ -36,8 +36,7 @@ def list_utterances(task: str | Task, *, excluded: bool = False) -> pd.DataFrame
     ----------
     task : str or Task
     excluded : bool
-        Whether to keep the files that the task never uses, such as the four that TensorFlow Datasets leaves out of
-        CREMA-D.
+        Whether to keep the files that the task never uses.
 
     Returns
     -------

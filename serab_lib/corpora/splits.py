@@ -59,10 +59,8 @@ def split(utterances: pd.DataFrame, task: Task, protocol: str) -> pd.DataFrame:
     utterances : pandas.DataFrame
         As from `serab_lib.corpora.corpus.load_task`; needs ``speaker``, ``emotion`` and ``released_group``.
     task : Task
-        Its record.
     protocol : str
-        ``released`` groups by the release's key and leaves out the classes that it leaves out; ``described``
-        groups by the true speaker and keeps all classes.
+        ``released`` groups by the release's key and leaves out its classes; ``described`` groups by the true speaker.
 
     Returns
     -------
@@ -71,10 +69,8 @@ def split(utterances: pd.DataFrame, task: Task, protocol: str) -> pd.DataFrame:
 
     Raises
     ------
-    UnknownNameError
-        If there is no such protocol.
     SerabError
-        If a part would be empty, if there are fewer than two classes, or if train lacks a class.
+        If there is no such protocol, a part would be empty, there are fewer than two classes, or train lacks a class.
 
     Notes
     -----

@@ -119,18 +119,7 @@ def list_checkpoints() -> list[Source]:
 
 
 def get_source(name: str) -> Source:
-    """Find the source of a corpus or a checkpoint.
-
-    Parameters
-    ----------
-    name : str
-        A task's code or name, or an extractor's name, in upper or lower case.
-
-    Raises
-    ------
-    SerabError
-        If nothing of that name can be fetched, or it is an extractor that needs no weights.
-    """
+    """Find the source of a corpus, by its code or name, or of an extractor's checkpoint."""
     folded = name.strip().casefold()
     corpora = {text.casefold(): task.name for task in TASKS.values() for text in (task.code, task.name)}
     if source := CORPORA.get(corpora.get(folded, "")):
@@ -144,12 +133,9 @@ def get_source(name: str) -> Source:
 
 
 def resolve_names(names: Iterable[str]) -> tuple[list[Source], list[Source]]:
-    """Find the sources of some names or groups: `corpora`, `checkpoints`, or `all`, which stands for the corpora.
+    """Find what some names or groups stand for: what to fetch, and what a group cannot give without the user.
 
-    Returns
-    -------
-    tuple of two lists of Source
-        Those to fetch, each once; and those that a group name covers and that cannot be had without the user.
+    The groups are `corpora`, `checkpoints`, and `all`, which stands for the corpora.
     """
     wanted: dict[str, Source] = {}
     withheld: dict[str, Source] = {}
@@ -180,8 +166,6 @@ def describe_source(source: Source) -> dict[str, str]:
 def write_size(n_bytes: int | None) -> str:
     """Write a number of bytes for people.
 
-    Examples
-    --------
     >>> write_size(208_468_073), write_size(1_664_512_929), write_size(900), write_size(None)
     ('208 MB', '1.7 GB', '1 kB', 'unknown size')
     """

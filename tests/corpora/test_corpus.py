@@ -125,7 +125,7 @@ def test_byte_identical_files_of_one_name_count_once(tmp_path: Path) -> None:
 def test_different_recordings_of_one_name_stop(tmp_path: Path) -> None:
     touch(tmp_path / "own", ["DC_a01.wav", "DC_a02.wav"], b"same")
     touch(tmp_path / "own", ["copy/DC_a01.wav"], b"other")
-    with pytest.raises(SerabError, match=r"DC_a01\.wav and copy/DC_a01\.wav: .*keep one version") as caught:
+    with pytest.raises(SerabError, match=r"such as DC_a01\.wav, copy/DC_a01\.wav: keep one") as caught:
         find_corpus(own_task(), tmp_path)
     assert "\n" not in str(caught.value)
     lenient = find_corpus(own_task(), tmp_path, strict=False)

@@ -89,6 +89,7 @@ def test_a_corpus_is_fetched(
     site: Site, publish: Publish, options: Options, ways: tuple[str, ...], checksum: bool
 ) -> None:
     publish(*ways, checksum=checksum)
+    (Path(options.data) / "emodb").mkdir(parents=True)  # an empty folder in its place is no obstacle
     shown, told = [], []
     made = fetch("emodb", replace(options, announce=shown.append, progress=lambda *n: told.append(n)))
     assert ("checksum" in made.verified) == checksum and "content: 4 of 4 recordings as released" in made.verified
@@ -101,21 +102,10 @@ def test_a_corpus_is_fetched(
     assert len(site.asked) == n_asked
 
 
-@pytest.mark.parametrize(
-    ("ways", "reason"),
-    [
-        (("404",), "HTTP 404"),
-        (("html",), "a web page in place of the file"),
-        (("500",), "HTTP 500, 5 times"),
-        (("cut:9000",), "no connection, or it broke"),
-    ],
-)
-def test_a_source_that_fails_says_what_to_do_by_hand(
-    publish: Publish, options: Options, ways: tuple[str, ...], reason: str
-) -> None:
-    publish(*ways)
+def test_a_source_that_fails_says_what_to_do_by_hand(publish: Publish, options: Options) -> None:
+    publish("404")
     message = refuse("emodb", options)
-    assert reason in message
+    assert "HTTP 404" in message
     assert "http://emodb.bilderbar.info/download/" in message
     assert "serab fetch emodb --archive FILE" in message
 
@@ -148,9 +138,7 @@ def test_a_wrong_checksum_is_not_unpacked(site: Site, publish: Publish, options:
     [
         ({NAMES[0]: None}, "missing"),
         ({NAMES[0]: b"RIFF"}, "undecodable"),
-        ({NAMES[0]: make_wav("x", duration_s=DURATION_S + 0.06)}, "other content"),
         ({NAMES[0]: make_wav("x", duration_s=DURATION_S)}, "re-encoded"),
-        ({NAMES[0]: b""}, "empty"),
     ],
 )
 def test_without_checksum_the_list_of_files_decides(
@@ -180,9 +168,8 @@ def test_a_damaged_archive_is_fetched_afresh_next_time(site: Site, publish: Publ
     assert fetch("emodb", options).state == "fetched"
 
 
-@pytest.mark.parametrize("name", ["../../evil.wav", "{tmp_path}/evil.wav"])
-def test_a_hostile_archive_leaves_nothing(tmp_path: Path, publish: Publish, options: Options, name: str) -> None:
-    publish(members={**RECORDINGS, name.replace("{tmp_path}", str(tmp_path)): make_wav("evil")})
+def test_a_hostile_archive_leaves_nothing(tmp_path: Path, publish: Publish, options: Options) -> None:
+    publish(members={**RECORDINGS, "../../evil.wav": make_wav("evil")})
     assert "is not unpacked" in refuse("emodb", options)
     assert not list(tmp_path.rglob("*.wav"))
 
@@ -244,6 +231,19 @@ def test_a_full_disk_is_seen_before_the_download(
     monkeypatch.setattr(fetching.shutil, "disk_usage", lambda folder: shutil._ntuple_diskusage(10**9, 10**9, 2 * 10**8))
     assert "free some space" in refuse("emodb", options)
     assert site.n_asked("download.zip") == 0
+
+
+def test_a_disk_that_fills_up_is_one_line_and_keeps_what_came_in(
+    publish: Publish, options: Options, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fill(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    publish()
+    with monkeypatch.context() as patch:
+        patch.setattr("serab_lib.download.transfer.os.replace", fill)
+        assert "No space left on device" in refuse("emodb", options)
+    assert (Path(options.data) / ".fetch" / "emodb" / "download.zip.part").stat().st_size > 0
 
 
 def test_two_fetches_of_one_corpus_do_not_meet(publish: Publish, options: Options) -> None:

@@ -16,15 +16,12 @@ class Page:
     """A file of the site, and how its requests are answered: the last way goes on for all further ones.
 
     Ways: `good`; `slow`; `cut:N`, the line breaks after N bytes; `hang`; `redirect:ADDRESS`; a status such as `503`;
-    `html`, a form in place of the file; `gzip`, a false encoding; `odd range`, another part than asked for.
+    `html`, a form in place of the file; `odd range`, another part than asked for.
     """
 
     content: bytes
     ways: list[str] = field(default_factory=lambda: ["good"])
-    etag: str = '"1"'
     has_ranges: bool = True
-    has_length: bool = True
-    heeds_if_range: bool = True
 
 
 class Site:
@@ -75,10 +72,9 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(page, way, detail)
 
     def _send(self, page: Page, way: str, detail: str) -> None:
-        content, headers, status = page.content, {"ETag": page.etag}, 200
+        content, headers, status = page.content, {}, 200
         asked = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
-        unchanged = not page.heeds_if_range or self.headers.get("If-Range", page.etag) == page.etag
-        if asked and page.has_ranges and unchanged:
+        if asked and page.has_ranges:
             start = int(asked[1])
             if start >= len(content):
                 self._answer(416, b"", {"Content-Range": f"bytes */{len(content)}"})
@@ -86,15 +82,13 @@ class _Handler(BaseHTTPRequestHandler):
             shown = start + 1 if way == "odd range" else start
             headers["Content-Range"] = f"bytes {shown}-{len(content) - 1}/{len(content)}"
             content, status = content[start:], 206
-        if way == "gzip":
-            headers["Content-Encoding"] = "br"
         if way == "cut":
-            self._answer(status, content[: int(detail)], headers, n_promised=len(content) if page.has_length else -1)
+            self._answer(status, content[: int(detail)], headers, n_promised=len(content))
             self.close_connection = True
         elif way == "slow":
             self._answer(status, content, headers, pause_s=0.005)
         else:
-            self._answer(status, content, headers, n_promised=None if page.has_length else -1)
+            self._answer(status, content, headers)
 
     def _answer(
         self,
@@ -108,11 +102,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         for name, value in (headers or {}).items():
             self.send_header(name, value)
-        if n_promised == -1:
-            self.send_header("Connection", "close")
-            self.close_connection = True
-        else:
-            self.send_header("Content-Length", str(len(content) if n_promised is None else n_promised))
+        self.send_header("Content-Length", str(len(content) if n_promised is None else n_promised))
         self.end_headers()
         step = max(1, len(content) // 8) if pause_s else max(1, len(content))
         try:
