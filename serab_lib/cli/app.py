@@ -38,7 +38,7 @@ Weights = Annotated[
     Path | None, typer.Option(help="Folder of checkpoints. Default: SERAB_WEIGHTS, then the user's cache folder.")
 ]
 Cache = Annotated[Path | None, typer.Option(help="Folder of caches. Default: SERAB_CACHE, then the user's.")]
-Results = Annotated[Path, typer.Option(help="Folder of results.")]
+Out = Annotated[Path, typer.Option(help="Folder of results.")]
 Device = Annotated[str, typer.Option(help="cpu or cuda.")]
 Jobs = Annotated[int | None, typer.Option(min=1, help="Workers. Default: one per core.")]
 Layer = Annotated[
@@ -74,6 +74,16 @@ def split_names(text: str, option: str) -> list[str]:
     if not names:
         raise SerabError(f"{option} is empty: give names separated by commas")
     return names
+
+
+def read_results(folder: Path) -> Any:
+    """Cells of a folder of results; one that holds none is the user's mistake."""
+    from serab_lib.benchmark.results import Results
+
+    cells = Results(folder).read_cells()
+    if cells.empty:
+        raise SerabError(f"there are no results in {folder}: make some with `serab run --out {folder}`")
+    return cells
 
 
 def complain(failures: Iterable[str], *, warnings: Iterable[str] = ()) -> None:

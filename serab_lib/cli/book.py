@@ -17,7 +17,7 @@ from serab_lib.cli.app import (
     Data,
     Device,
     Jobs,
-    Results,
+    Out,
     Weights,
     command,
     complain,
@@ -25,6 +25,7 @@ from serab_lib.cli.app import (
     print_json,
     print_rows,
     progress,
+    read_results,
 )
 from serab_lib.cli.corpora import announce_source
 from serab_lib.core import SerabError
@@ -45,12 +46,11 @@ def audit(
 ) -> None:
     """Recompute the paper's inconsistencies, and say how sure each is; no data is needed."""
     from serab_lib.audit import findings
-    from serab_lib.benchmark.results import Results
 
     if data is not None and not data.is_dir():
         raise SerabError(f"no folder {data} to read corpora from: pass --data DIR, or leave it out")
-    if results is not None and Results(results).read_cells().empty:
-        raise SerabError(f"there are no results in {results}: make some with `serab run --out {results}`")
+    if results is not None:
+        read_results(results)
     found = findings.audit(data=data, results=results)
     if as_json:
         tables = {name: json.loads(table.to_json(orient="records")) for name, table in _tabulate().items()}
@@ -117,7 +117,7 @@ def reproduce(
     plan_only: Annotated[bool, typer.Option("--plan", help="Print what would be done, and do nothing.")] = False,
     data: Data = None,
     weights: Weights = None,
-    out: Results = Path("results"),
+    out: Out = Path("results"),
     cache: Cache = None,
     device: Device = "cpu",
     jobs: Jobs = None,

@@ -35,17 +35,8 @@ def tasks(data: Data = None, as_json: AsJson = False) -> None:
 
     rows = []
     for task in TASKS.values():
-        row = {
-            "code": task.code,
-            "name": task.name,
-            "language": task.language,
-            "classes": len(set(task.emotions.values())),
-            "access": task.access,
-            "licence": task.licence,
-            "on_disk": "no",
-            "utterances": 0,
-            "source": task.source,
-        }
+        row = {name: getattr(task, name) for name in ("code", "name", "language", "access", "licence", "source")}
+        row |= {"classes": len(set(task.emotions.values())), "on_disk": "no", "utterances": 0}
         try:
             corpus = find_corpus(task, data)
         except SerabError as error:
@@ -172,10 +163,9 @@ def _print_offers(data: Path | None, weights: Path | None, as_json: bool) -> Non
     rows = []
     for offer in survey(data, weights):
         source, facts = offer.source, describe_source(offer.source)
-        row = {"name": source.name, "kind": source.kind, "state": offer.state}
-        row |= {"size": write_size(source.download_size), "licence": source.licence, "note": offer.note}
-        row |= {"page": source.page, "source": facts["source"], "verified": facts["verified"]}
-        rows.append(row | {"citation": source.citation})
+        row = {name: getattr(source, name) for name in ("name", "kind", "licence", "page", "citation")}
+        row |= {"state": offer.state, "size": write_size(source.download_size), "note": offer.note}
+        rows.append(row | {"source": facts["source"], "verified": facts["verified"]})
     print_rows(rows, ("name", "kind", "state", "size", "licence"), as_json)
     if not as_json:
         output.print(

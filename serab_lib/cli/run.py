@@ -16,7 +16,7 @@ from serab_lib.cli.app import (
     Device,
     Jobs,
     Layer,
-    Results,
+    Out,
     Weights,
     command,
     complain,
@@ -24,6 +24,7 @@ from serab_lib.cli.app import (
     print_json,
     print_rows,
     progress,
+    read_results,
     split_names,
 )
 from serab_lib.core import SerabError
@@ -34,24 +35,13 @@ def models(weights: Weights = None, as_json: AsJson = False) -> None:
     """List the extractors: parameters, embedding size, and whether their weights are at hand."""
     from serab_lib.extractors.registry import EXTRACTORS
 
+    described = ("name", "title", "embedding_size", "n_parameters", "sample_rate", "licence", "trained_on")
     rows = []
     for entry in EXTRACTORS.values():
-        checkpoint = next(iter(entry.checkpoints), None)
-        rows.append(
-            {
-                "name": entry.name,
-                "title": entry.title,
-                "embedding_size": entry.embedding_size,
-                "n_parameters": entry.n_parameters,
-                "sample_rate": entry.sample_rate,
-                "licence": entry.licence,
-                "trained_on": entry.trained_on,
-                "notes": " ".join(entry.notes.split()),
-                "weights": entry.weights_state(weights),
-                "file": checkpoint.file if checkpoint else None,
-                "source": checkpoint.url if checkpoint else None,
-            }
-        )
+        row = {name: getattr(entry, name) for name in described} | {"notes": " ".join(entry.notes.split())}
+        best = next(iter(entry.checkpoints), None)
+        row |= {"file": best.file, "source": best.url} if best else {"file": None, "source": None}
+        rows.append(row | {"weights": entry.weights_state(weights)})
     print_rows(rows, ("name", "embedding_size", "n_parameters", "weights", "licence"), as_json)
 
 
@@ -97,7 +87,7 @@ def run(
     ] = "described",
     data: Data = None,
     weights: Weights = None,
-    out: Results = Path("results"),
+    out: Out = Path("results"),
     cache: Cache = None,
     device: Device = "cpu",
     jobs: Jobs = None,
@@ -203,12 +193,9 @@ def table(
     as_json: AsJson = False,
 ) -> None:
     """Print the accuracy grid: models by tasks, with UM, WM and GM, in percent."""
-    from serab_lib.benchmark.results import Results
     from serab_lib.book.tables import accuracy_grid, paper_grid, render
 
-    cells = Results(results).read_cells()
-    if cells.empty:
-        raise SerabError(f"there are no results in {results}: make some with `serab run --out {results}`")
+    cells = read_results(results)
     there = sorted(set(cells["protocol"]), reverse=True)
     if protocol and protocol not in there:
         raise SerabError(f"{results} has no results under protocol {protocol!r}, only {', '.join(there)}")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -125,25 +124,22 @@ def test_embed_names_a_broken_file(tmp_path: Path) -> None:
     assert not (tmp_path / "x.npz").exists()
 
 
-@pytest.mark.slow
 def test_control_c_keeps_what_is_finished(tmp_path: Path) -> None:
     """A run that is interrupted in the middle of a cell goes on with the same command."""
-    write_savee(tmp_path / "data", n_takes=15)
-    command = [sys.executable, "-m", "serab_lib.cli", "run", "--tasks", "SAV", "--models", "logmel-stats,opensmile"]
+    write_savee(tmp_path / "data", n_takes=6)
+    command = [sys.executable, "-m", "serab_lib.cli", "run", "--tasks", "SAV", "--models", "byol-random-512"]
     command += ["--out", str(tmp_path / "out"), "--no-search", "--jobs", "1"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    environment = os.environ | {"SERAB_CACHE": str(tmp_path / "cache")}
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as process:
         shards = tmp_path / "cache" / "embeddings"
         deadline = time.monotonic() + 120
-        while not list(shards.glob("opensmile-*/*.npz")) and time.monotonic() < deadline:
-            time.sleep(0.05)
+        while not list(shards.glob("*/*.npz")) and time.monotonic() < deadline:
+            time.sleep(0.02)
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=60)
     assert process.returncode == 130, errors
-    assert "interrupted" in errors
-    assert "Traceback" not in errors
-    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"COLUMNS": "200"})
-    assert done.returncode == 0, done.stderr
-    # The first cell may have been finished before the interruption.
-    assert re.search(r"2 cells computed, 0 were there|1 cells computed, 1 were there", done.stdout)
+    assert "interrupted" in errors and "Traceback" not in errors
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert "1 cells computed, 0 were there" in done.stdout, done.stderr
     provenance = json.loads((tmp_path / "out" / "provenance.json").read_text())
-    assert provenance["SAV/opensmile/described"]["embeddings_from_cache"] >= 100
+    assert 100 <= provenance["SAV/byol-random-512/described"]["embeddings_from_cache"] < 192
