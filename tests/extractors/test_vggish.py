@@ -1,17 +1,12 @@
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
-
 import pytest
 import torch
 from making import make_vggish_state
 from torch.nn import functional
 
 from serab_lib.extractors.audioset_mel import audioset_log_mel
-from serab_lib.extractors.registry import EXTRACTORS, load_extractor
 from serab_lib.extractors.vggish import VggishExtractor
-from serab_lib.extractors.weights import CheckpointError
 
 State = dict[str, torch.Tensor]
 
@@ -77,42 +72,3 @@ def test_a_second_and_more_is_not_padded(extractor: VggishExtractor) -> None:
     waveform = torch.randn(20_000, generator=torch.Generator().manual_seed(0))
     expected = audioset_log_mel(waveform, log_offset=0.01)[:, :96]
     torch.testing.assert_close(extractor.prepare(waveform), expected)
-
-
-def not_a_file(path: Path, state: State) -> None:
-    pass
-
-
-def text(path: Path, state: State) -> None:
-    path.write_text("hello")
-
-
-def cut_off(path: Path, state: State) -> None:
-    torch.save(state, path)
-    path.write_bytes(path.read_bytes()[:50_000])
-
-
-def missing_tensor(path: Path, state: State) -> None:
-    torch.save({name: tensor for name, tensor in state.items() if name != "embeddings.4.bias"}, path)
-
-
-def other_size(path: Path, state: State) -> None:
-    torch.save(state | {"embeddings.4.weight": torch.zeros(527, 4096), "embeddings.4.bias": torch.zeros(527)}, path)
-
-
-@pytest.mark.parametrize("breakage", [not_a_file, text, cut_off, missing_tensor, other_size])
-def test_what_is_not_vggish_is_refused_in_one_line(
-    state: State, tmp_path: Path, breakage: Callable[[Path, State], None]
-) -> None:
-    path = tmp_path / "broken.pth"
-    breakage(path, state)
-    with pytest.raises(CheckpointError) as caught:
-        VggishExtractor(path)
-    assert str(path) in str(caught.value)
-    assert "\n" not in str(caught.value)
-
-
-def test_a_file_under_the_released_name_must_have_its_hash(state: State, tmp_path: Path) -> None:
-    torch.save(state, tmp_path / EXTRACTORS["vggish"].checkpoints[0].file)
-    with pytest.raises(CheckpointError, match="not the released file"):
-        load_extractor("vggish", weights=tmp_path)

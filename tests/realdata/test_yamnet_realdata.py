@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +10,6 @@ import pytest
 import torch
 
 from serab_lib.audio import load_audio
-from serab_lib.benchmark.embeddings import extract
-from serab_lib.corpora.corpus import load_task
-from serab_lib.corpora.splits import split
-from serab_lib.corpora.task import get_task
-from serab_lib.evaluation.classifiers import fit_classifier
-from serab_lib.evaluation.protocol import Problem
 from serab_lib.extractors.audioset_mel import mel_bank
 from serab_lib.extractors.registry import EXTRACTORS, load_extractor
 from serab_lib.extractors.weights import require_checkpoint
@@ -140,48 +132,16 @@ def test_network_equals_the_interpreter(checkpoint: Path, extractor: YamnetExtra
         torch.testing.assert_close(result, torch.from_numpy(expected), rtol=1e-4, atol=1e-4)
 
 
-def test_embeddings_agree_with_the_interpreter(checkpoint: Path, extractor: YamnetExtractor, real_data: Path) -> None:
-    """From audio on; the interpreter rounds its Fourier transform and mel bands to 8 bits, which pure tones show."""
-    real, artificial = recordings(real_data, every=36), made_up()
-    result = extractor.embed(real + artificial).numpy()
-    floats = Reference(with_float_weights(checkpoint.read_bytes()))
-    agreement = cosines(result, [floats.embed(waveform) for waveform in real + artificial])
-    assert agreement[: len(real)].min() > 0.998
-    assert agreement[len(real) :].min() > 0.93
-
-
-def test_embeddings_agree_with_the_file_as_it_is(checkpoint: Path, extractor: YamnetExtractor, real_data: Path) -> None:
+@pytest.mark.parametrize("every", [36, pytest.param(1, marks=pytest.mark.nightly)])
+def test_embeddings_agree_with_the_file_as_it_is(
+    checkpoint: Path, extractor: YamnetExtractor, real_data: Path, every: int
+) -> None:
     """As shipped, the interpreter also rounds the activations between its layers to 8 bits."""
-    waveforms = recordings(real_data, every=36)
+    waveforms = recordings(real_data, every=every)
     reference = Reference(checkpoint.read_bytes())
     agreement = cosines(extractor.embed(waveforms).numpy(), [reference.embed(waveform) for waveform in waveforms])
     assert agreement.min() > 0.97
     assert np.median(agreement) > 0.999
-
-
-@pytest.mark.nightly
-def test_accuracies_are_near_the_interpreters(
-    checkpoint: Path, extractor: YamnetExtractor, real_data: Path, tmp_path: Path
-) -> None:
-    task = get_task("RAV")
-    utterances = split(load_task(task, real_data), task, "released")
-    made = extract(list(utterances["path"]), extractor, cache=tmp_path)
-    content = with_float_weights(checkpoint.read_bytes())
-    own = threading.local()
-
-    def embed(path: str) -> np.ndarray:
-        own.reference = getattr(own, "reference", None) or Reference(content)
-        return own.reference.embed(load_audio(path))
-
-    with ThreadPoolExecutor(2) as pool:
-        reference = np.stack(list(pool.map(embed, utterances["path"])))
-    problems = [Problem(embeddings, utterances, task.classes).parts() for embeddings in (made.matrix, reference)]
-    numbers = utterances["emotion"].map({name: i for i, name in enumerate(task.classes)})
-    expected = numbers[utterances["part"] == "test"].to_numpy()
-    for classifier in ("LDA", "SVC"):
-        ours, theirs = ((fit_classifier(classifier, *parts).predictions == expected).mean() for parts in problems)
-        # Rounding can tip the choice of a candidate, by other processors' rounding too: 0 to 4 of 300 were seen.
-        assert ours == pytest.approx(theirs, abs=0.03), classifier
 
 
 def test_floats_and_8_bits_agree(extractor: YamnetExtractor, real_weights: Path, real_data: Path) -> None:
