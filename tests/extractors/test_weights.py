@@ -34,16 +34,14 @@ def test_missing_weights_say_which_file_to_put_where(tmp_path: Path) -> None:
         load_extractor("byol-s-512", weights=tmp_path / "nowhere")
 
 
-@pytest.mark.parametrize(
-    ("name", "file"), [(entry.name, each.file) for entry in EXTRACTORS.values() for each in entry.checkpoints]
-)
-def test_a_file_under_a_released_name_must_have_its_hash(tmp_path: Path, name: str, file: str) -> None:
-    checkpoint = next(each for each in EXTRACTORS[name].checkpoints if each.file == file)
-    if not (checkpoint.sha256 or checkpoint.git_blob):
-        return
-    (tmp_path / file).write_bytes(b"no such weights")
-    with pytest.raises(CheckpointError, match="not the released file"):
-        require_checkpoint(EXTRACTORS[name], tmp_path)
+def test_a_file_under_a_released_name_must_have_its_hash(tmp_path: Path) -> None:
+    for entry in EXTRACTORS.values():
+        for each in entry.checkpoints:
+            if each.sha256 or each.git_blob:
+                (tmp_path / each.file).write_bytes(b"no such weights")
+                with pytest.raises(CheckpointError, match="not the released file"):
+                    require_checkpoint(entry, tmp_path)
+                (tmp_path / each.file).unlink()
 
 
 def test_both_kinds_of_published_hash(tmp_path: Path) -> None:
@@ -94,50 +92,34 @@ class Malicious:
         return (Path("pwned").touch, ())
 
 
-def not_a_file(path: Path) -> None:
-    pass
-
-
-def text(path: Path) -> None:
-    path.write_text("hello")
-
-
-def lines_like_a_pickle(path: Path) -> None:
-    """What a user's list of accounts looks like; the reader takes its first letter for a command."""
-    path.write_text("root:x:0:0:root:/root:/bin/bash\n")
-
-
 def cut_off(path: Path) -> None:
     torch.save(make_byol_state(), path)
     path.write_bytes(path.read_bytes()[:100_000])
 
 
-def code(path: Path) -> None:
-    path.write_bytes(pickle.dumps({"fc.3.weight": Malicious()}))
-
-
-def a_list(path: Path) -> None:
-    torch.save([torch.zeros(3)], path)
-
-
-def other_network(path: Path) -> None:
-    torch.save({"weight": torch.zeros(3)}, path)
-
-
 def missing_tensor(path: Path) -> None:
-    state = make_byol_state()
-    del state["features.8.bias"]
-    torch.save(state, path)
+    torch.save({name: tensor for name, tensor in make_byol_state().items() if name != "features.8.bias"}, path)
 
 
-@pytest.mark.parametrize(
-    "breakage", [not_a_file, text, lines_like_a_pickle, cut_off, code, a_list, other_network, missing_tensor]
-)
+BREAKAGES: dict[str, Callable[[Path], object]] = {
+    "no file": lambda path: None,
+    "text": lambda path: path.write_text("hello"),
+    # What a user's list of accounts looks like; the reader takes its first letter for a command.
+    "lines like a pickle": lambda path: path.write_text("root:x:0:0:root:/root:/bin/bash\n"),
+    "cut off": cut_off,
+    "code": lambda path: path.write_bytes(pickle.dumps({"fc.3.weight": Malicious()})),
+    "a list": lambda path: torch.save([torch.zeros(3)], path),
+    "another network": lambda path: torch.save({"weight": torch.zeros(3)}, path),
+    "a missing tensor": missing_tensor,
+}
+
+
+@pytest.mark.parametrize("breakage", BREAKAGES)
 def test_what_is_no_checkpoint_is_refused_in_one_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, breakage: Callable[[Path], None]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, breakage: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    breakage(tmp_path / "broken.pth")
+    BREAKAGES[breakage](tmp_path / "broken.pth")
     with pytest.raises(CheckpointError, match=r"broken\.pth") as caught:
         ByolExtractor(tmp_path / "broken.pth")
     assert "\n" not in str(caught.value)
