@@ -36,12 +36,7 @@ def _compile(key: str, *patterns: str) -> list[re.Pattern[str]]:
 
 @dataclass(frozen=True, kw_only=True)
 class RemoteFile:
-    """One file to download.
-
-    `name` may be a path below the source's folder; the official of the `urls` comes first; `size` is in bytes;
-    `checksum` is ``sha256:``, ``md5:`` or ``git-blob:`` with the hexadecimal digest; `doi` is that of the repository
-    that states the checksum, asked at download time where none is written down.
-    """
+    """One file to download; `checksum` is ``sha256:``, ``md5:`` or ``git-blob:`` with the hexadecimal digest."""
 
     name: str
     urls: tuple[str, ...]
@@ -52,12 +47,7 @@ class RemoteFile:
 
 @dataclass(frozen=True, kw_only=True)
 class Download:
-    """Where a corpus comes from.
-
-    `advice` says how to obtain it by hand, in a clause that ends with what is then at hand. Sizes are in bytes, and
-    rough where the exact number is not published. In place of archives in `files` there may be a `file_list`, the
-    manifest of its recordings, and the `addresses` of the folders that hold them.
-    """
+    """Where a corpus comes from."""
 
     advice: str
     size: int | None = None
@@ -69,20 +59,7 @@ class Download:
 
 @dataclass(frozen=True, kw_only=True)
 class Demo:
-    """How the demo imitates a corpus: some of its files, each spoken by a synthetic voice.
-
-    `strength` is an exponent on every multiplier of an emotion's prosody and a factor on every amount, 1 the published
-    rule; `noise` the standard deviation of the natural logarithm of each multiplier, drawn for each utterance;
-    `weakened` and `mislabelled` the shares of utterances with a third of the emotion, and with another one.
-
-    `file` is a path below the corpus's folder with the fields ``speaker``, ``sex`` (of `speakers`: ``female`` or
-    ``male``), ``code`` (of `takes`: how often a speaker says an emotion; 1.5 is once and twice by turns), ``emotion``,
-    ``take`` (from 1) and ``text``: what the corpus calls a sentence (`texts`, each with the number of the one that is
-    spoken instead). The number of the sentence grows by `steps` with each speaker, code and take. `renamed` says what
-    takes the place of a pattern in the path. By a pattern in the stem go the factor on `strength` (`intensities`), the
-    sample rate (`rates_hz`) and the label where names hold none; `unused_labels` are none of the task's, each with the
-    emotion it is spoken with.
-    """
+    """How the demo imitates a corpus: some of its files, each spoken by a synthetic voice."""
 
     rate_hz: int
     strength: float
@@ -108,27 +85,7 @@ class Demo:
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """A corpus as the benchmark uses it: its fields are the keys of its TOML file.
-
-    - `code`, `name`, `title`: ``RAV`` in tables, ``ravdess`` for folders and commands, ``RAVDESS`` in text.
-    - `language`, `language_code`: in English, and ISO 639-1. `access`: ``open``, or ``restricted`` (must be asked for).
-    - `licence`, `source`, `obtain`, `citation`: terms, official address, how to get it in a sentence, full reference.
-    - `pattern`: regular expression for a whole file stem; its groups are ``emotion``, ``speaker`` (or what
-      `speaker_format` makes the speaker's name of) and what else a split goes by.
-    - `emotions`: code in the name to class. Their order numbers the classes, as in the release's loaders: an SVM's tied
-      votes go to the lower number. (IEM4's loader numbers them in the order of a set, which changes from run to run.)
-    - `examples`: file stem to the speaker and, where the name tells it, the class.
-    - `released_group`, `released_without`: the group of the pattern that the release keeps together in a split, and the
-      classes that it leaves out. `shares`: of train, validation and test.
-    - `excluded`, `oddities`: file stem to the reason why it is never used, and to what is odd about it where published
-      results use it all the same. `other_files`: pattern of the stems of recordings that belong to the corpus, not to
-      the task, to the reason. `ignored_folders`: patterns, as in a shell, of folders that hold nothing of the task.
-    - `folder_prefix`: some copies keep the first field of the name in the folder: ``DC/a01`` is ``DC_a01``.
-    - `labels`: format of the text files that hold the emotions where names do not, ``emoevaluation``; `counts`: the
-      manifest of utterance counts where the list of names may not be shipped.
-    - `log_mel_statistics`: mean and standard deviation of log-mel spectrograms that the release has written down.
-    - `women`: patterns of the names of the speakers who are women, where the corpus states it; all others are men.
-    - `in_paper`: it is one of the paper's nine. `notes`: what else is odd about it. `download`, `demo`: see there.
+    """A corpus as the benchmark uses it. Each field is a key of its TOML file; ``data/tasks/README.md`` explains them.
 
     Raises
     ------

@@ -12,7 +12,7 @@ import pytest
 import serab_lib
 from serab_lib.core import SerabError, UnknownNameError
 from serab_lib.corpora.manifests import read_manifest
-from serab_lib.corpora.task import PAPER_TASKS, TASKS, Task, get_task, read_task
+from serab_lib.corpora.task import PAPER_TASKS, TASKS, Demo, Download, RemoteFile, Task, get_task, read_task
 
 DATA = Path(serab_lib.__file__).parent / "data"
 
@@ -58,6 +58,12 @@ def test_names_are_unique_and_those_of_the_files(task: Task) -> None:
     known = [text.casefold() for each in TASKS.values() for text in (each.code, each.name)]
     assert len(set(known)) == 2 * len(TASKS)
     assert read_task(DATA / "tasks" / f"{task.name}.toml") == task
+
+
+def test_the_readme_explains_every_key() -> None:
+    explained = set(re.findall(r"`\[?(\w+)\]?`", (DATA / "tasks" / "README.md").read_text()))
+    for kind in (Task, Download, RemoteFile, Demo):
+        assert {entry.name for entry in dataclasses.fields(kind)} <= explained
 
 
 def test_records_are_whole(task: Task) -> None:

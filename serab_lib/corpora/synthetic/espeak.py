@@ -1,11 +1,8 @@
 """eSpeak NG, through the library and the voices that the ``espeakng-loader`` wheel carries.
 
 eSpeak NG is under GPLv3 and keeps state that no call resets: the same sentence spoken twice in one process differs.
-Both call for a process of its own. Each `speak` starts a fresh one, so the same requests give the same samples, and
-nothing that eSpeak NG prints reaches the caller's terminal. The exception are voice variants whose file has a
-``breath`` line (f2, f3, f5 among them): their samples differ from process to process.
-
-This file is that process's program as well, and imports the standard library alone to start in a blink.
+Both call for a process of its own, whose program this file is as well; it imports the standard library alone. The same
+requests give the same samples, except by voice variants whose file has a ``breath`` line (f2, f3, f5 among them).
 """
 
 from __future__ import annotations

@@ -1,20 +1,17 @@
 """How a demo voice sounds angry, sad or afraid: published rules of emotional prosody, as numbers in ``data/demo.toml``.
 
-Notes
------
 The rules are multipliers on a speaker's neutral voice, set after
 
-- F. Burkhardt, "Emofilt: the simulation of emotional speech by prosody-transformation", Interspeech 2005
-  (pitch, range, duration, jitter and tension per emotion);
+- F. Burkhardt, "Emofilt: the simulation of emotional speech by prosody-transformation", Interspeech 2005 (pitch,
+  range, duration, jitter and tension per emotion);
 - M. Schröder, "Emotional speech synthesis: a review", Eurospeech 2001 (the settings of earlier systems);
-- P. N. Juslin and P. Laukka, "Communication of emotions in vocal expression and music performance",
-  Psychological Bulletin 129(5), 2003 (cues that listeners use: tempo, level, high-frequency energy, pitch);
-- I. R. Murray and J. L. Arnott, "Toward the simulation of emotion in synthetic speech: a review of the
-  literature on human vocal emotion", JASA 93(2), 1993 (disgust: low, slow, grumbled).
+- P. N. Juslin and P. Laukka, "Communication of emotions in vocal expression and music performance", Psychological
+  Bulletin 129(5), 2003 (cues that listeners use: tempo, level, high-frequency energy, pitch);
+- I. R. Murray and J. L. Arnott, "Toward the simulation of emotion in synthetic speech: a review of the literature on
+  human vocal emotion", JASA 93(2), 1993 (disgust: low, slow, grumbled).
 
-That a classifier of emotion can learn from speech synthesised by such rules was shown by B. Schuller and
-F. Burkhardt, "Learning with synthesized speech for automatic emotion recognition", ICASSP 2010. Nothing
-measured on this speech says anything about people.
+That a classifier of emotion can learn from speech so synthesised was shown by B. Schuller and F. Burkhardt, "Learning
+with synthesized speech for automatic emotion recognition", ICASSP 2010. It says nothing about people.
 """
 
 from __future__ import annotations

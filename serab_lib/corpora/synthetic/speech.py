@@ -1,8 +1,7 @@
-"""Nine small corpora spoken by eSpeak NG: what the benchmark runs on when no recordings are at hand.
+"""Small corpora spoken by eSpeak NG: what the benchmark runs on when no recordings are at hand.
 
-Each has the layout, the file names and the classes of the real corpus, with a few of its speakers, and takes
-the same way through the library. The prosody follows published rules (`serab_lib.corpora.synthetic.prosody`);
-results on these corpora exercise the pipeline and say nothing about people.
+Each has the layout, names and classes of the real corpus, with a few of its speakers, and takes the same way through
+the library. Results exercise the pipeline and say nothing about people.
 """
 
 from __future__ import annotations
@@ -38,14 +37,14 @@ def generate(
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> None:
-    """Write the demo corpora below a folder; those that are there already are left as they are.
+    """Write the demo corpora below a folder, each when it is whole; those that are there already stay as they are.
 
     Parameters
     ----------
     root : str or Path
-        Each corpus goes to ``root/<task name>/``.
+        Each corpus goes to ``root/<task name>/``, with ``SYNTHETIC.json`` to mark it.
     tasks : iterable of str or Task, optional
-        Codes or names; all nine by default.
+        Codes or names; all that have a demo by default.
     seed : int
         0 or more. The same seed gives the same bytes, whichever other corpora are generated.
     progress : function, optional
@@ -56,10 +55,6 @@ def generate(
     SerabError
         If a task does not exist or has no demo, if a corpus's folder holds anything that this function has not
         written, if ``espeakng-loader`` is not installed, or if the files cannot be written.
-
-    Notes
-    -----
-    A corpus takes its place when it is whole. ``SYNTHETIC.json`` marks it and holds the SHA-256 of every file.
     """
     if seed < 0:
         raise SerabError(f"seed {seed}, expected 0 or more: choose another")
