@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,19 +73,8 @@ class Report:
     n_originals: int | None
 
 
-def count_sample_rates(paths: Sequence[str]) -> dict[str, int]:
-    """Count files by sample rate (Hz), from their headers, rarest last; those that cannot be read are left out."""
-    rates: Counter[str] = Counter()
-    for path in paths:
-        try:
-            rates[str(soundfile.info(os.fsencode(path)).samplerate)] += 1
-        except (soundfile.LibsndfileError, OSError, RuntimeError):
-            continue
-    return dict(rates.most_common())
-
-
 def describe_copies(task: Task, n_files: Mapping[str, int]) -> str | None:
-    """Say in a line that recordings, as from `count_sample_rates`, are resampled copies; None if they are not."""
+    """Say in a line that recordings, counted by sample rate (Hz), are resampled copies; None if they are not."""
     try:
         released = list_utterances(task)["sample_rate"].dropna().astype(int).astype(str)
     except SerabError:

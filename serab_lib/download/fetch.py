@@ -16,7 +16,6 @@ import filelock
 from serab_lib.core import SerabError, printable
 from serab_lib.corpora.check import Problem, check_corpus
 from serab_lib.corpora.corpus import find_corpus, find_data
-from serab_lib.corpora.task import RemoteFile
 from serab_lib.download.sources import (
     BY_HAND,
     CHECKPOINT,
@@ -24,6 +23,7 @@ from serab_lib.download.sources import (
     OPEN,
     RESTRICTED,
     Source,
+    describe_source,
     get_source,
     list_checkpoints,
     write_size,
@@ -105,7 +105,11 @@ def fetch(source: str | Source, options: Options | None = None) -> Fetched:
     """
     source = get_source(source) if isinstance(source, str) else source
     options = options or Options()
-    return _fetch_checkpoint(source, options) if source.kind == CHECKPOINT else _fetch_corpus(source, options)
+    try:
+        return _fetch_checkpoint(source, options) if source.kind == CHECKPOINT else _fetch_corpus(source, options)
+    except TransferError as error:
+        advice = write_advice(source, options)
+        raise SerabError(f"{source.title} could not be downloaded ({error}): {advice}") from error
 
 
 def survey(
@@ -162,8 +166,7 @@ def _look_at_checkpoint(source: Source, weights: str | Path | None, *, verify: b
 
 
 def _fetch_checkpoint(source: Source, options: Options) -> Fetched:
-    weights = weights_folder(options.weights)
-    verified = "by its published checksum" if source.is_verified else "by what it holds: no checksum is published"
+    weights, verified = weights_folder(options.weights), describe_source(source)["verified"]
     # What is cut off or another file gives way to the released one, and is kept under another name.
     if (there := _look_at_checkpoint(source, weights, verify=True)).state == THERE:
         return Fetched(source.name, weights / there.note, "present", verified)
@@ -180,7 +183,7 @@ def _fetch_checkpoint(source: Source, options: Options) -> Fetched:
     target = weights / file.name.removesuffix(".tar.gz")
     with _staged(weights, source.name) as folder:
         _require_space(folder, 2 * (source.download_size or 0), source)
-        made = _retrieve(source, file, folder, options)
+        made = retrieve(file, folder, functools.partial(options.progress, f"{file.name}: MB"))
         try:
             if source.packed:
                 made = _unpack_model(made, folder / "unpacked")
@@ -245,10 +248,11 @@ def _bring(source: Source, folder: Path, corpus: Path, options: Options) -> bool
     _require_space(folder, download + unpacked, source)
     if not options.archives and not source.packed:
         tell = functools.partial(options.progress, f"{source.name}: files")
-        with _advised(source, options):
-            retrieve_all(source.files, corpus, n_workers=options.n_workers, tell=tell)
+        retrieve_all(source.files, corpus, n_workers=options.n_workers, tell=tell)
         return source.is_verified
-    archives = options.archives or [_retrieve(source, file, folder, options) for file in source.files]
+    archives = options.archives or [
+        retrieve(file, folder, functools.partial(options.progress, f"{file.name}: MB")) for file in source.files
+    ]
     shutil.rmtree(corpus, ignore_errors=True)
     corpus.mkdir(parents=True)
     for archive in archives:
@@ -304,21 +308,6 @@ def _require_space(folder: Path, n_bytes: int, source: Source) -> None:
             f"{source.title} needs {write_size(n_bytes + SPARE)} in {printable(folder)}, where {write_size(free)} are "
             "free: free some space or choose another folder with --to"
         )
-
-
-def _retrieve(source: Source, file: RemoteFile, folder: Path, options: Options) -> Path:
-    with _advised(source, options):
-        return retrieve(file, folder, functools.partial(options.progress, f"{file.name}: MB"))
-
-
-@contextlib.contextmanager
-def _advised(source: Source, options: Options) -> Iterator[None]:
-    """Say what to do by hand where no address delivers."""
-    try:
-        yield
-    except TransferError as error:
-        advice = write_advice(source, options)
-        raise SerabError(f"{source.title} could not be downloaded ({error}): {advice}") from error
 
 
 @contextlib.contextmanager

@@ -14,7 +14,7 @@ import pytest
 import soundfile
 
 from serab_lib.core import SerabError
-from serab_lib.corpora.check import Problem, check_corpus, count_sample_rates, describe_copies
+from serab_lib.corpora.check import Problem, check_corpus, describe_copies
 from serab_lib.corpora.corpus import MARKER
 from serab_lib.corpora.manifests import list_utterances
 from serab_lib.corpora.task import TASKS, Task
@@ -241,14 +241,6 @@ def test_interrupt_ends_the_check(root: Path) -> None:
 def test_no_corpus_at_all(tmp_path: Path) -> None:
     with pytest.raises(SerabError, match="no folder"):
         check_corpus("SAV", tmp_path)
-
-
-def test_files_are_counted_by_their_headers(tmp_path: Path) -> None:
-    for name, rate in (("a.wav", 16_000), ("b.flac", 48_000), ("c.wav", 16_000)):
-        soundfile.write(tmp_path / name, np.zeros(100), rate)
-    (tmp_path / "d.wav").write_text("no audio")
-    paths = [str(tmp_path / name) for name in ("a.wav", "b.flac", "c.wav", "d.wav", "missing.wav")]
-    assert list(count_sample_rates(paths).items()) == [("16000", 2), ("48000", 1)]
 
 
 @pytest.mark.parametrize("code", TASKS)
