@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import re
 import string
 from collections.abc import Callable, Iterator, Mapping
@@ -15,25 +14,17 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from serab_lib.audit import selection, tables
-from serab_lib.audit.measurements import (
-    NO_ROWS,
-    compare_windows,
-    find_duplicates,
-    hash_corpora,
-    read_measurement,
-    read_windows,
-)
-from serab_lib.audit.speakers import compare_speakers, count_classes, describe_normalisation
+from serab_lib.audit import measurements, selection, speakers, tables
+from serab_lib.audit.measurements import NO_ROWS
 from serab_lib.benchmark.results import Results
 from serab_lib.core import read_toml
 from serab_lib.corpora.task import PAPER_TASKS, get_task
 from serab_lib.evaluation.paper import read_accuracies
 from serab_lib.evaluation.significance import ALPHA, exact_mcnemar
-from serab_lib.extractors.registry import EXTRACTORS
 
 CONFIDENCES = ("certain", "very likely", "likely", "cannot be decided")
 Values = dict[str, Any]
+_FILE = Path(str(resources.files("serab_lib"))) / "data" / "findings.toml"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,14 +35,10 @@ class Finding:
     ----------
     name, title : str
         For code and for people.
-    says : str
-        What the paper says.
-    does : str
-        What the code does, or what the tables hold.
-    evidence : str
-        What it rests on; its numbers were computed on the spot.
-    consequence : str
-        What it means for the results.
+    says, does : str
+        What the paper says; what the code does, or what the tables hold.
+    evidence, consequence : str
+        What it rests on, in computed numbers; what it means for the results.
     confidence : str
         How sure one can be that it concerns the printed results; one of `CONFIDENCES`.
     where : str
@@ -72,8 +59,8 @@ class Finding:
 
     def as_dict(self) -> Values:
         """Give all fields, ready for JSON: a number that is not known is None."""
-        missing = [name for name, value in self.values.items() if isinstance(value, float) and math.isnan(value)]
-        return dataclasses.asdict(self) | {"values": {**self.values, **dict.fromkeys(missing)}}
+        known = {name: None if value != value else value for name, value in self.values.items()}
+        return dataclasses.asdict(self) | {"values": known}
 
     def as_paragraph(self) -> str:
         """Give the finding as one paragraph of plain text, links by their texts alone."""
@@ -84,20 +71,10 @@ class Finding:
 class Measured(NamedTuple):
     """What of the evidence was measured on real recordings; each may be empty."""
 
-    cells: pd.DataFrame
-    orders: pd.DataFrame
-    windows: pd.DataFrame
-    sounds: Mapping[str, pd.DataFrame]
-
-
-def _read_measured(results: Path | None, data: Path | None) -> Measured:
-    sounds = hash_corpora(data) if data else {}
-    if results is None:
-        return Measured(NO_ROWS, NO_ROWS, NO_ROWS, sounds)
-    folder = Results(results)
-    cells = folder.read_cells()
-    real = cells[~cells["synthetic"].astype(bool)]
-    return Measured(real, read_measurement(folder, "label_order"), read_windows(folder), sounds)
+    cells: pd.DataFrame = NO_ROWS
+    orders: pd.DataFrame = NO_ROWS
+    windows: pd.DataFrame = NO_ROWS
+    sounds: Mapping[str, pd.DataFrame] = {}
 
 
 def audit(*, results: Path | None = None, data: Path | None = None) -> list[Finding]:
@@ -113,20 +90,26 @@ def audit(*, results: Path | None = None, data: Path | None = None) -> list[Find
     Returns
     -------
     list of Finding
-        In the order of the audit's report.
+        In the order of `data/findings.toml`.
     """
-    measured = _read_measured(results, data)
-    records = read_toml(Path(str(resources.files("serab_lib"))) / "data" / "findings.toml", dict[str, dict[str, Any]])
+    measured = Measured()
+    if results:
+        folder = Results(results)
+        cells, orders = folder.read_cells(), measurements.read_measurement(folder, "label_order")
+        measured = Measured(cells[~cells["synthetic"].astype(bool)], orders, measurements.read_windows(folder))
+    if data:
+        measured = measured._replace(sounds=measurements.hash_corpora(data))
     found = []
-    for name, find in FINDERS.items():
-        for values in find(measured):
-            found.append(_write(values.pop("name", name), records[name], values))
+    for name, record in read_toml(_FILE, dict[str, dict[str, Any]]).items():
+        for values in FINDERS[name](measured) if name in FINDERS else [{}]:
+            found.append(_write(name, record, record.get("values", {}) | values))
     return found
 
 
 def _write(name: str, record: Mapping[str, Any], values: Values) -> Finding:
     """Fill values into the words of a finding, those of the case that the values name first."""
     words = record | record.get(values.pop("case", ""), {})
+    name = values.pop("name", name)
     values = {key: value.item() if hasattr(value, "item") else value for key, value in values.items()}
     filled = {key: _Prose().vformat(text, (), values) for key, text in words.items() if isinstance(text, str)}
     return Finding(name=name, values=values, **filled)
@@ -142,13 +125,7 @@ class _Prose(string.Formatter):
 
 
 def join(items: list[str]) -> str:
-    """Write a list as English does.
-
-    Examples
-    --------
-    >>> join(["a", "b", "c"])
-    'a, b and c'
-    """
+    """Write a list as English does: `a, b and c`."""
     return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"
 
 
@@ -156,15 +133,11 @@ def write_findings(findings: list[Finding]) -> str:
     """Write findings as Markdown: a heading each, then what the paper says, what the code does, and so on."""
     sections = []
     for number, each in enumerate(findings, start=1):
-        parts = {
-            "The paper": each.says,
-            "The code and the tables": each.does,
-            "Evidence": each.evidence,
-            "Consequence": each.consequence,
-            "How sure": f"{each.confidence.capitalize()}. Where: {each.where}.",
-        }
-        text = " ".join(f"**{label}.** {words}" for label, words in parts.items())
-        sections.append(f"### {number}. {each.title}\n\n{text}")
+        sections.append(
+            f"### {number}. {each.title}\n\n**The paper.** {each.says} **The code and the tables.** {each.does} "
+            f"**Evidence.** {each.evidence} **Consequence.** {each.consequence} "
+            f"**How sure.** {each.confidence.capitalize()}. Where: {each.where}."
+        )
     return "\n\n".join(sections)
 
 
@@ -172,7 +145,9 @@ def _find_window(measured: Measured) -> Iterator[Values]:
     if measured.windows.empty:
         yield {"n_tasks": 0}
         return
-    table = compare_windows(measured.windows, measured.cells)
+    table, described = (
+        measurements.compare_windows(measured.windows, measured.cells, name) for name in ("released", "described")
+    )
     tasks, mean = table.drop("mean"), table.loc["mean"]
     measures = tasks[["window_400", "window_1024", "own_statistics"]]
     exact = measures.round(1).eq(tasks["printed"], axis=0).sum()
@@ -188,7 +163,7 @@ def _find_window(measured: Measured) -> Iterator[Values]:
         "n_tasks": len(tasks),
         "tasks": list(tasks.index),
         **mean,
-        **compare_windows(measured.windows, measured.cells, "described").loc["mean"].add_prefix("described_"),
+        **described.loc["mean"].add_prefix("described_"),
         "gain": mean["window_1024"] - mean["window_400"],
         "own_gain": mean["own_statistics"] - mean["window_400"],
         "lead": mean["byol_s_printed"] - mean["printed"],
@@ -226,14 +201,12 @@ def _weigh_sizes(code: str) -> Values:
 
 
 def _find_shared_speakers(code: str) -> Iterator[Values]:
-    key = (code, "released", "test")
-    speakers, groups = (
-        table.set_index(["task", "protocol", "part"]).loc[key]
-        for table in (compare_speakers(), describe_normalisation())
-    )
+    own = f"task == '{code}' and protocol == 'released' and part == 'test'"
+    shared = speakers.compare_speakers().query(own)["shared_with_train"].iloc[0]
+    groups = speakers.describe_normalisation().query(own).iloc[0]
     n_groups = tables.list_readings().set_index(["task", "reading"])["n_groups"][code]
     yield {
-        "shared": speakers["shared_with_train"],
+        "shared": shared,
         **groups[["speakers_per_group", "n_alone"]],
         "n_test_groups": groups["n_groups"],
         "n_groups": n_groups["released"],
@@ -269,12 +242,12 @@ def _find_selection(measured: Measured) -> Iterator[Values]:
     gaps = 100 * selection.measure_selection(measured.cells.query("protocol == 'released'"))["gap"]
     if len(gaps):
         values |= {"case": "measured", "measured_cells": len(gaps), "measured_gap": gaps.mean()}
-        values |= {"cells": _count(len(gaps), "measured cell"), "least": gaps.min(), "most": gaps.max()}
+        values |= {"cells": "cell" if len(gaps) == 1 else "cells", "least": gaps.min(), "most": gaps.max()}
     yield values
 
 
 def _find_transductive(_: Measured) -> Iterator[Values]:
-    medians = describe_normalisation().query("part == 'test' and protocol == 'released'")["median"]
+    medians = speakers.describe_normalisation().query("part == 'test' and protocol == 'released'")["median"]
     yield {"smallest_median": medians.min(), "largest_median": medians.max()}
 
 
@@ -283,22 +256,17 @@ def _find_class_order(measured: Measured) -> Iterator[Values]:
     if orders.empty:
         yield {}
         return
-    task, accuracy = get_task(orders["task"].iloc[0]), 100 * orders["released"]
+    accuracy = 100 * orders["released"]
     # The accuracies fall into two groups.
     steps = np.unique(accuracy.round(1))
     below, above = steps[np.diff(steps).argmax() :][:2]
     yield {
         "case": "measured",
-        "task": task.code,
-        "title": task.title,
-        "n_classes": len(task.classes),
-        "n_possible": math.factorial(len(task.classes)),
+        "task": orders["task"].iloc[0],
         "embeddings": orders["model"].iloc[0],
         "n_orders": len(orders),
         "n_random": len(orders) - 1,
-        "lowest": accuracy.min(),
-        "highest": accuracy.max(),
-        "median": accuracy.median(),
+        **accuracy.agg(["min", "max", "median"]).set_axis(["lowest", "highest", "median"]),
         "in_release_order": accuracy.iloc[0],
         "above": above,
         "below": below,
@@ -343,25 +311,8 @@ def _find_parameters(_: Measured) -> Iterator[Values]:
     }
 
 
-def _find_recipe(_: Measured) -> Iterator[Values]:
-    files = {name: own.checkpoints[0].file for name, own in EXTRACTORS.items() if name.startswith("byol-s-")}
-    batches = {name: int(re.search(r"-bs(\d+)-", file)[1]) for name, file in files.items()}
-    usual, larger = min(batches.values()), max(batches.values())
-    other = {name: size for name, size in batches.items() if size == larger}
-    values = {"n_checkpoints": len(batches), "n_usual": len(batches) - len(other), "usual": usual, "larger": larger}
-    yield values | {"names": list(other), "other_batches": other}
-
-
-def _find_crops(_: Measured) -> Iterator[Values]:
-    clip_s, crop_s, sample_rate = 10, 0.95, 16_000
-    starts = np.random.default_rng(0).integers(0, round((clip_s - crop_s) * sample_rate), size=1_000)
-    values = {"clip_s": clip_s, "crop_s": crop_s, "share_heard": crop_s / clip_s}
-    yield values | {"n_starts": 1, "n_starts_intended": len(np.unique(starts))}
-
-
 def _find_full_scale(measured: Measured) -> Iterator[Values]:
-    values: Values = {"wrapped": np.array(32768).astype(np.int16)}  # 16 bits have no place for it
-    texts = []
+    values, texts = {}, []
     for code, sounds in measured.sounds.items():
         n, title = sounds["n_full"], get_task(code).title
         values |= {"case": "measured", f"n_affected_{code}": (n > 0).sum()}
@@ -371,7 +322,7 @@ def _find_full_scale(measured: Measured) -> Iterator[Values]:
 
 def _find_duplicates(measured: Measured) -> Iterator[Values]:
     for task in map(get_task, PAPER_TASKS):
-        twice = find_duplicates(task, measured.sounds)
+        twice = measurements.find_duplicates(task, measured.sounds)
         if twice.empty:
             continue
         labelled = [zip(row.files, row.emotions, strict=True) for row in twice.itertuples()]
@@ -381,7 +332,7 @@ def _find_duplicates(measured: Measured) -> Iterator[Values]:
             "case": "contradicting" if n_contradicting else "",
             "title": task.title,
             "pairs": [" = ".join(f"{file} ({emotion})" for file, emotion in pair) for pair in labelled],
-            "recordings": _count(len(twice), "recording"),
+            "recordings": "recording" if len(twice) == 1 else "recordings",
             "n_duplicates": len(twice),
             "n_contradicting": n_contradicting,
             "n_in_use": n_in_use,
@@ -389,13 +340,9 @@ def _find_duplicates(measured: Measured) -> Iterator[Values]:
         }
 
 
-def _count(n: int, noun: str) -> str:
-    return f"{n:,} {noun}{'s' * (n != 1)}"
-
-
 def _find_rare(_: Measured) -> Iterator[Values]:
     n_enough = 10
-    rare = count_classes().query("protocol == 'released' and n_total > 0 and n_test < @n_enough")
+    rare = speakers.count_classes().query("protocol == 'released' and n_total > 0 and n_test < @n_enough")
     names = rare["task"] + " " + rare["emotion"]
     yield {
         **dict(zip(names.str.replace(" ", "_"), rare["n_test"], strict=True)),
@@ -407,7 +354,7 @@ def _find_rare(_: Measured) -> Iterator[Values]:
 
 
 def _find_narrow(_: Measured) -> Iterator[Values]:
-    test = compare_speakers().query("part == 'test' and protocol == 'released'").set_index("task")
+    test = speakers.compare_speakers().query("part == 'test' and protocol == 'released'").set_index("task")
     remarks = pd.Series("", index=test.index)
     for gender in ("female", "male"):
         remarks[test[f"n_{gender}"] == test["n_speakers"]] = f" (all {gender})"
@@ -428,8 +375,6 @@ FINDERS: Mapping[str, Callable[[Measured], Iterator[Values]]] = {
     "means-BYOL-A-512": _find_means,
     "durations-IEM": _find_durations,
     "parameters": _find_parameters,
-    "training-recipe": _find_recipe,
-    "training-crops": _find_crops,
     "full-scale-click": _find_full_scale,
     "duplicates": _find_duplicates,
     "rare-classes": _find_rare,

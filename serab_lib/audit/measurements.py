@@ -24,31 +24,13 @@ _WINDOWS = {"window_400": "byol-a-512-window-400", "window_1024": "byol-a-512-wi
 
 
 def read_measurement(results: Results, name: str) -> pd.DataFrame:
-    """Read what a program in `benchmarks/` measured.
-
-    Parameters
-    ----------
-    results : Results
-        The folder that holds `audit/`.
-    name : str
-        Of the program and of its table: ``label_order``, ``resampler`` or ``speaker_leak``.
-
-    Returns
-    -------
-    pandas.DataFrame
-        With `task` and `model`; empty where nothing was measured.
-    """
+    """Read a table that a program in `benchmarks/` measured, by its name; empty where there is none."""
     path = results.folder / "audit" / f"{name}.csv"
     return pd.read_csv(path, converters={"best_params": json.loads}) if path.is_file() else NO_ROWS
 
 
 def read_windows(results: Results) -> pd.DataFrame:
-    """Read what BYOL-A 512 gave through the release's window and through its own.
-
-    Parameters
-    ----------
-    results : Results
-        The folder that holds `byol-a-window/`.
+    """Read what BYOL-A 512 gave through the release's window and through its own, in `byol-a-window/`.
 
     Returns
     -------
@@ -78,14 +60,6 @@ def read_windows(results: Results) -> pd.DataFrame:
 def compare_windows(windows: pd.DataFrame, cells: pd.DataFrame, protocol: str = "released") -> pd.DataFrame:
     """Put accuracies through both windows beside the printed rows of BYOL-A 512 and BYOL-S 512.
 
-    Parameters
-    ----------
-    windows : pandas.DataFrame
-        As from `read_windows`.
-    cells : pandas.DataFrame
-        Measured cells, for BYOL-S 512; may be empty.
-    protocol : str
-
     Returns
     -------
     pandas.DataFrame
@@ -102,20 +76,24 @@ def compare_windows(windows: pd.DataFrame, cells: pd.DataFrame, protocol: str = 
     return table
 
 
-def hash_audio(task: Task, data: Path) -> pd.DataFrame:
-    """Hash the decoded sound of a corpus on disk, so that two formats of one recording count as equal.
+def hash_corpora(data: Path) -> dict[str, pd.DataFrame]:
+    """Hash the decoded sound of every real corpus in a folder, so that two formats of one recording count as equal.
 
     Returns
     -------
-    pandas.DataFrame
-        One row per utterance, by stem: `sha256` of the 16-bit samples and the sampling rate, empty where a file cannot
-        be decoded; `n_full`, the number of samples at full scale, positive or negative; `emotion`.
+    dict
+        Task code to one row per utterance, by stem: `sha256` of the 16-bit samples and the sampling rate, empty where
+        a file cannot be decoded; `n_full`, the number of samples at full scale, positive or negative; `emotion`.
     """
-    utterances = find_corpus(task, data).utterances
-    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
-        hashed = list(pool.map(_hash_sound, utterances["path"]))
-    table = pd.DataFrame(hashed, columns=["sha256", "n_full"], index=utterances["stem"])
-    return table.assign(emotion=utterances["emotion"].to_numpy())
+    tables = {}
+    for task in map(get_task, PAPER_TASKS):
+        if not (data / task.name).is_dir() or (corpus := find_corpus(task, data)).synthetic:
+            continue
+        with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+            hashed = list(pool.map(_hash_sound, corpus.utterances["path"]))
+        table = pd.DataFrame(hashed, columns=["sha256", "n_full"], index=corpus.utterances["stem"])
+        tables[task.code] = table.assign(emotion=corpus.utterances["emotion"].to_numpy())
+    return tables
 
 
 def _hash_sound(path: str) -> tuple[str, int]:
@@ -127,27 +105,8 @@ def _hash_sound(path: str) -> tuple[str, int]:
     return hashlib.sha256(samples.tobytes() + str(rate).encode()).hexdigest(), int(full.sum())
 
 
-def hash_corpora(data: Path) -> dict[str, pd.DataFrame]:
-    """Hash the sound of every real corpus in a folder: task code to a table as from `hash_audio`."""
-    there = [task for task in map(get_task, PAPER_TASKS) if (data / task.name).is_dir()]
-    return {task.code: hash_audio(task, data) for task in there if not find_corpus(task, data).synthetic}
-
-
 def find_duplicates(task: Task, sounds: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """Find recordings that are in a corpus under two names.
-
-    Parameters
-    ----------
-    task : Task
-    sounds : mapping
-        As from `hash_corpora`, for a corpus of whose release no list of contents is shipped.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row per recording that is there more than once: `files` (stems) and `emotions` (of each), `contradicting`
-        (whether these differ), `n_used` (how many of the files the task uses).
-    """
+    """Find recordings that are in a corpus twice, by the list of its release, or as `hash_corpora` found them."""
     # Of what is on disk the files that the task never uses are not hashed: the released list knows more.
     if content := read_content(task.name):
         hashes = pd.Series({stem: sha256 for stem, (sha256, _) in content.items()}, name="sha256").to_frame()
@@ -164,13 +123,7 @@ def find_duplicates(task: Task, sounds: Mapping[str, pd.DataFrame]) -> pd.DataFr
 
 
 def list_odd_files() -> pd.DataFrame:
-    """List the files that no task uses, and those that are odd and used all the same.
-
-    Returns
-    -------
-    pandas.DataFrame
-        `task`, `file` (stem), `reason`, `used`. `serab check` finds what is wrong with a copy on disk.
-    """
+    """List the files that no task uses, and those that are odd and used all the same, with the reason."""
     rows = []
     for task in map(get_task, PAPER_TASKS):
         for used, reasons in ((False, task.excluded), (True, task.oddities)):

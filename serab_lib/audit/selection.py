@@ -24,11 +24,6 @@ SHIFT = 0.01
 def measure_selection(cells: pd.DataFrame) -> pd.DataFrame:
     """Compare the classifier that validation chooses with the best on test, in every measured cell.
 
-    Parameters
-    ----------
-    cells : pandas.DataFrame
-        As `serab_lib.benchmark.results.Results.read_cells` gives them.
-
     Returns
     -------
     pandas.DataFrame
@@ -45,20 +40,7 @@ def measure_selection(cells: pd.DataFrame) -> pd.DataFrame:
 
 
 def decompose_protocols(cells: pd.DataFrame) -> pd.DataFrame:
-    """Take the difference of the protocols apart: what the split does, and what the selection does.
-
-    Parameters
-    ----------
-    cells : pandas.DataFrame
-        As `serab_lib.benchmark.results.Results.read_cells` gives them, with both protocols.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row per task and model with both: `described` (its split, chosen on validation), `released_split` (the
-        released split, chosen on validation), `released` (chosen on test), `effect_of_split` and
-        `effect_of_selection` (their steps, points), all in percent.
-    """
+    """Take the protocols of cells with both apart: what the split does, and what the selection does, in percent."""
     table = measure_selection(cells).set_index(["task", "model"])
     released, described = (table[table["protocol"] == name] for name in ("released", "described"))
     both = released.join(described["chosen_accuracy"].rename("described"), how="inner")
@@ -78,9 +60,7 @@ def draw_accuracies(
     ----------
     accuracy : float
         Mean over the classifiers, 0 to 1.
-    n_validation, n_test : int
-        Utterances.
-    n_draws : int
+    n_validation, n_test, n_draws : int
     rng : numpy.random.Generator
 
     Returns
@@ -145,17 +125,7 @@ def simulate_selection(*, n_draws: int = 2_000) -> pd.DataFrame:
 
 
 def simulate_ranking(*, n_draws: int = 500) -> pd.DataFrame:
-    """Simulate what selection on the test part does to the ranking of the thirteen models by UM.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row per draw: `kendall_tau` between the rankings by the two selections, and `same_best`.
-
-    Notes
-    -----
-    The models are drawn independently of each other, around their printed accuracies.
-    """
+    """Rank the thirteen models by UM under both selections: `kendall_tau` and `same_best` of each draw."""
     rng, accuracies = np.random.default_rng(0), read_accuracies()
     on_test = np.zeros((n_draws, len(accuracies)))
     on_validation = np.zeros_like(on_test)

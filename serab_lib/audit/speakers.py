@@ -36,13 +36,9 @@ def compare_speakers() -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        One row per task, protocol and part: `n_utterances`, `n_speakers`, `n_female`, `n_male`, `n_unknown`
-        (speakers, by gender), `shared_with_train` and `shared_with_validation` (share of the part's utterances whose
-        speaker also speaks there, 0 to 1; NaN against the part itself).
-
-    Notes
-    -----
-    Paper: the parts have no speaker in common.
+        One row per task, protocol and part: `n_utterances`, `n_speakers`, `n_female`, `n_male`, `n_unknown`,
+        `shared_with_train` and `shared_with_validation` (share of the part's utterances whose speaker also speaks
+        there, 0 to 1; NaN against the part itself). Paper: no speaker is shared.
 
     Examples
     --------
@@ -65,7 +61,7 @@ def compare_speakers() -> pd.DataFrame:
 
 
 def describe_normalisation() -> pd.DataFrame:
-    """Describe the groups by which embeddings are standardised.
+    """Describe the groups by which embeddings are standardised; where these are no speakers, the voice stays.
 
     Returns
     -------
@@ -73,11 +69,6 @@ def describe_normalisation() -> pd.DataFrame:
         One row per task, protocol and part: `groups_are` (`speakers`, or the group of the file name that is taken for
         one), `n_groups`, `smallest`, `median` and `largest` (utterances in a group), `n_alone` (utterances that are
         their whole group, and so become zero in every dimension), `speakers_per_group` (mean).
-
-    Notes
-    -----
-    Every group of every part is standardised with its own mean and standard deviation. Where a group is no speaker,
-    the voice stays in the embedding, and what is taken out is something else.
     """
     rows = []
     for task, protocol, table, names in _list_parts():
@@ -105,20 +96,15 @@ def count_classes() -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        One row per task, protocol and class of the corpus: `n_total`, `n_train`, `n_validation`, `n_test`, and
-        `half_width`: half of the 95 % Wilson interval of a recall of one half on the test part, in points. It says how
-        well the class's recall can be known at best; NaN where the class is not tested at all.
+        One row per task, protocol and class: `n_total`, `n_train`, `n_validation`, `n_test`, and `half_width`: half of
+        the 95 % Wilson interval of a recall of one half on the test part, in points; NaN where there is none.
     """
-    tables = []
+    tables = {}
     for task, protocol, table in _split_all():
         counts = pd.crosstab(table["emotion"], table["part"]).reindex(index=task.classes, columns=PARTS, fill_value=0)
-        counts = counts.add_prefix("n_").rename_axis(index="emotion", columns=None)
-        counts.insert(0, "n_total", counts.sum(axis=1))
-        counts.insert(0, "protocol", protocol)
-        counts.insert(0, "task", task.code)
-        tables.append(counts.reset_index())
-    classes = pd.concat(tables, ignore_index=True)
+        tables[task.code, protocol] = counts.add_prefix("n_").rename_axis(index="emotion", columns=None)
+    classes = pd.concat(tables, names=["task", "protocol"])
+    classes.insert(0, "n_total", classes.sum(axis=1))
     z = stats.norm.ppf(0.975)
     half_width = 100 * z / (2 * np.sqrt(classes["n_test"] + z**2))
-    classes = classes.assign(half_width=half_width.where(classes["n_test"] > 0))
-    return classes[["task", "protocol", "emotion", "n_total", *(f"n_{part}" for part in PARTS), "half_width"]]
+    return classes.assign(half_width=half_width.where(classes["n_test"] > 0)).reset_index()

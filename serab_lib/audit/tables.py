@@ -31,18 +31,7 @@ MEANS = ["UM", "WM", "GM"]
 
 
 def can_print(values: Sequence[float] | np.ndarray, sizes: Sequence[int] | np.ndarray) -> np.ndarray:
-    """Tell which printed accuracies can occur with which test sizes, in whole numbers.
-
-    Parameters
-    ----------
-    values : array-like of float, shape (..., n_values)
-        Percent with one decimal.
-    sizes : array-like of int, shape (n_sizes,)
-
-    Returns
-    -------
-    np.ndarray of bool, shape (n_sizes, ..., n_values)
-    """
+    """Tell for each size, (n_sizes, ..., n_values), which printed accuracies in percent some count of it gives."""
     tenths = np.rint(10 * np.asarray(values, dtype=float)).astype(np.int64)
     n = np.asarray(sizes, dtype=np.int64).reshape(-1, *[1] * tenths.ndim)
     low = -((-(2 * tenths - 1) * n) // 2000)
@@ -59,14 +48,7 @@ def list_possible_sizes() -> pd.DataFrame:
 
 @functools.cache
 def list_readings() -> pd.DataFrame:
-    """List the sizes of the parts that each reading of the protocol gives.
-
-    Returns
-    -------
-    pandas.DataFrame
-        `task`, `reading`, `n_groups`, `n_train`, `n_validation`, `n_test`. Readings are `released`, `described` and,
-        where the task leaves files out, `all files`: the described protocol with them.
-    """
+    """List `n_groups` and the size of each part, by task and reading: the two protocols, and with files left out."""
     rows = []
     for task in map(get_task, PAPER_TASKS):
         utterances, everything = list_utterances(task), list_utterances(task, excluded=True)
@@ -81,26 +63,7 @@ def list_readings() -> pd.DataFrame:
 
 
 def simulate_chance(values: Sequence[float], n: int, rng: np.random.Generator) -> float:
-    """Simulate how often a wrong test size passes by chance.
-
-    Parameters
-    ----------
-    values : sequence of float
-        The task's column, percent: how many values there are, and where.
-    n : int
-        The size that is tested.
-    rng : numpy.random.Generator
-
-    Returns
-    -------
-    float
-        Share of the draws in which all values can occur with `n`, though they were made with another size.
-
-    Notes
-    -----
-    Each draw takes a true size between half and twice `n`, any but `n`, all equally likely; for each model a number
-    of right answers that is binomial around its printed accuracy; and prints the quotients with one decimal.
-    """
+    """Simulate how often all values can occur with a test size that is not theirs, but half to twice as large."""
     true = rng.integers(max(2, n // 2), 2 * n, size=N_DRAWS)
     true[true >= n] += 1
     right = rng.binomial(true[:, None], np.asarray(values, dtype=float) / 100)
@@ -116,12 +79,14 @@ def compare_test_sizes() -> pd.DataFrame:
     -------
     pandas.DataFrame
         `task`, `reading`, `n_test`, `n_rows` (printed values), `n_fitting`, `impossible` (the values that cannot
-        occur), `fits`, `chance` (that a wrong size of this magnitude fits all rows) and `verdict`:
+        occur), `fits`, `chance` (that a wrong size of this magnitude fits all rows) and `verdict`: `only size` (all
+        readings give this size, and it fits), `confirmed` (no other reading's fits, and a wrong one would seldom pass),
+        `cannot be decided`, or `ruled out`.
 
-        - `only size`: all readings give this size, and it fits;
-        - `confirmed`: it fits, no other reading's size does, and a wrong one would seldom pass;
-        - `cannot be decided`: it fits, but so does another, or a wrong one would pass easily;
-        - `ruled out`: some printed value cannot occur.
+    Notes
+    -----
+    Behind `chance`, each draw takes a true size between half and twice this one, any but this one; for each model a
+    number of right answers that is binomial around its printed accuracy; and prints the quotients with one decimal.
     """
     rng, accuracies = np.random.default_rng(0), read_accuracies()
     rows = []
@@ -140,19 +105,13 @@ def compare_test_sizes() -> pd.DataFrame:
 
 
 def recover_test_sizes() -> pd.Series:
-    """Map each task to the test size that its column was most probably made with.
-
-    Returns
-    -------
-    pandas.Series
-        Of the first reading that fits; `released` comes first.
-    """
+    """Map each task to the test size its column was made with: of the first reading that fits, `released` first."""
     table = compare_test_sizes()
     return table[table["fits"]].drop_duplicates("task").set_index("task")["n_test"]
 
 
 def likelihood_of_test_size(task: str, sizes: Iterable[int], *, n_draws: int = 4_000) -> pd.DataFrame:
-    """Hold the printed weighted means against test sizes of one task: a second witness, where its column says little.
+    """Hold the printed weighted means against test sizes of one task, where its own column says too little.
 
     Parameters
     ----------
@@ -160,21 +119,19 @@ def likelihood_of_test_size(task: str, sizes: Iterable[int], *, n_draws: int = 4
         Whose size is varied; the others have their recovered sizes.
     sizes : iterable of int
     n_draws : int
-        Draws of the rounding errors.
+        Draws of the rounding errors: every accuracy anywhere within 0.05 of what is printed.
 
     Returns
     -------
     pandas.DataFrame
         One row per size: `task`, `n`, `n_rows` (rows that are used), `n_exact` (rows whose recomputed WM prints as the
-        paper's) and `relative`: the chance that rounding the accuracies gives the printed WM in all rows, if this is
-        the size, over the largest among the sizes.
+        paper's) and `relative`: the chance that rounding gives the printed WM in all rows, if this is the size, over
+        the largest among the sizes.
 
     Notes
     -----
-    The paper weighs WM by test size. A wrong size of one task moves the WM of every row the same way, by little; over
-    a dozen rows, rounding cannot hide that. Rows whose WM follows from the recovered sizes by no rounding are wrong
-    for another reason and left out. Each draw puts every accuracy anywhere within 0.05 of what is printed, all places
-    equally likely, and prints the weighted mean of that.
+    A wrong size moves the WM of every row the same way, by little; over a dozen rows, rounding cannot hide that. Rows
+    whose WM follows from the recovered sizes by no rounding are wrong for another reason and left out.
     """
     rng, accuracies, recovered = np.random.default_rng(0), read_accuracies(), recover_test_sizes()
     means = check_means(accuracies, recovered)
@@ -201,21 +158,16 @@ def check_means(accuracies: pd.DataFrame, sizes: pd.Series) -> pd.DataFrame:
     Parameters
     ----------
     accuracies : pandas.DataFrame
-        As from `serab_lib.evaluation.paper.read_accuracies`: one row per model, tasks, then UM, WM and GM; percent.
+        As from `serab_lib.evaluation.paper.read_accuracies`.
     sizes : pandas.Series
-        Task to number of test utterances, as from `recover_test_sizes`.
+        Task to number of test utterances.
 
     Returns
     -------
     pandas.DataFrame
-        One row per model and mean: `printed`, `computed`, `low` and `high` (what the mean can be, each accuracy being
-        anything within 0.05 of what is printed), `difference` (printed - computed) and `agrees`: some value between
-        `low` and `high` prints as the number that is printed.
-
-    Notes
-    -----
-    All three means grow with every accuracy, so `low` and `high` are the means of the lower and upper ends. `agrees`
-    therefore allows a difference of up to 0.1: 0.05 for the accuracies and 0.05 for the mean.
+        One row per model and mean: `printed`, `computed`, `low` and `high` (the means of all accuracies' lower and
+        upper ends, 0.05 away), `difference` (printed - computed) and `agrees`: a value between `low` and `high` prints
+        as the number that is printed.
     """
     values = accuracies[list(sizes.index)].to_numpy(dtype=float)
     table = pd.DataFrame({"model": np.repeat(accuracies.index, len(MEANS)), "mean": MEANS * len(accuracies)})
@@ -244,17 +196,7 @@ def read_printed(task: str) -> dict[str, float]:
 
 
 def check_durations() -> pd.DataFrame:
-    """Hold each data set's mean duration against its total, and both against the recordings.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row per data set: `printed_mean_s`, `printed_total_h`, `n_printed` (utterances), `implied_mean_s` (total
-        over utterances), `implied_low_s` and `implied_high_s` (for all totals that print alike), `agrees` (mean and
-        total can both be right), `n_listed` and `n_timed` (utterances on the list, and with a known duration),
-        `measured_mean_s`, `measured_total_h` (the mean of those that are known, times all) and `measured_agrees`
-        (the printed mean is within 0.1 s of it; None where some durations are not known).
-    """
+    """Hold each mean duration against its total, and both against the recordings, where these are known."""
     columns = {"code": "task", "utterances": "n_printed", "mean_duration_s": "printed_mean_s"}
     columns["total_duration_h"] = "printed_total_h"
     table = read_datasets()[list(columns)].rename(columns=columns)
@@ -272,15 +214,7 @@ def check_durations() -> pd.DataFrame:
 
 
 def check_counts() -> pd.DataFrame:
-    """Hold the numbers of utterances, speakers and classes against the lists of files.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row per data set and quantity (`utterances`, `speakers`, `classes`): `printed`, `described` (all that the
-        task has), `released` (without the classes that the release leaves out), `agrees_described`,
-        `agrees_released`.
-    """
+    """Hold the numbers of utterances, speakers and classes against the lists, whole and as the release has them."""
     rows = []
     for _, row in read_datasets().iterrows():
         task = get_task(row["code"])
@@ -294,15 +228,7 @@ def check_counts() -> pd.DataFrame:
 
 
 def check_parameters() -> pd.DataFrame:
-    """Hold the paper's parameter counts against the networks.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row per baseline: `model`, `embedding_size`, `extractor` (its name here), `printed_millions`,
-        `n_parameters`, `agrees`: the count, in millions, is within 0.05 of what is printed; None where the paper
-        prints none or nobody has counted.
-    """
+    """Hold the paper's parameter counts against the networks; None where there is nothing to compare."""
     models = read_models()
     names = {entry.paper_row: name for name, entry in EXTRACTORS.items()}
     table = models[["model", "embedding_size"]].assign(extractor=models["row"].map(names))

@@ -16,7 +16,6 @@ from serab_lib.audit import findings
 from serab_lib.audit.measurements import (
     compare_windows,
     find_duplicates,
-    hash_audio,
     hash_corpora,
     list_odd_files,
     read_measurement,
@@ -150,7 +149,7 @@ def test_planted_copies_are_found_by_sound_whatever_the_format(tmp_path: Path, m
     sounds = hash_corpora(tmp_path)
     found = find_duplicates(task, sounds)
     assert found.to_numpy().tolist() == [[("DC_a01", "JK_sa02"), ("anger", "sadness"), True, 2]]
-    full = hash_audio(task, tmp_path)["n_full"]
+    full = sounds["SAV"]["n_full"]
     assert full[full > 0].to_dict() == {"DC_a01": 3, "JK_sa02": 3}
     monkeypatch.setattr(findings, "FINDERS", {"full-scale-click": findings.FINDERS["full-scale-click"]})
     (finding,) = findings.audit(data=tmp_path)
