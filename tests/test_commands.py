@@ -205,7 +205,7 @@ def serab(world: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Resul
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
     # The whole audit takes seconds, and is tested elsewhere.
-    monkeypatch.setattr(findings, "FINDERS", {"parameters": findings.FINDERS["parameters"]})
+    monkeypatch.setattr(findings, "FINDERS", dict.fromkeys(findings.FINDERS, lambda _: ()))
     return lambda command: CliRunner().invoke(app, shlex.split(command)[1:])
 
 
