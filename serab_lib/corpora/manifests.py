@@ -66,8 +66,8 @@ def list_utterances(task: str | Task, *, excluded: bool = False) -> pd.DataFrame
     else:
         table = table.assign(stem=[PurePosixPath(file).stem for file in table["file"]])
         table = table if excluded else table[~table["stem"].isin(task.excluded)]
-        names = [task.parse(stem) for stem in table["stem"]]
-        table = table.assign(released_group=[name.released_group if name else "" for name in names])
+        parts = table["stem"].str.extract(f"^{task.pattern}$").assign(speaker=table["speaker"])
+        table = table.assign(released_group=parts[task.released_group])
     numbers = {column: pd.to_numeric(table[column], errors="coerce") for column in ("duration_s", "sample_rate")}
     columns = ["stem", "speaker", "emotion", "released_group", *numbers]
     return table.assign(**numbers)[columns].sort_values("stem", ignore_index=True)
