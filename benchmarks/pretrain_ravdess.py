@@ -25,7 +25,7 @@ from serab_lib.benchmark.embeddings import extract, measure_statistics
 from serab_lib.core import replaced
 from serab_lib.corpora.splits import PROTOCOLS
 from serab_lib.corpora.task import get_task
-from serab_lib.evaluation.protocol import Problem, evaluate_many, score
+from serab_lib.evaluation.protocol import fit_classifiers, make_parts, score
 from serab_lib.extractors.registry import load_extractor
 from serab_lib.extractors.weights import read_state_dict
 from serab_lib.pretraining import PretrainConfig, pretrain
@@ -128,10 +128,10 @@ def measure(encoder: Path, utterances: pd.DataFrame, work: Path) -> list[dict]:
     extractor = extractor.with_statistics(measure_statistics(train, extractor, n_jobs=n_threads))
     paths = parts["path"].tolist()
     made = extract(paths, extractor, cache=work, n_jobs=n_threads)
-    ((_, results),) = evaluate_many([Problem(made.matrix, parts, TASK.classes)])
+    results = fit_classifiers(make_parts(made.matrix, parts, TASK.classes))
     rows = []
     for protocol in PROTOCOLS:
-        cell = score(results, parts, protocol)
+        cell = score(results, parts, protocol, TASK.classes)
         chosen = cell.scores[cell.scores["selected"]].iloc[0]
         right = (cell.predictions[chosen["classifier"]] == cell.predictions["emotion"]).to_numpy()
         draws = np.random.default_rng(0).integers(0, len(right), (N_RESAMPLES, len(right)))

@@ -379,7 +379,7 @@ def _evaluate(
     from serab_lib.evaluation.protocol import fit_classifiers
 
     arrays = prepare(job, part, made)
-    (results,) = fit_classifiers([arrays], search=job.settings.search, n_jobs=n_jobs, progress=progress)
+    results = fit_classifiers(arrays, search=job.settings.search, n_jobs=n_jobs, progress=progress)
     return finish(job, part, made, results)
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
-import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import joblib
@@ -24,11 +22,8 @@ from serab_lib.evaluation.classifiers import (
     Parts,
     divide_search,
     fit_best,
-    fit_classifier,
     try_candidates,
 )
-
-logger = logging.getLogger(__name__)
 
 # The order in which classifiers are begun: the slow ones first, so that the last to finish is a quick one.
 SLOWEST_FIRST = ("RF", "LR", "SVC", "QDA", "LDA")
@@ -125,7 +120,7 @@ def evaluate(
     alone can decide which kernel validation prefers, points apart on test (`benchmarks/label_order.py`).
     """
     classes = classes or sorted(set(utterances["emotion"]))
-    (results,) = fit_classifiers([make_parts(embeddings, utterances, classes)], search=search, n_jobs=n_jobs)
+    results = fit_classifiers(make_parts(embeddings, utterances, classes), search=search, n_jobs=n_jobs)
     return score(results, utterances, protocol, classes)
 
 
@@ -151,154 +146,45 @@ def make_parts(embeddings: np.ndarray, utterances: pd.DataFrame, classes: Sequen
 
 
 def fit_classifiers(
-    splits: Sequence[Parts],
-    *,
-    search: bool = True,
-    n_jobs: int = 1,
-    progress: Callable[[int, int], None] | None = None,
-) -> list[list[ClassifierResult]]:
-    """Fit all classifiers to each split, on all cores: every group of candidates a job, then every refit.
-
-    `progress` is told how many jobs are done, and how many there are.
-    """
+    parts: Parts, *, search: bool = True, n_jobs: int = 1, progress: Callable[[int, int], None] | None = None
+) -> list[ClassifierResult]:
+    """Fit all classifiers on all cores, and tell how many of all jobs are done: groups of candidates, then refits."""
+    groups = [(name, group) for name in SLOWEST_FIRST for group in divide_search(name, search=search)]
+    tell = progress or (lambda n_done, n_total: None)
     pool = joblib.Parallel(n_jobs=n_jobs, return_as="generator", max_nbytes="1M")
-    searches = [(name, number) for name in SLOWEST_FIRST for number in range(len(splits))]
-    jobs = [(*which, group) for which in searches for group in divide_search(which[0], search=search)]
-    tried: dict[tuple[str, int], list[Candidate]] = {which: [] for which in searches}
-    fitted: dict[tuple[str, int], ClassifierResult] = {}
+    tried: dict[str, list[Candidate]] = {name: [] for name in CLASSIFIERS}
+    fitted: dict[str, ClassifierResult] = {}
     try:
-        found = pool(joblib.delayed(try_candidates)(name, group, splits[number]) for name, number, group in jobs)
-        for n_done, ((name, number, _), candidates) in enumerate(zip(jobs, found, strict=True), start=1):
-            tried[name, number] += candidates
-            if progress:
-                progress(n_done, len(jobs) + len(searches))
-        results = pool(joblib.delayed(fit_best)(name, tried[name, number], splits[number]) for name, number in searches)
-        for which, result in zip(searches, results, strict=True):
-            fitted[which] = result
-            if progress:
-                progress(len(jobs) + len(fitted), len(jobs) + len(searches))
+        found = pool(joblib.delayed(try_candidates)(name, group, parts) for name, group in groups)
+        for n_done, ((name, _), candidates) in enumerate(zip(groups, found, strict=True), start=1):
+            tried[name] += candidates
+            tell(n_done, len(groups) + len(tried))
+        for result in pool(joblib.delayed(fit_best)(name, tried[name], parts) for name in SLOWEST_FIRST):
+            fitted[result.classifier] = result
+            tell(len(groups) + len(fitted), len(groups) + len(tried))
     except BrokenProcessPool as error:
         raise SerabError(
             "a worker process died while classifiers were fitted (killed, or out of memory): "
             "the same command goes on from there, with fewer --jobs it needs less memory"
         ) from error
-    return [[fitted[name, number] for name in CLASSIFIERS] for number in range(len(splits))]
-
-
-@dataclass(frozen=True)
-class Problem:
-    """What five classifiers are fitted to.
-
-    Attributes
-    ----------
-    embeddings : np.ndarray [shape=(n, d)]
-    utterances : pandas.DataFrame
-        With `emotion`, `group` and `part`, in the same order.
-    classes : tuple of str
-        In the order in which they are numbered.
-    """
-
-    embeddings: np.ndarray
-    utterances: pd.DataFrame
-    classes: tuple[str, ...]
-
-    def parts(self) -> Parts:
-        """As from `make_parts`."""
-        return make_parts(self.embeddings, self.utterances, self.classes)
-
-
-def evaluate_many(
-    problems: Sequence[Problem],
-    *,
-    search: bool = True,
-    n_jobs: int = 1,
-    on_fit: Callable[[int, str], None] | None = None,
-) -> Iterator[tuple[int, list[ClassifierResult]]]:
-    """Fit the classifiers of several problems in parallel.
-
-    Parameters
-    ----------
-    problems : sequence of Problem
-    search : bool
-    n_jobs : int
-    on_fit : callable, optional
-        Told the position of the problem and the classifier, each time that one is finished.
-
-    Yields
-    ------
-    position : int
-        Of the problem.
-    results : list of ClassifierResult
-        In the order of `CLASSIFIERS`, predictions as names of classes, as soon as all five are there.
-
-    Raises
-    ------
-    SerabError
-        If embeddings cannot be used, or a worker process dies.
-    """
-    jobs = []
-    for position, problem in enumerate(problems):
-        arrays = problem.parts()
-        jobs += [joblib.delayed(_fit)(position, name, arrays, search) for name in SLOWEST_FIRST]
-    pool = joblib.Parallel(n_jobs=n_jobs, return_as="generator_unordered", max_nbytes="1M")
-    finished: dict[int, dict[str, ClassifierResult]] = {}
-    for position, fitted in _mend(pool(jobs)):
-        done = finished.setdefault(position, {})
-        (done[fitted.classifier],) = name_predictions([fitted], problems[position].classes)
-        if on_fit:
-            on_fit(position, fitted.classifier)
-        if len(done) == len(CLASSIFIERS):
-            yield position, [done[name] for name in CLASSIFIERS]
-
-
-def name_predictions(results: Sequence[ClassifierResult], classes: Sequence[str]) -> list[ClassifierResult]:
-    """Write predictions as names of classes in place of their numbers."""
-    names = np.array(classes)
-    return [dataclasses.replace(result, predictions=names[result.predictions]) for result in results]
-
-
-def _mend(fitted: Iterator[tuple[int, ClassifierResult]]) -> Iterator[tuple[int, ClassifierResult]]:
-    try:
-        yield from fitted
-    except BrokenProcessPool as error:
-        logger.warning("a worker process died while classifiers were fitted")
-        raise SerabError(
-            "a worker process died while classifiers were fitted (killed, or out of memory): "
-            "the same command goes on from there, with fewer --jobs it needs less memory"
-        ) from error
-
-
-def _fit(position: int, name: str, arrays: tuple[np.ndarray, ...], search: bool) -> tuple[int, ClassifierResult]:
-    return position, fit_classifier(name, *arrays, search=search)
+    return [fitted[name] for name in CLASSIFIERS]
 
 
 def score(
-    results: Sequence[ClassifierResult],
-    utterances: pd.DataFrame,
-    protocol: str,
-    classes: Sequence[str] | None = None,
+    results: Sequence[ClassifierResult], utterances: pd.DataFrame, protocol: str, classes: Sequence[str]
 ) -> CellResult:
     """Score fitted classifiers on the test part and select the one that a protocol reports; arguments as above."""
-    if classes:
-        results = name_predictions(results, classes)
     test = utterances[utterances["part"] == "test"]
-    truth = test["emotion"].to_numpy(dtype=str)
-    scores = pd.DataFrame(
-        {
-            "classifier": result.classifier,
-            "validation_accuracy": result.validation_accuracy,
-            "test_accuracy": accuracy(truth, result.predictions),
-            "test_uar": unweighted_average_recall(truth, result.predictions),
-            "best_params": result.best_params,
-            "seconds": result.seconds,
-        }
-        for result in results
-    )
-    scores["selected"] = scores["classifier"] == select(scores, protocol)
     predictions = test[["stem", "speaker", "group", "emotion"]].reset_index(drop=True)
+    rows = []
     for result in results:
-        predictions[result.classifier] = result.predictions
-    return CellResult(scores, predictions)
+        predicted = predictions[result.classifier] = np.array(classes)[result.predictions]
+        row = {"classifier": result.classifier, "validation_accuracy": result.validation_accuracy}
+        row |= {"test_accuracy": accuracy(predictions["emotion"], predicted)}
+        row |= {"test_uar": unweighted_average_recall(predictions["emotion"], predicted)}
+        rows.append(row | {"best_params": result.best_params, "seconds": result.seconds})
+    scores = pd.DataFrame(rows)
+    return CellResult(scores.assign(selected=scores["classifier"] == select(scores, protocol)), predictions)
 
 
 def accuracy(y_true: ArrayLike, y_predicted: ArrayLike) -> float:

@@ -18,7 +18,7 @@ from serab_lib.corpora.splits import split
 from serab_lib.corpora.task import get_task
 from serab_lib.evaluation.classifiers import fit_classifier
 from serab_lib.evaluation.paper import read_accuracies
-from serab_lib.evaluation.protocol import Problem, accuracy
+from serab_lib.evaluation.protocol import accuracy, make_parts
 from serab_lib.extractors.base import Statistics
 from serab_lib.extractors.registry import load_extractor
 
@@ -44,7 +44,7 @@ def pose(model: str, parts: pd.DataFrame, weights: Path, cache: Path) -> tuple[n
     if hasattr(extractor, "with_statistics"):
         extractor.with_statistics(Statistics(*TASK.log_mel_statistics))
     made = extract(list(parts["path"]), extractor, cache=cache)
-    return Problem(made.matrix, parts, TASK.classes).parts()
+    return make_parts(made.matrix, parts, TASK.classes)
 
 
 def test_every_committed_cell_is_current(real_data: Path, real_weights: Path, shared_cache: Path) -> None:
