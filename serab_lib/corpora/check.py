@@ -32,6 +32,7 @@ _UNUSABLE = "a run leaves it out and marks its results as incomplete"
 _LEFT_OUT = {
     "strange": ("extra", "a run stops until it is moved away", True),
     "conflict": ("in doubt", "nothing tells which was released, a run stops", True),
+    "broken link": ("undecodable", _UNUSABLE, True),
     **dict.fromkeys(
         ("unexpected", "other", "copy", "unlabelled"), ("extra", "not used, results stay as they are", False)
     ),

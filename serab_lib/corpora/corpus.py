@@ -123,9 +123,11 @@ def find_corpus(task: str | Task, data: str | Path | None = None, *, strict: boo
     root = find_data(data) / task.name
     audio, texts = _list_files(task, root)
     labels = read_emoevaluation(texts) if task.labels else None
-    named, unused = _read_names(task, audio, labels)
+    broken = [file for file in audio if not os.path.exists(root / file)]
+    named, unused = _read_names(task, sorted({*audio} - {*broken}), labels)
     chosen, copies = _choose_files(task, root, named)
-    left_out = unused + copies
+    left_out = [LeftOut(file, "broken link", "a link to a file that is not there") for file in broken]
+    left_out += unused + copies
     if strict:
         _refuse_unclear(task, root, left_out)
     marker = read_marker(root)

@@ -140,8 +140,9 @@ def test_links_are_followed_and_loops_are_not(tmp_path: Path) -> None:
     (root / "linked").symlink_to(elsewhere)
     (elsewhere / "loop").symlink_to(elsewhere)
     (root / "up").symlink_to(root.parent)  # would lead into the other corpora
+    (root / "DC_a02.wav").symlink_to(tmp_path / "gone.wav")
     corpus = find_corpus(own_task(), tmp_path / "data")
-    assert len(corpus.utterances) == 1 and corpus.left_out == ()
+    assert len(corpus.utterances) == 1 and left_out(corpus) == {"DC_a02.wav": "broken link"}
 
 
 def test_folder_names_that_are_not_utf8(tmp_path: Path) -> None:
