@@ -58,14 +58,7 @@ def read_windows(results: Results) -> pd.DataFrame:
 
 
 def compare_windows(windows: pd.DataFrame, cells: pd.DataFrame, protocol: str = "released") -> pd.DataFrame:
-    """Put accuracies through both windows beside the printed rows of BYOL-A 512 and BYOL-S 512.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Percent; one row per task, the last one `mean`: `printed`, `window_400`, `window_1024`, `own_statistics`,
-        `byol_s_printed` and `byol_s_measured`, NaN where it was not.
-    """
+    """Put accuracies through both windows, percent by task and `mean`, beside the printed rows of BYOL-A and BYOL-S."""
     table = windows[windows["protocol"] == protocol].set_index("task")[[*_WINDOWS, "own_statistics"]]
     printed = read_accuracies()[table.index]
     table = table.assign(printed=printed.loc["BYOL-A, 512"], byol_s_printed=printed.loc["BYOL-S, 512"])
@@ -79,11 +72,8 @@ def compare_windows(windows: pd.DataFrame, cells: pd.DataFrame, protocol: str = 
 def hash_corpora(data: Path) -> dict[str, pd.DataFrame]:
     """Hash the decoded sound of every real corpus in a folder, so that two formats of one recording count as equal.
 
-    Returns
-    -------
-    dict
-        Task code to one row per utterance, by stem: `sha256` of the 16-bit samples and the sampling rate, empty where
-        a file cannot be decoded; `n_full`, the number of samples at full scale, positive or negative; `emotion`.
+    By task, one row per utterance: `sha256` of 16-bit samples and rate, empty where a file cannot be decoded; `n_full`,
+    the number of samples at full scale; `emotion`.
     """
     tables = {}
     for task in map(get_task, PAPER_TASKS):

@@ -54,24 +54,10 @@ def decompose_protocols(cells: pd.DataFrame) -> pd.DataFrame:
 def draw_accuracies(
     accuracy: float, n_validation: int, n_test: int, n_draws: int, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Draw the accuracies of five classifiers of one model on one task.
+    """Draw validation and test accuracies, each (n_draws, 5), of five classifiers around one mean accuracy (0 to 1).
 
-    Parameters
-    ----------
-    accuracy : float
-        Mean over the classifiers, 0 to 1.
-    n_validation, n_test, n_draws : int
-    rng : numpy.random.Generator
-
-    Returns
-    -------
-    validation, test : np.ndarray, shape (n_draws, 5)
-
-    Notes
-    -----
     The classifiers' true accuracies differ by `SPREAD`; the few speakers of each part add `SHIFT` to each, drawn anew
-    for validation and for test, which makes validation a poor adviser. Utterances are independent of each other given
-    the speakers, the classifiers' mistakes correlated by `CORRELATION`.
+    for validation and for test, which makes validation a poor adviser. Mistakes are correlated by `CORRELATION`.
     """
     true = np.clip(accuracy + SPREAD * rng.standard_normal((n_draws, N_CLASSIFIERS)), 0.01, 0.99)
     parts = []
@@ -106,14 +92,7 @@ def _released_sizes() -> pd.DataFrame:
 
 
 def simulate_selection(*, n_draws: int = 2_000) -> pd.DataFrame:
-    """Simulate what selection on the test part adds, for each task's sizes and median accuracy in the paper.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row per task, in points: `gap` (best on test minus chosen on validation, mean over the draws), `low` and
-        `high` (between which 95 % of the draws lie); `n_test`.
-    """
+    """Simulate what selection on test adds by task, in points: mean `gap`, and its 95 % range from `low` to `high`."""
     rng, accuracies = np.random.default_rng(0), read_accuracies()
     rows = []
     for row in _released_sizes().itertuples():

@@ -91,13 +91,9 @@ def describe_normalisation() -> pd.DataFrame:
 
 
 def count_classes() -> pd.DataFrame:
-    """Count utterances by class and part.
+    """Count utterances by task, protocol, class and part.
 
-    Returns
-    -------
-    pandas.DataFrame
-        One row per task, protocol and class: `n_total`, `n_train`, `n_validation`, `n_test`, and `half_width`: half of
-        the 95 % Wilson interval of a recall of one half on the test part, in points; NaN where there is none.
+    `half_width` is half of the 95 % Wilson interval of a recall of one half on the test part (points).
     """
     tables = {}
     for task, protocol, table in _split_all():
