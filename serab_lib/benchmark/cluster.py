@@ -22,20 +22,13 @@ import serab_lib
 from serab_lib.benchmark.grid import Compute, Job, Outcome, Split, extract, finish, prepare
 from serab_lib.benchmark.results import list_versions
 from serab_lib.core import SerabError, digest
-from serab_lib.evaluation.classifiers import (
-    CLASSIFIERS,
-    Candidate,
-    ClassifierResult,
-    Parts,
-    divide_search,
-    fit_best,
-    try_candidates,
-)
+from serab_lib.evaluation.classifiers import CLASSIFIERS, divide_search, fit_best, try_candidates
 
 if TYPE_CHECKING:
     from distributed import Client, Future
 
     from serab_lib.benchmark.embeddings import Embeddings, Progress
+    from serab_lib.evaluation.classifiers import Candidate, ClassifierResult, Parts
 
 # Seconds without any worker after which a run ends; the same where they wait in a queue; between looks at what is done.
 WAIT_S, QUEUE_S, _LOOK_S = 60.0, 3600.0, 2.0
@@ -148,7 +141,7 @@ def compute_there(
             made = submit(f"{code}: embeddings", extract_there, job, **on_gpu)
             # What is begun is finished first.
             fit = functools.partial(submit, f"{code}: classifiers", priority=10)
-            waiting |= {_submit_split(fit, job, part, made): job for part in job.splits}
+            waiting |= {_submit_split(fit, job, part, made): job for part in job.splits.values()}
         while waiting:
             for future in _find_done(client, waiting, wait_s):
                 yield waiting.pop(future), _take(future)

@@ -73,9 +73,7 @@ class EmbeddingCache:
     """
 
     def __init__(self, cache: Path, extractor: Extractor) -> None:
-        self.cache = cache
         self.folder = cache / "embeddings" / f"{extractor.name}-{digest(extractor.identify())[:16]}"
-        self.embedding_size = extractor.embedding_size
         self.problem: str | None = None
 
     def read(self, hashes: Sequence[str]) -> dict[str, np.ndarray]:
@@ -84,15 +82,13 @@ class EmbeddingCache:
         for shard in sorted(self.folder.glob("*.npz")):
             try:
                 with np.load(shard, allow_pickle=False) as content:
-                    names, vectors = content["hashes"].astype(str), content["embeddings"]
+                    vectors = zip(content["hashes"].astype(str), content["embeddings"], strict=True)
+                    found |= {name: vector for name, vector in vectors if name in wanted}
             except Exception as error:  # a damaged archive raises nearly anything
                 logger.warning("%s cannot be read and is made again (%s)", shard, type(error).__name__)
                 if not isinstance(error, OSError):  # the disk may be away for a while
                     with contextlib.suppress(OSError):
                         shard.unlink()
-                continue
-            if vectors.shape == (len(names), self.embedding_size):
-                found |= {name: vectors[i] for i, name in enumerate(names) if name in wanted}
         return found
 
     def write(self, vectors: dict[str, np.ndarray]) -> None:
@@ -185,8 +181,7 @@ def extract(
     Raises
     ------
     SerabError
-        If an embedding is not finite, which no audio file should cause; if a file changes meanwhile; if a worker
-        process dies.
+        If an embedding is not finite, which no audio file should cause; if a worker process dies.
 
     Notes
     -----
@@ -233,31 +228,24 @@ def _embed_missing(
     progress: Progress | None,
 ) -> None:
     """Add to `vectors`, and in shards to the cache, what the file of each content gives, or why it gives nothing."""
-    fresh: dict[str, np.ndarray | str] = {}
-
-    def finish_shard() -> None:
-        paths = [todo[content][0] for content in fresh]
-        for path, content, now in zip(paths, fresh, hash_files(paths, cache=store.cache), strict=True):
-            if content != now:
-                raise SerabError(f"{path} changed while it was read: nothing of it is kept, run the same command again")
-        store.write({content: vector for content, vector in fresh.items() if not isinstance(vector, str)})
-        vectors.update(fresh)
-        fresh.clear()
-
+    fresh: dict[str, np.ndarray] = {}
     try:
         for n_done, (content, vector) in enumerate(_embed_in_batches(todo, extractor, n_jobs), start=1):
-            if not isinstance(vector, str) and not np.isfinite(vector).all():
-                raise SerabError(
-                    f"{todo[content][0]}: {extractor.name} gave numbers that are not finite: "
-                    "check the file and the checkpoint"
-                )
-            fresh[content] = vector
+            if not isinstance(vector, str):
+                if not np.isfinite(vector).all():
+                    raise SerabError(
+                        f"{todo[content][0]}: {extractor.name} gave numbers that are not finite: "
+                        "check the file and the checkpoint"
+                    )
+                fresh[content] = vector
+            vectors[content] = vector
             if progress:
                 progress(f"embeddings by {extractor.title}", n_done, len(todo))
             if len(fresh) >= _UTTERANCES_PER_SHARD:
-                finish_shard()
+                store.write(fresh)
+                fresh = {}
     finally:
-        finish_shard()
+        store.write(fresh)
 
 
 def _embed_in_batches(

@@ -36,8 +36,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-# What of a split a cell is computed from.
-_MADE_OF = ["stem", "content", "emotion", "group", "part"]
 # Part of every cell's inputs: raise it when a change to the library changes results.
 ENGINE_VERSION = 1
 
@@ -99,14 +97,14 @@ class Job:
     entry : Entry
     settings : Settings
         With absolute folders.
-    splits : list of Split
-        Protocols that split the task alike share one, and so their fits.
+    splits : dict of str to Split
+        By their content: protocols that split the task alike share one, and so their fits.
     """
 
     corpus: Corpus
     entry: Entry
     settings: Settings
-    splits: list[Split]
+    splits: dict[str, Split]
 
     def __str__(self) -> str:
         return f"{self.corpus.task.code}, {self.entry.name}"
@@ -212,7 +210,7 @@ def _plan_cells(
             summary.failures.append(str(error))  # the same for every model
             continue
         summary.warnings += [f"{task.code}, {protocol}: {warning}" for warning in split_warnings(parts)]
-        columns = parts[_MADE_OF].to_numpy().ravel()
+        columns = parts[["stem", "content", "emotion", "group", "part"]].to_numpy().ravel()
         inputs = digest([str(ENGINE_VERSION), str(settings.search), *vectors, *task.classes, *columns])
         key = (task.code, entry.name, protocol)
         if finished.get(key) == inputs:
@@ -223,13 +221,8 @@ def _plan_cells(
                 f"{', '.join(key)}: the cell there was made from other audio, weights or settings; "
                 "it is computed anew, the old one moves to stale.csv"
             )
-        job = jobs.setdefault(identity, Job(corpus, variant, settings, []))
-        for each in job.splits:
-            if each.parts[_MADE_OF].equals(parts[_MADE_OF]):
-                each.inputs[protocol] = inputs
-                break
-        else:
-            job.splits.append(Split(parts, {protocol: inputs}))
+        job = jobs.setdefault(identity, Job(corpus, variant, settings, {}))
+        job.splits.setdefault(digest(columns), Split(parts, {})).inputs[protocol] = inputs
     return jobs.values()
 
 
@@ -261,21 +254,17 @@ def _describe_statistics(entry: Entry, corpus: Corpus) -> list[str]:
     return list(corpus.utterances.loc[find_training(corpus.utterances, corpus.task), "content"])
 
 
-def extract(job: Job, *, n_jobs: int | None = None, progress: Progress | None = None) -> Embeddings:
-    """Make the embeddings of a job's corpus."""
+def extract(job: Job, **options: Any) -> Embeddings:
+    """Make the embeddings of a job's corpus, with options of `extract_corpus`."""
     from serab_lib.benchmark.embeddings import extract_corpus
 
     utterances, settings = job.corpus.utterances, job.settings
+    hashes, cache = list(utterances["content"]), Path(settings.cache)
+    if hash_files(list(utterances["path"]), cache=cache) != hashes:
+        raise SerabError("files are not what was hashed before, or not on this machine: run the same command again")
     extractor = load_extractor(job.entry, weights=settings.weights, device=settings.device)
     started = time.monotonic()
-    made = extract_corpus(
-        job.corpus,
-        extractor,
-        hashes=list(utterances["content"]),
-        cache=settings.cache,
-        n_jobs=n_jobs,
-        progress=progress,
-    )
+    made = extract_corpus(job.corpus, extractor, hashes=hashes, cache=cache, **options)
     provenance = made.provenance | {
         "extractor": extractor.fingerprint,
         "extraction_seconds": round(time.monotonic() - started, 3),
@@ -301,17 +290,14 @@ def _leave_out_unusable(job: Job, part: Split, made: Embeddings) -> tuple[pd.Dat
     rows = pd.Index(job.corpus.utterances["stem"]).get_indexer(part.parts["stem"])
     usable = ~np.isin(rows, list(made.unusable))
     parts = part.parts[usable].reset_index(drop=True)
-    if _coverage(parts) != _coverage(part.parts):
+    # The parts that have utterances, and the classes that train has.
+    needed = part.parts["part"] + part.parts["emotion"].where(part.parts["part"] == "train", "")
+    if set(needed) != set(needed[usable]):
         raise SerabError(
             f"{' and '.join(part.inputs)}: without the {len(made.unusable)} unusable files a part is empty or a "
             f"class cannot be learnt: `serab check {job.corpus.task.name}` names them"
         )
     return parts, rows[usable]
-
-
-def _coverage(parts: pd.DataFrame) -> tuple[set[str], set[str]]:
-    """The parts that have utterances, and the classes that train has."""
-    return set(parts["part"]), set(parts.loc[parts["part"] == "train", "emotion"])
 
 
 def finish(job: Job, part: Split, made: Embeddings, results: Sequence[ClassifierResult]) -> list[Cell]:
@@ -338,25 +324,17 @@ def finish(job: Job, part: Split, made: Embeddings, results: Sequence[Classifier
     }
     cells = []
     for protocol, inputs in part.inputs.items():
-        scored = score(results, parts, protocol, corpus.task.classes)
-        cells.append(
-            Cell(
-                key=(corpus.task.code, job.entry.name, protocol),
-                scores=scored.scores.assign(**columns),
-                predictions=scored.predictions,
-                provenance=provenance | {"inputs": inputs},
-                warnings=_list_warnings(corpus, made),
-            )
-        )
+        scored, key = score(results, parts, protocol, corpus.task.classes), (corpus.task.code, job.entry.name, protocol)
+        scores, origin = scored.scores.assign(**columns), provenance | {"inputs": inputs}
+        cells.append(Cell(key, scores, scored.predictions, origin, _list_warnings(corpus, made)))
     return cells
 
 
 def _list_warnings(corpus: Corpus, made: Embeddings) -> list[str]:
     """List what a user should know of how embeddings were made."""
-    code = corpus.task.code
+    code, rates = corpus.task.code, made.provenance.get("sample_rates_hz", {})
     warnings = [f"{code}: {reason}; the cell is computed without it" for reason in made.unusable.values()]
-    copies = describe_copies(corpus.task, made.provenance.get("sample_rates_hz", {}))
-    if copies and not corpus.synthetic:
+    if not corpus.synthetic and (copies := describe_copies(corpus.task, rates)):
         warnings.append(f"{code}: {copies}")
     return warnings + ([made.not_kept] if made.not_kept else [])
 
@@ -364,27 +342,23 @@ def _list_warnings(corpus: Corpus, made: Embeddings) -> list[str]:
 def compute_here(jobs: Iterable[Job], progress: Progress, *, n_jobs: int) -> Iterator[tuple[Job, Outcome]]:
     """Compute jobs on this machine, one after the other, with workers for what is inside one."""
     for job in jobs:
-        tell = partial(_tell_of_task, progress, job.corpus.task.code)
+
+        def tell(what: str, n_done: int, n_total: int, code: str = job.corpus.task.code) -> None:
+            progress(f"{code}: {what}", n_done, n_total)
+
         made = _try_twice(extract, job, n_jobs=n_jobs, progress=tell)
         if isinstance(made, SerabError):
             yield job, made
             continue
-        for part in job.splits:
+        for part in job.splits.values():
             yield job, _try_twice(_evaluate, job, part, made, n_jobs=n_jobs, progress=partial(tell, "classifiers"))
 
 
-def _evaluate(
-    job: Job, part: Split, made: Embeddings, *, n_jobs: int, progress: Callable[[int, int], None]
-) -> list[Cell]:
+def _evaluate(job: Job, part: Split, made: Embeddings, **options: Any) -> list[Cell]:
     from serab_lib.evaluation.protocol import fit_classifiers
 
-    arrays = prepare(job, part, made)
-    results = fit_classifiers(arrays, search=job.settings.search, n_jobs=n_jobs, progress=progress)
+    results = fit_classifiers(prepare(job, part, made), search=job.settings.search, **options)
     return finish(job, part, made, results)
-
-
-def _tell_of_task(progress: Progress, code: str, what: str, n_done: int, n_total: int) -> None:
-    progress(f"{code}: {what}", n_done, n_total)
 
 
 def _try_twice(work: Callable[..., Any], *arguments: Any, **options: Any) -> Any:

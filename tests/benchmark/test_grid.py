@@ -203,7 +203,7 @@ class Plan:
         jobs: list[grid.Job] = []
         options = settings(self.data, **self.options)
         run_grid([self.task], [f"path:{self.checkpoint}"], options, compute=lambda them, tell: jobs.extend(them) or ())
-        ((inputs,),) = [part.inputs.values() for part in jobs[0].splits]
+        ((inputs,),) = [part.inputs.values() for part in jobs[0].splits.values()]
         return inputs
 
     def replace_entry(self, **fields) -> None:
