@@ -27,21 +27,7 @@ _SITE_BYTES = 50_000_000
 def make_plan(
     settings: Settings, *, may_fetch: bool = True, accept_licence: bool = False, with_book: bool = True
 ) -> dict[str, Any]:
-    """Look at what there is and plan the grid; nothing is fetched or written.
-
-    Parameters
-    ----------
-    settings : Settings
-        Of the grid.
-    may_fetch, accept_licence : bool
-        Whether what is not there may be fetched, and the licences that must be accepted are.
-    with_book : bool
-
-    Returns
-    -------
-    dict
-        Rows of `corpora`, `extractors` and `stages`, numbers of cells, and a line for each that is `left_out`.
-    """
+    """Look at what there is and plan the grid: rows, numbers of cells, what is left out; nothing is written."""
     offers = {offer.source.name: offer for offer in survey(settings.data, settings.weights, verify=True)}
     corpora = [_plan_offer(offers[get_task(code).name], may_fetch, accept_licence) for code in PAPER_TASKS]
     extractors = [
@@ -140,31 +126,7 @@ def carry_out(
     announce: Callable[[Any], object] = lambda source: None,
     progress: Callable[[str, int, int], object] = lambda what, n_done, n_total: None,
 ) -> dict[str, Any]:
-    """Do what the plan says: fetch, compute the grid, build the book; what fails is named, the rest done all the same.
-
-    Parameters
-    ----------
-    plan : dict
-        As from `make_plan` with the same settings.
-    settings : Settings
-    accept_licence : bool
-    root : Path, optional
-        The project's folder, of which the book is built; no book if None.
-    announce : callable
-        Told the source of each download before it begins.
-    progress : callable
-        Told what is being done, how much of it is done, and how much there is.
-
-    Returns
-    -------
-    dict
-        Names `fetched`, numbers of cells `computed` and `present`, `warnings`, `failures`, and the `book`'s page.
-
-    Raises
-    ------
-    SerabError
-        If the device is not there, before anything is done.
-    """
+    """Fetch, compute the grid and build the book of `root`, if any; what fails is named, the rest is done."""
     find_device(settings.device)
     done: dict[str, Any] = {"fetched": [], "computed": 0, "present": 0, "warnings": [], "failures": [], "book": None}
     options = Options(

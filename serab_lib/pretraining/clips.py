@@ -114,17 +114,7 @@ def find_training_part(task: str, data: str | Path | None = None) -> list[Path]:
 def select_segments(
     paths: Sequence[Path], segments: str | Path, *, labels: Collection[str] | None = None
 ) -> list[Path]:
-    """Keep the files that one of AudioSet's lists of segments names.
-
-    Parameters
-    ----------
-    paths : sequence of Path
-        Named by the video, such as `--PJHxphWEs.wav`, `Y--PJHxphWEs.flac` or `--PJHxphWEs_30.000_40.000.wav`.
-    segments : str or Path
-        As published: `YTID, start_seconds, end_seconds, positive_labels`, comments after #.
-    labels : collection of str, optional
-        Ontology ids, one of which a segment must have: `SPEECH_LABELS` for BYOL-S. All segments if None, for BYOL-A.
-    """
+    """Files named by a video of AudioSet's list, such as `--PJHxphWEs_30.000.wav`, with one of the labels, if any."""
     columns = ["video", "start_s", "end_s", "labels"]
     hint = "name one of AudioSet's lists of segments, such as balanced_train_segments.csv"
     try:
