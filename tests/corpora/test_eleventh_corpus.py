@@ -80,6 +80,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 def test_all_commands_work_on_an_eleventh_corpus(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SERAB_DATA", str(folder / "data"))
+    assert list(read_tasks(folder / "package" / "data" / "tasks"))[-3:] == ["SHE", "ELE", "SUB"], (
+        "the paper's come first"
+    )
     (row,) = [row for row in json.loads(call("tasks", "--json")) if row["code"] == "ELE"]
     assert (row["on_disk"], row["utterances"], row["classes"], row["licence"]) == ("complete", 36, 3, "CC0 1.0")
     (report,) = json.loads(call("check", "eleventh", "--json"))

@@ -18,6 +18,8 @@ import soundfile
 
 from serab_lib.core import SerabError
 from serab_lib.corpora.corpus import MARKER, find_corpus
+from serab_lib.corpora.synthetic import speech
+from serab_lib.corpora.synthetic.prosody import Voice
 from serab_lib.corpora.synthetic.speech import GENERATOR_VERSION, generate, speak_lines
 from serab_lib.corpora.task import PAPER_TASKS, TASKS, Task
 
@@ -62,6 +64,7 @@ def test_files_have_the_form_of_their_corpus(code: str, tmp_path: Path) -> None:
         waveform, _ = soundfile.read(path)
         assert 0.005 < np.sqrt(np.mean(waveform**2)) < 0.5
         assert np.abs(waveform).max() < 1
+        assert info.channels == 1 or (waveform[:, 0] != waveform[:, 1]).any()
         rates.add(info.samplerate)
     assert rates == {task.demo.rate_hz, *task.demo.rates_hz.values()}
 
@@ -99,6 +102,23 @@ def test_an_utterance_depends_on_the_seed_alone(demo: Path) -> None:
     (line, first), (_, other) = next(speak_lines(TASKS["EMB"], seed=0)), next(speak_lines(SHORT, seed=1))
     np.testing.assert_array_equal(first, soundfile.read(demo / "emodb" / line.file, dtype="int16", always_2d=True)[0])
     assert len(first) != len(other) or (first != other).any()
+
+
+def test_an_utterance_is_acted_as_the_record_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    acted, plan = [], speech.plan_delivery
+
+    def watch(emotion: str, voice: Voice, *arguments: object, intensity: float) -> object:
+        acted.append((emotion, voice.variant, intensity))
+        return plan(emotion, voice, *arguments, intensity=intensity)
+
+    monkeypatch.setattr(speech, "plan_delivery", watch)
+    monkeypatch.setattr(speech, "speak", lambda requests: [bytes(4_000) for _ in requests])
+    task = dataclasses.replace(TASKS["CAF"], demo=dataclasses.replace(TASKS["CAF"].demo, mislabelled=0.2))
+    lines = [line for line, _ in speak_lines(task)]
+    assert [line.intensity for line in lines] == [intensity for *_, intensity in acted]
+    assert len({variant for _, variant, _ in acted}) == 10, "each of the ten has a voice variant of its own"
+    n_other = sum(line.emotion != emotion for line, (emotion, *_) in zip(lines, acted, strict=True))
+    assert 10 < n_other < 45, "a fifth of 130"
 
 
 def test_a_whole_corpus_is_left_as_it_is_and_a_damaged_one_redone(tmp_path: Path) -> None:
