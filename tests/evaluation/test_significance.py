@@ -64,7 +64,8 @@ def write_results(folder: Path, models: dict[str, float], *, n: int = 200) -> Re
         table = base.assign(LDA=np.where(right, base["emotion"], np.where(base["emotion"] == "joy", "fear", "joy")))
         table.sample(frac=1, random_state=1).to_parquet(folder / "predictions" / f"RAV-{model}-described.parquet")
         rows.append(dict.fromkeys(COLUMNS, 0) | {"task": "RAV", "model": model, "protocol": "described"})
-        rows[-1] |= {"classifier": "LDA", "selected": True, "n_test": n, "synthetic": False, "best_params": "{}"}
+        rows[-1] |= {"classifier": "LDA", "selected": True, "n_test": n, "best_params": "{}"}
+        rows[-1] |= {"search": False, "complete": True, "synthetic": False}
     pd.DataFrame(rows)[COLUMNS].to_csv(folder / "cells.csv", index=False)
     return Results(folder)
 
