@@ -91,7 +91,7 @@ show_table(
 record(n_cells=len(measured))
 copies = tables.list_copies(data.results.read_provenance())
 if copies and not data.synthetic:
-    show_markdown("What was measured was not always what was released:\n\n" + "\n".join(copies), name="copies")
+    show_markdown("What was measured was not always what was released:\n\n" + "\n".join(copies))
 
 # %% tags=["hide-input"]
 grid = tables.accuracy_grid(cells, "described")

@@ -88,7 +88,6 @@ if len(windows):
         f"the release's window and {mean['window_1024']:.1f} or {mean['own_statistics']:.1f} % through its own. BYOL-S 512 "
         f"has {mean['byol_s_printed']:.1f} % in print. What the paper takes for the effect of speech may in part be that "
         "of the window. The first finding at the end of this chapter says how far this carries.",
-        name="byol-a-window",
     )
 
 # %% [markdown]
@@ -179,7 +178,6 @@ for task, own in measurements.read_measurement(data.measured, "speaker_leak").gr
     show_markdown(
         f"On average over {len(own) // len(gains)} halvings, known voices are worth "
         f"{gains.min():.1f} ({gains.idxmin()}) to {gains.max():.1f} points ({gains.idxmax()}) on {task}.",
-        name=f"measured-leak-{task.lower()}",
     )
 
 # %% [markdown]
@@ -274,7 +272,7 @@ for task, own in resamplers.groupby("task", sort=False):
         f"what `{protocol}` reports by {points.min():.1f} (`{points.idxmin()}`) to {points.max():.1f} points (`{points.idxmax()}`)"
         for protocol, points in (100 * spread).items()
     ]
-    show_markdown(f"The resampler of a copy of {task} moves {join(moves)}.", name=f"resampler-{task.lower()}")
+    show_markdown(f"The resampler of a copy of {task} moves {join(moves)}.")
 
 # %% [markdown]
 # A copy of a corpus at 16 kHz is therefore not the corpus. A rerun on one that is some points off has not failed, and
@@ -319,7 +317,7 @@ show_table(
 # ## The findings in full
 
 # %% tags=["hide-input"]
-show_markdown(findings.write_findings(found), name="findings")
+show_markdown(findings.write_findings(found))
 
 # %% [markdown]
 # `serab audit` prints the same; `serab audit --data DIR --results DIR` adds what it finds in your copies of the

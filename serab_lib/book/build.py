@@ -81,7 +81,10 @@ def build_book(
     target = root / "_build" / profile
     chosen = _choose_parameters(root / "notebooks", profile, parameters or {})
     notebooks = _stage(root, target / "source", profile)
-    variables = _environment(profile, root) | dict(environment or {})
+    variables = {"MPLBACKEND": "agg", "PYTHONWARNINGS": "default", "JUPYTER_PLATFORM_DIRS": "1"}
+    if profile != "demo":
+        variables["SERAB_RESULTS"] = os.environ.get("SERAB_RESULTS") or str(root / "results")
+    variables |= environment or {}
     _run_notebooks({path: chosen[path.name] for path in notebooks}, variables, n_jobs or os.cpu_count() or 1, tell)
     provenance = describe_machine("cpu")
     runs = [weave(path, provenance) for path in notebooks]
@@ -140,14 +143,6 @@ def _stage(root: Path, source: Path, profile: str) -> list[Path]:
         notebook.cells = [cell for cell in notebook.cells if REAL_TAG not in cell.metadata.get("tags", [])]
         nbformat.write(notebook, path)
     return notebooks
-
-
-def _environment(profile: str, root: Path) -> dict[str, str]:
-    """Tell the notebooks where results are, and that figures need no screen."""
-    variables = {"MPLBACKEND": "agg", "PYTHONWARNINGS": "default", "JUPYTER_PLATFORM_DIRS": "1"}
-    if profile != "demo":
-        variables["SERAB_RESULTS"] = os.environ.get("SERAB_RESULTS") or str(root / "results")
-    return variables
 
 
 def _run_notebooks(

@@ -112,9 +112,9 @@ def show_banner(title: str, text: str) -> None:
     _publish({"text/html": box, "text/plain": f"{title}: {text}"})
 
 
-def show_markdown(text: str, *, name: str) -> None:
+def show_markdown(text: str) -> None:
     """Show Markdown that was put together by the library."""
-    _publish({"text/markdown": text, "text/plain": text}, kind="markdown", name=name)
+    _publish({"text/markdown": text, "text/plain": text}, kind="markdown")
 
 
 def record(**values: object) -> None:

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from serab_lib.book import build
 from serab_lib.book.build import build_book
 from serab_lib.cli import app
-from serab_lib.core import SerabError
+from serab_lib.core import SerabError, UnknownNameError
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -103,7 +103,9 @@ def test_the_demo_leaves_real_numbers_out(project, tmp_path, profile, has_real):
     assert (tmp_path / "source" / "book" / "_static" / "dt_bundle.js").is_file()
 
 
-def test_unknown_parameter_is_refused(project):
+def test_unknown_profile_and_parameter_are_refused(project):
+    with pytest.raises(UnknownNameError, match="there is no profile 'pubished': did you mean published"):
+        build_book("pubished")
     with pytest.raises(SerabError, match="no notebook has the parameter 'draws': choose among n_draws"):
         build_book("demo", root=project(), parameters={"draws": 5})
 
@@ -111,7 +113,6 @@ def test_unknown_parameter_is_refused(project):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--profile", "pubished"], "published"),
         (["--parameter", "n_draws"], "write NAME=VALUE"),
         (["--root", "."], "lacks _config.yml, _toc.yml, notebooks"),
     ],

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import base64
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -21,13 +24,8 @@ def test_table_carries_name_caption_and_markdown(shown):
     frame = pd.DataFrame({"n": [1234, None], "share": [1.25, float("nan")], "text": ["a|b", "**x**"]}, index=["p", "q"])
     show.show_table(frame, name="tbl-x", caption="Of things.", sortable=True)
     ((data, metadata),) = shown
-    assert metadata["serab"] == {
-        "kind": "table",
-        "name": "tbl-x",
-        "caption": "Of things.",
-        "sortable": True,
-        "wordy": False,
-    }
+    kind = {"kind": "table", "name": "tbl-x", "caption": "Of things."}
+    assert metadata["serab"] == kind | {"sortable": True, "wordy": False}
     lines = data["text/markdown"].splitlines()
     assert [cell.strip() for cell in lines[3].split("|")[1:-1]] == ["q", "–", "–", "**x**"]
     assert "a\\|b" in lines[2] and "1.2" in lines[2]
@@ -70,11 +68,15 @@ def test_banner_marks_synthetic_numbers(shown):
 
 
 def test_downloads_carry_their_content(shown):
-    import base64
-    import re
-
     show.show_downloads({"a.csv": "x,ä\n"}, label="The grid")
     (encoded,) = re.findall(
         r'download="a.csv" href="data:text/plain;charset=utf-8;base64,(.*?)"', shown[0][0]["text/html"]
     )
     assert base64.b64decode(encoded).decode() == "x,ä\n"
+
+
+def test_values_are_written_for_reading(shown):
+    row = {"count": 1234, "found": np.bool_(True), "share": np.float32(0.25), "none": pd.NA, "params": {"C": 1}}
+    show.show_table(pd.DataFrame([row], dtype=object), name="t", caption="c", index=False)
+    cells = shown[0][0]["text/markdown"].splitlines()[2].split("|")[1:-1]
+    assert [cell.strip() for cell in cells] == ["1,234", "yes", "0.2", "–", "{'C': 1}"]

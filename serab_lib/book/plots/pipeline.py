@@ -12,8 +12,6 @@ from matplotlib.figure import Figure
 from serab_lib.audio import SAMPLE_RATE_HZ
 from serab_lib.book.plots import PALETTE, PART_COLOURS, emotion_colours, new_figure
 
-_HOP_S = 0.01
-
 
 def project_2d(embeddings: np.ndarray, *, seed: int = 0) -> np.ndarray:
     """Lay embeddings of shape (n, d) out in two dimensions, so that near ones stay near: t-SNE on 50 components."""
@@ -34,7 +32,7 @@ def plot_audio(waveform: torch.Tensor, log_mel: torch.Tensor) -> Figure:
     seconds = np.arange(len(waveform)) / SAMPLE_RATE_HZ
     upper.plot(seconds, waveform.numpy(), color=PALETTE[0], linewidth=0.4, rasterized=True)
     upper.set_ylabel("amplitude")
-    extent = (0, log_mel.shape[-1] * _HOP_S, 0, log_mel.shape[-2])
+    extent = (0, log_mel.shape[-1] * 0.01, 0, log_mel.shape[-2])  # a frame every 10 ms
     image = lower.imshow(log_mel.numpy(), origin="lower", aspect="auto", extent=extent, cmap="magma")
     lower.set(xlabel="time (s)", ylabel="mel band")
     lower.grid(visible=False)
