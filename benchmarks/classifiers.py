@@ -28,7 +28,7 @@ from sklearn.svm import SVC
 
 from serab_lib.core import SerabError
 from serab_lib.evaluation.classifiers import GRIDS, fit_classifier
-from serab_lib.evaluation.discriminants import fit_linear
+from serab_lib.evaluation.solvers import fit_linear
 
 PARTS = {"train": 840, "validation": 300, "test": 300}
 N_QUICK = 392

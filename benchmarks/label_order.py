@@ -29,7 +29,7 @@ from serab_lib.core import SerabError
 from serab_lib.corpora.corpus import find_corpus
 from serab_lib.evaluation.classifiers import GRIDS
 from serab_lib.evaluation.protocol import normalise_speakers
-from serab_lib.evaluation.svm import MAX_ITERATIONS
+from serab_lib.evaluation.solvers import MAX_ITERATIONS
 
 TASK, MODEL, PROTOCOL = "RAV", "byol-s-512", "released"
 

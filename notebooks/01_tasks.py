@@ -34,7 +34,7 @@ profile: str = "demo"
 # %% tags=["hide-input"]
 from serab_lib.book import tables
 from serab_lib.book.plots import tasks as plots
-from serab_lib.corpora.manifests import list_utterances
+from serab_lib.corpora.corpus import list_utterances
 from serab_lib.book.show import record, show_audio, show_banner, show_figure, show_table
 from serab_lib.corpora.task import TASKS
 from serab_lib.book.profile import speak_samples

@@ -43,7 +43,7 @@ protocol: str = "described"
 
 # %% tags=["hide-input"]
 from serab_lib import evaluate, load_extractor, split
-from serab_lib.book.plots import pipeline as plots
+from serab_lib.book.plots import tasks as plots
 from serab_lib.book.plots.grid import plot_confusions
 from serab_lib.audio import load_audio, log_mel
 from serab_lib.benchmark.embeddings import extract_corpus

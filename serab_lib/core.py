@@ -22,6 +22,9 @@ from typing import Any
 
 import platformdirs
 
+Progress = Callable[[str, int, int], None]
+"""Told what is being done, how much of it is done, and how much there is."""
+
 
 class SerabError(Exception):
     """The work failed for a reason the user can see and mend; the message is one line."""

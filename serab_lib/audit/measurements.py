@@ -13,8 +13,7 @@ import pandas as pd
 import soundfile
 
 from serab_lib.benchmark.results import CELL_KEY, Results
-from serab_lib.corpora.corpus import find_corpus
-from serab_lib.corpora.manifests import list_utterances, read_content
+from serab_lib.corpora.corpus import find_corpus, list_utterances, read_content
 from serab_lib.corpora.task import PAPER_TASKS, Task, get_task
 from serab_lib.evaluation.paper import read_accuracies
 from serab_lib.evaluation.significance import read_right

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from serab_lib.corpora.manifests import list_utterances
+from serab_lib.corpora.corpus import list_utterances
 from serab_lib.corpora.splits import PARTS, split
 from serab_lib.corpora.task import PAPER_TASKS, Task, get_task
 

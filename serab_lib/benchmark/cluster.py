@@ -21,13 +21,13 @@ from typing import TYPE_CHECKING, Any
 import serab_lib
 from serab_lib.benchmark.grid import Compute, Job, Outcome, Split, extract, finish, prepare
 from serab_lib.benchmark.results import list_versions
-from serab_lib.core import SerabError, digest
+from serab_lib.core import Progress, SerabError, digest
 from serab_lib.evaluation.classifiers import CLASSIFIERS, divide_search, fit_best, try_candidates
 
 if TYPE_CHECKING:
     from distributed import Client, Future
 
-    from serab_lib.benchmark.embeddings import Embeddings, Progress
+    from serab_lib.benchmark.embeddings import Embeddings
     from serab_lib.evaluation.classifiers import Candidate, ClassifierResult, Parts
 
 # Seconds without any worker after which a run ends; the same where they wait in a queue; between looks at what is done.

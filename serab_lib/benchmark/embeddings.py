@@ -10,7 +10,7 @@ import multiprocessing
 import os
 import uuid
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
@@ -23,14 +23,13 @@ import torch
 from joblib.externals.loky import ProcessPoolExecutor
 
 from serab_lib.audio import AudioError, load_audio
-from serab_lib.core import SerabError, cache_folder, digest, hash_files, remove_leftovers, replaced
+from serab_lib.core import Progress, SerabError, cache_folder, digest, hash_files, remove_leftovers, replaced
 from serab_lib.corpora.corpus import Corpus
 from serab_lib.corpora.splits import find_training
 from serab_lib.extractors.base import Extractor, Statistics, StatisticsExtractor, length_sorted_batches
 
 logger = logging.getLogger(__name__)
 
-Progress = Callable[[str, int, int], None]
 """Told what is being done, how much of it is done, and how much there is."""
 
 # Embeddings in memory before they are written to the cache: what an interruption can lose.

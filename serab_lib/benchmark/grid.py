@@ -21,17 +21,16 @@ import numpy as np
 import pandas as pd
 
 from serab_lib.benchmark.results import Cell, Results, describe_machine
-from serab_lib.core import SerabError, cache_folder, digest, hash_files, require_writable
+from serab_lib.core import Progress, SerabError, cache_folder, digest, hash_files, require_writable
 from serab_lib.corpora.check import describe_copies
-from serab_lib.corpora.corpus import Corpus, find_corpus
-from serab_lib.corpora.manifests import mark_originals, read_content
+from serab_lib.corpora.corpus import Corpus, find_corpus, mark_originals, read_content
 from serab_lib.corpora.splits import PARTS, find_training, split, split_warnings
 from serab_lib.corpora.task import Task, get_task
 from serab_lib.extractors.registry import Entry, get_entry, identify, load_extractor
 from serab_lib.extractors.weights import require_checkpoint, weights_folder
 
 if TYPE_CHECKING:
-    from serab_lib.benchmark.embeddings import Embeddings, Progress
+    from serab_lib.benchmark.embeddings import Embeddings
     from serab_lib.evaluation.classifiers import ClassifierResult, Parts
 
 logger = logging.getLogger(__name__)
@@ -112,7 +111,7 @@ class Job:
 
 Key = tuple[str, str, str]
 Outcome = list[Cell] | SerabError
-Compute = Callable[[Iterable[Job], "Progress"], Iterator[tuple[Job, Outcome]]]
+Compute = Callable[[Iterable[Job], Progress], Iterator[tuple[Job, Outcome]]]
 """Computes jobs somewhere: yields each with the cells of one of its splits, or why there are none."""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import logging
 import multiprocessing
 import os
@@ -9,19 +10,22 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import nbformat
+from nbformat.v4 import new_markdown_cell
+
 from serab_lib.benchmark.results import describe_machine
 from serab_lib.book.profile import PROFILES
-from serab_lib.core import SerabError, unknown_name
+from serab_lib.book.show import METADATA_KEY
+from serab_lib.core import Progress, SerabError, unknown_name
 
 logger = logging.getLogger(__name__)
 
-Progress = Callable[[str, int, int], None]
 
 # Cells with this tag hold numbers of real speech, which the demo must not show beside synthetic ones.
 REAL_TAG = "real"
@@ -75,7 +79,6 @@ def build_book(
     root = Path(root).resolve()
     if missing := [name for name in ("_config.yml", "_toc.yml", "notebooks") if not (root / name).exists()]:
         raise SerabError(f"{root} lacks {', '.join(missing)}: run `serab book` in the project's folder, or use --root")
-    from serab_lib.book.weaving import weave
 
     tell = progress or (lambda what, n_done, n_total: None)
     target = root / "_build" / profile
@@ -213,4 +216,68 @@ def _write_status(profile: str, runs: list[dict[str, Any]], provenance: Mapping[
         f":::{{table}} Run time of each notebook\n:name: tbl-run-times\n\n"
         f"| chapter | seconds | finished (UTC) |\n|:--|--:|:--|\n{rows}\n:::\n\n"
         f":::{{table}} Versions\n:name: tbl-versions\n\n| package | version |\n|:--|:--|\n{versions}\n:::\n"
+    )
+
+
+# Settings of a table to classes of the style sheet.
+_CLASSES = {"sortable": "sortable", "wordy": "wide"}
+# Tags of papermill and of the notebooks' habits to tags of the book: the values that were injected are shown.
+_BOOK_TAGS = {"setup": "remove-input", "parameters": "remove-input", "injected-parameters": "hide-input"}
+
+
+def weave(path: Path, provenance: Mapping[str, Any]) -> dict[str, Any]:
+    """Turn a notebook that papermill ran into a chapter, in place, and say how it ran and what it complained of."""
+    notebook = nbformat.read(path, as_version=4)
+    papermill = notebook.metadata.get("papermill", {})
+    cells, complaints = [], []
+    for cell in notebook.cells:
+        cells.append(cell)
+        if cell.cell_type != "code":
+            continue
+        tags = cell.metadata.setdefault("tags", [])
+        tags += [_BOOK_TAGS[tag] for tag in tags if tag in _BOOK_TAGS]
+        complaints += [each["text"] for each in cell.outputs if each.get("name") == "stderr"]
+        described = [output for output in cell.outputs if _describe(output).get("kind")]
+        cell.outputs = [each for each in cell.outputs if each not in described and each.get("name") != "stderr"]
+        cells += [new_markdown_cell(_write(output, path)) for output in described]
+    notebook.cells = [*cells, new_markdown_cell(_write_origin(papermill, path, provenance))]
+    nbformat.write(notebook, path)
+    title = re.search(r"^#\s+(.+)", notebook.cells[0].source, re.MULTILINE)
+    return {
+        "notebook": path.stem,
+        "title": title[1].strip() if title else path.stem,
+        "seconds": float(papermill.get("duration") or 0),
+        "finished": str(papermill.get("end_time") or "")[:16].replace("T", " "),
+        "complaints": complaints,
+    }
+
+
+def _describe(output: Any) -> Mapping[str, Any]:
+    return output.get("metadata", {}).get(METADATA_KEY, {})
+
+
+def _write(output: Any, path: Path) -> str:
+    description, data = _describe(output), output["data"]
+    if description["kind"] == "markdown":
+        return data["text/markdown"]
+    name, caption = description["name"], " ".join(description["caption"].split())
+    if description["kind"] == "table":
+        classes = " ".join(["serab-table", *(style for kind, style in _CLASSES.items() if description.get(kind))])
+        return f":::::{{table}} {caption}\n:name: {name}\n:class: {classes}\n\n{data['text/markdown']}\n:::::"
+    file = path.parent / "_figures" / f"{path.stem}-{name}.{'svg' if 'image/svg+xml' in data else 'png'}"
+    file.parent.mkdir(exist_ok=True)
+    file.write_bytes(data["image/svg+xml"].encode() if file.suffix == ".svg" else base64.b64decode(data["image/png"]))
+    alt = " ".join(description["alt"].split())
+    return f"```{{figure}} _figures/{file.name}\n:name: {name}\n:alt: {alt}\n:width: 100%\n\n{caption}\n```"
+
+
+def _write_origin(papermill: Mapping[str, Any], path: Path, provenance: Mapping[str, Any]) -> str:
+    parameters = ", ".join(f"`{name}={value!r}`" for name, value in papermill.get("parameters", {}).items())
+    versions = ", ".join(f"{name} {version}" for name, version in provenance["versions"].items())
+    started = str(papermill.get("start_time") or "")[:16].replace("T", " ")
+    return (
+        "````{dropdown} How this page was made\n"
+        f"Notebook {{download}}`{path.stem}.py <{path.stem}.py>`, run with {parameters} on {started} UTC in "
+        f"{papermill.get('duration') or 0:.0f} s at commit `{provenance['commit'] or 'unknown'}`.\n\n"
+        f"Environment: {versions}; {provenance['machine']}. The exact versions are in `constraints.txt`.\n````"
     )

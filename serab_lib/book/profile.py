@@ -79,9 +79,9 @@ class Profile:
     def run(self, task: str, models: Sequence[str]) -> pd.DataFrame:
         """Compute a task's cells under `described`, also of a corpus and of extractors of one's own, and read them."""
         code, out = get_task(task).code, cache_folder() / "demo" / "own-results"
-        _run([task], models, out=out, data=self._choose_data(get_task(task)))
+        done = _run([task], models, out=out, data=self._choose_data(get_task(task)))
         cells = Results(out).read_cells()
-        return cells[(cells["task"] == code) & cells["model"].isin(models)]
+        return cells[(cells["task"] == code) & cells["model"].isin([model for _, model, _ in done])]
 
     def read_measured(self) -> pd.DataFrame:
         """Read the cells that were measured on real recordings."""
@@ -150,11 +150,13 @@ def _speak(tasks: Iterable[Task]) -> Path:
     return _spoken()
 
 
-def _run(tasks: Sequence[str], models: Sequence[str], **settings: object) -> None:
+def _run(tasks: Sequence[str], models: Sequence[str], **settings: object) -> list[tuple[str, str, str]]:
     from serab_lib.benchmark.grid import Settings, run_grid
 
-    if failures := run_grid(tasks, models, Settings(**settings)).failures:
-        raise SerabError(failures[0])
+    summary = run_grid(tasks, models, Settings(**settings))
+    if summary.failures:
+        raise SerabError(summary.failures[0])
+    return summary.computed + summary.present
 
 
 def _find_results() -> Path:

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from serab_lib.corpora.check import describe_copies
-from serab_lib.corpora.manifests import list_utterances
+from serab_lib.corpora.corpus import list_utterances
 from serab_lib.corpora.splits import PARTS, PROTOCOLS, measure_speaker_overlap, split
 from serab_lib.corpora.task import PAPER_TASKS, TASKS, get_task
 from serab_lib.evaluation.paper import read_accuracies, read_datasets, read_models

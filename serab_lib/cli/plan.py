@@ -10,8 +10,7 @@ from typing import Any
 from serab_lib.benchmark.grid import Settings, run_grid
 from serab_lib.benchmark.results import CELL_KEY, Results
 from serab_lib.core import SerabError
-from serab_lib.corpora.corpus import find_data
-from serab_lib.corpora.manifests import list_utterances
+from serab_lib.corpora.corpus import find_data, list_utterances
 from serab_lib.corpora.task import PAPER_TASKS, get_task
 from serab_lib.download.fetch import ASK, CONSENT, FETCHABLE, THERE, UNCLEAR, Offer, Options, fetch, survey
 from serab_lib.download.sources import BY_HAND, CHECKPOINT, Source, write_size

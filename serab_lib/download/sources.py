@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from serab_lib.core import SerabError, unknown_name
-from serab_lib.corpora.manifests import read_manifest
+from serab_lib.corpora.corpus import read_manifest
 from serab_lib.corpora.task import TASKS, Download, RemoteFile, Task
 from serab_lib.extractors.registry import EXTRACTORS, Entry
 

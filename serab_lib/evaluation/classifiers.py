@@ -20,8 +20,7 @@ from sklearn.model_selection import ParameterGrid
 from threadpoolctl import threadpool_limits
 
 from serab_lib.core import unknown_name
-from serab_lib.evaluation import logistic, svm
-from serab_lib.evaluation.discriminants import fit_linear, score_quadratic
+from serab_lib.evaluation.solvers import fit_linear, predict_logistic, predict_svm, score_quadratic
 
 CLASSIFIERS = ("LDA", "LR", "QDA", "RF", "SVC")
 
@@ -208,8 +207,8 @@ def _predict_rf(
 
 _PREDICTORS: Mapping[str, Callable[..., list[np.ndarray]]] = {
     "LDA": _predict_lda,
-    "LR": logistic.predict_settings,
+    "LR": predict_logistic,
     "QDA": _predict_qda,
     "RF": _predict_rf,
-    "SVC": svm.predict_settings,
+    "SVC": predict_svm,
 }

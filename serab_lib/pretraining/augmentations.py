@@ -13,8 +13,7 @@ import torch
 from torch import nn
 
 from serab_lib.audio import N_MELS, log_mel
-from serab_lib.pretraining.batches import Purpose, make_generator
-from serab_lib.pretraining.clips import CROP_FRAMES, CROP_SAMPLES, FULL_SCALE
+from serab_lib.pretraining.clips import CROP_FRAMES, CROP_SAMPLES, FULL_SCALE, Purpose, make_generator
 from serab_lib.pretraining.config import PretrainConfig
 
 N_VIEWS = 2

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+import time
+from collections import deque
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from enum import IntEnum
 from pathlib import Path
 
 import numpy as np
@@ -15,14 +19,14 @@ import torch
 from filelock import FileLock
 
 from serab_lib.audio import AudioError, load_audio
-from serab_lib.core import SerabError, cache_folder, digest, printable, replaced
+from serab_lib.core import Progress, SerabError, cache_folder, digest, printable, replaced
 from serab_lib.corpora.corpus import AUDIO_SUFFIXES, load_task
 from serab_lib.corpora.splits import split
 from serab_lib.corpora.task import get_task
+from serab_lib.pretraining.config import PretrainConfig
 
 logger = logging.getLogger(__name__)
 
-Progress = Callable[[str, int, int], None]
 
 # 96 frames of a log-mel spectrogram with a hop of 160: 0.95 s at 16 kHz.
 CROP_FRAMES, CROP_SAMPLES = 96, 15_200
@@ -202,3 +206,73 @@ def _decode(path: Path) -> tuple[np.ndarray, str]:
     # All crops of a clip that is padded are the same.
     shortfall = max(0, CROP_SAMPLES - len(samples))
     return np.pad(samples, (shortfall // 2, shortfall - shortfall // 2)), ""
+
+
+# Batches that are cut while the device computes, and the threads that do it.
+_N_AHEAD, _N_THREADS = 6, 3
+
+
+class Purpose(IntEnum):
+    """What random numbers are drawn for; each purpose has generators of its own."""
+
+    WEIGHTS = 0
+    ORDER = 1
+    CROPS = 2
+    AUGMENTATION = 3
+    DROPOUT = 4
+
+
+def make_generator(seed: int, purpose: Purpose, *position: int) -> np.random.Generator:
+    """Generator of one purpose at one position (step or epoch, process) of a run."""
+    return np.random.default_rng([seed, purpose, *position])
+
+
+class CropBatches:
+    """The batches of a run, by the number of the step; the crops of an epoch that fill no whole one are left out."""
+
+    def __init__(self, clips: Clips, config: PretrainConfig) -> None:
+        self.clips, self.config = clips, config
+        self.n_crops = len(clips) * config.crops_per_clip
+        self.n_steps_per_epoch = self.n_crops // config.batch_size
+        if not self.n_steps_per_epoch:
+            raise SerabError(
+                f"{self.n_crops} crops do not fill one batch of {config.batch_size}: choose a smaller --batch-size, "
+                "more --crops-per-clip, or add audio"
+            )
+        self.n_starts = clips.n_starts
+        self.wait_s = 0.0
+
+    def choose(self, step: int) -> tuple[np.ndarray, np.ndarray]:
+        """Choose the clips of a batch and the first sample of each crop, both of shape (batch_size,)."""
+        epoch, within = divmod(step, self.n_steps_per_epoch)
+        size = self.config.batch_size
+        order = _draw_order(self.config.seed, epoch, self.n_crops)
+        clips = order[within * size : (within + 1) * size] % len(self.clips)
+        if self.config.crop_start == "released":
+            return clips, np.zeros(size, dtype=np.int64)
+        uniform = make_generator(self.config.seed, Purpose.CROPS, step).random(size)
+        return clips, (uniform * self.n_starts[clips]).astype(np.int64)
+
+    def cut(self, step: int, *, pinned: bool = False) -> torch.Tensor:
+        """Cut a batch, int16 of shape (batch_size, 15_200)."""
+        crops = torch.from_numpy(self.clips.cut(*self.choose(step)))
+        return crops.pin_memory() if pinned else crops
+
+    def iterate(self, start: int, stop: int, device: torch.device) -> Iterator[tuple[int, torch.Tensor]]:
+        """Yield steps and their crops on the device; threads cut the next ones meanwhile."""
+        cut = functools.partial(self.cut, pinned=device.type == "cuda")
+        with ThreadPoolExecutor(_N_THREADS, thread_name_prefix="crops") as pool:
+            pending = deque(pool.submit(cut, step) for step in range(start, min(start + _N_AHEAD, stop)))
+            for step in range(start, stop):
+                began = time.perf_counter()
+                crops = pending.popleft().result()
+                self.wait_s += time.perf_counter() - began
+                if step + _N_AHEAD < stop:
+                    pending.append(pool.submit(cut, step + _N_AHEAD))
+                yield step, crops.to(device, non_blocking=True)
+
+
+@functools.lru_cache(maxsize=2)
+def _draw_order(seed: int, epoch: int, n_crops: int) -> np.ndarray:
+    """Order of an epoch's crops."""
+    return make_generator(seed, Purpose.ORDER, epoch).permutation(n_crops)

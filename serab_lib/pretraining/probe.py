@@ -10,6 +10,7 @@ import torch
 from sklearn.linear_model import LogisticRegression
 
 from serab_lib.audio import load_audio, log_mel
+from serab_lib.core import Progress
 from serab_lib.corpora.corpus import load_task
 from serab_lib.corpora.splits import split
 from serab_lib.corpora.task import get_task
@@ -17,7 +18,6 @@ from serab_lib.evaluation.protocol import normalise_speakers
 from serab_lib.extractors.base import Statistics
 from serab_lib.extractors.cvt import CvtEncoder
 from serab_lib.extractors.registry import load_extractor
-from serab_lib.pretraining.clips import Progress
 from serab_lib.pretraining.run import write_encoder
 
 

@@ -20,7 +20,7 @@ from serab_lib.pretraining.byol import MEASURES
 if TYPE_CHECKING:
     from lightning.fabric import Fabric
 
-    from serab_lib.pretraining.batches import CropBatches
+    from serab_lib.pretraining.clips import CropBatches
 
 LAST, BEST = "last.ckpt", "best.ckpt"
 ENCODER, BEST_ENCODER = "encoder.pth", "encoder_best.pth"

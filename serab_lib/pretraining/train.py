@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING
 import pandas as pd
 import torch
 
-from serab_lib.core import SerabError, replaced, require_writable
+from serab_lib.core import Progress, SerabError, replaced, require_writable
 from serab_lib.pretraining.augmentations import Augmentation
-from serab_lib.pretraining.batches import CropBatches, Purpose, make_generator
 from serab_lib.pretraining.byol import Byol
-from serab_lib.pretraining.clips import Progress, find_audio, prepare_clips
+from serab_lib.pretraining.clips import CropBatches, Purpose, find_audio, make_generator, prepare_clips
 from serab_lib.pretraining.config import PretrainConfig
 from serab_lib.pretraining.run import LAST, Log, keep_best, read_checkpoint, read_log, write_checkpoint
 

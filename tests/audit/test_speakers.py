@@ -7,7 +7,7 @@ import pytest
 from statsmodels.stats.proportion import proportion_confint
 
 from serab_lib.audit.speakers import compare_speakers, count_classes, describe_normalisation
-from serab_lib.corpora.manifests import list_utterances
+from serab_lib.corpora.corpus import list_utterances
 from serab_lib.corpora.splits import measure_speaker_overlap, split
 from serab_lib.corpora.task import get_task
 

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from serab_lib.benchmark.results import CELL_KEY, Results
-from serab_lib.corpora.manifests import list_utterances
+from serab_lib.corpora.corpus import list_utterances
 from serab_lib.corpora.splits import split
 from serab_lib.corpora.task import get_task
 from serab_lib.evaluation.protocol import accuracy, unweighted_average_recall

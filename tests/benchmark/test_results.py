@@ -82,7 +82,7 @@ def test_a_cell_without_its_predictions_is_not_finished(results: Results) -> Non
 
 
 @pytest.mark.parametrize(
-    "change", [(",0.75", ",7.5"), (",3,2,2,", ",,2,2,"), (",3,2,2,", ",1e999,2,2,"), ("False", "Fals")]
+    "change", [(",0.75", ",7.5"), (",3,2,2,", ",,2,2,"), (",3,2,2,", ",1e999,2,2,"), ("False", "no")]
 )
 def test_a_row_that_cannot_be_read_leaves_its_cell_unfinished(results: Results, change: tuple[str, str]) -> None:
     """Its own, and no other: a damaged number changes how the whole column is read."""

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from serab_lib.corpora.manifests import list_utterances
+from serab_lib.corpora.corpus import list_utterances
 from serab_lib.corpora.splits import split
 from serab_lib.corpora.task import get_task
 

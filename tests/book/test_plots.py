@@ -23,7 +23,7 @@ from serab_lib.audit.tables import compare_test_sizes, likelihood_of_test_size, 
 from serab_lib.benchmark.results import COLUMNS
 from serab_lib.book import tables
 from serab_lib.book.plots import audit, grid, pipeline, pretraining, tasks
-from serab_lib.corpora.manifests import list_utterances
+from serab_lib.corpora.corpus import list_utterances
 from serab_lib.corpora.task import TASKS
 from serab_lib.evaluation.paper import read_accuracies, read_models
 from serab_lib.evaluation.rankings import (

@@ -15,7 +15,7 @@ from serab_lib.book.tables import (
     paper_grid,
     render,
 )
-from serab_lib.corpora.manifests import list_utterances
+from serab_lib.corpora.corpus import list_utterances
 from serab_lib.corpora.task import PAPER_TASKS, TASKS
 from serab_lib.evaluation.paper import read_accuracies, read_datasets
 from serab_lib.extractors.registry import EXTRACTORS

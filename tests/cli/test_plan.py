@@ -21,7 +21,7 @@ from serab_lib.cli import app, plan
 from serab_lib.cli.plan import carry_out, make_plan
 from serab_lib.core import SerabError
 from serab_lib.corpora import manifests
-from serab_lib.corpora.manifests import read_manifest
+from serab_lib.corpora.corpus import read_manifest
 from serab_lib.corpora.splits import PROTOCOLS
 from serab_lib.download.sources import CORPORA, RemoteFile
 from serab_lib.extractors.registry import EXTRACTORS

@@ -15,8 +15,7 @@ import soundfile
 
 from serab_lib.core import SerabError
 from serab_lib.corpora.check import Problem, check_corpus, describe_copies
-from serab_lib.corpora.corpus import MARKER
-from serab_lib.corpora.manifests import list_utterances
+from serab_lib.corpora.corpus import MARKER, list_utterances
 from serab_lib.corpora.task import TASKS, Task
 
 RATE_HZ = 16_000

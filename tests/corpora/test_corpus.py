@@ -13,8 +13,15 @@ import pytest
 
 from serab_lib.core import SerabError, UnknownNameError, printable
 from serab_lib.corpora import manifests
-from serab_lib.corpora.corpus import MARKER, Corpus, find_corpus, find_data, load_task, read_emoevaluation
-from serab_lib.corpora.manifests import read_manifest
+from serab_lib.corpora.corpus import (
+    MARKER,
+    Corpus,
+    find_corpus,
+    find_data,
+    load_task,
+    read_emoevaluation,
+    read_manifest,
+)
 from serab_lib.corpora.task import TASKS, Task
 
 # The long ones make thousands of files; that their names are read right is tested without any.

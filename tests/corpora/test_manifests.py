@@ -18,8 +18,7 @@ from serab_lib.benchmark.results import Results
 from serab_lib.core import SerabError
 from serab_lib.corpora import manifests
 from serab_lib.corpora.check import check_corpus, summarise
-from serab_lib.corpora.corpus import find_corpus
-from serab_lib.corpora.manifests import hash_samples, read_content
+from serab_lib.corpora.corpus import find_corpus, hash_samples, read_content
 from serab_lib.corpora.task import TASKS
 
 RATE_HZ = 48_000

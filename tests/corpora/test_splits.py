@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from serab_lib.core import SerabError, UnknownNameError
-from serab_lib.corpora.manifests import list_utterances
+from serab_lib.corpora.corpus import list_utterances
 from serab_lib.corpora.splits import (
     PARTS,
     PROTOCOLS,

@@ -11,7 +11,7 @@ import pytest
 
 import serab_lib
 from serab_lib.core import SerabError, UnknownNameError
-from serab_lib.corpora.manifests import read_manifest
+from serab_lib.corpora.corpus import read_manifest
 from serab_lib.corpora.task import PAPER_TASKS, TASKS, Demo, Download, RemoteFile, Task, get_task, read_task
 
 DATA = Path(serab_lib.__file__).parent / "data"

@@ -22,8 +22,7 @@ from typer.testing import CliRunner
 from serab_lib.cli import app
 from serab_lib.core import SerabError, UnknownNameError
 from serab_lib.corpora import check, manifests
-from serab_lib.corpora.corpus import find_corpus
-from serab_lib.corpora.manifests import read_manifest
+from serab_lib.corpora.corpus import find_corpus, read_manifest
 from serab_lib.corpora.task import RemoteFile
 from serab_lib.download import fetch as fetching
 from serab_lib.download.fetch import Options, fetch, survey

@@ -10,8 +10,7 @@ import pytest
 from archives import BUILDERS, build
 
 from serab_lib.corpora import check, manifests
-from serab_lib.corpora.corpus import find_corpus
-from serab_lib.corpora.manifests import read_manifest
+from serab_lib.corpora.corpus import find_corpus, read_manifest
 from serab_lib.corpora.task import TASKS, get_task
 from serab_lib.download.fetch import Options, fetch
 from serab_lib.download.sources import CORPORA

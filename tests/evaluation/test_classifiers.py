@@ -104,7 +104,7 @@ def test_grids_are_those_of_the_release_in_plain_values() -> None:
 @pytest.mark.parametrize("shares", [(0.45, 0.3, 0.15, 0.1), (0.7, 0.3)], ids=["four", "two"])
 @pytest.mark.parametrize(
     ("name", "n_features"),
-    # scikit-learn refuses wide embeddings for QDA: see test_discriminants.py.
+    # scikit-learn refuses wide embeddings for QDA: see test_solvers.py.
     [
         (name, n_features)
         for name in ("LDA", "LR", "QDA", "SVC")

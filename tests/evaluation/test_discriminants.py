@@ -7,8 +7,8 @@ from sklearn.covariance import ledoit_wolf_shrinkage
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis, QuadraticDiscriminantAnalysis
 from sklearn.preprocessing import StandardScaler
 
-from serab_lib.evaluation import discriminants
-from serab_lib.evaluation.discriminants import fit_linear, score_quadratic
+from serab_lib.evaluation import solvers
+from serab_lib.evaluation.solvers import fit_linear, score_quadratic
 
 
 def make_classes(counts: tuple[int, ...], n_features: int, *, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -37,7 +37,7 @@ def assert_same_lda(X: np.ndarray, y: np.ndarray) -> None:
 @pytest.fixture
 def no_fallback(monkeypatch: pytest.MonkeyPatch) -> None:
     """Fail where scikit-learn would do the work."""
-    monkeypatch.setattr(discriminants, "LinearDiscriminantAnalysis", lambda **_: pytest.fail("scikit-learn was asked"))
+    monkeypatch.setattr(solvers, "LinearDiscriminantAnalysis", lambda **_: pytest.fail("scikit-learn was asked"))
 
 
 @pytest.mark.filterwarnings("ignore:Only one sample")

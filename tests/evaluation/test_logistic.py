@@ -6,7 +6,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import ParameterGrid
 from sklearn.utils.class_weight import compute_sample_weight
 
-from serab_lib.evaluation.logistic import minimise, predict_settings
+from serab_lib.evaluation.solvers import minimise, predict_logistic
 
 GRID = list(ParameterGrid({"C": np.logspace(5, -5, 11), "class_weight": ["balanced", None]}))
 
@@ -58,7 +58,7 @@ def test_predicts_what_scikit_learn_predicts(counts: tuple[int, ...], n_features
     X, y = make_classes(counts, n_features)
     X_new = np.random.default_rng(9).normal(size=(200, n_features))
     expected = [fit_plainly(X, y, params).predict(X_new) for params in GRID[::3]]
-    np.testing.assert_array_equal(predict_settings(X, y, X_new, GRID[::3]), expected)
+    np.testing.assert_array_equal(predict_logistic(X, y, X_new, GRID[::3]), expected)
     assert len({tuple(row) for row in expected}) > 1
 
 
@@ -69,12 +69,12 @@ def test_repeated_and_dependent_samples_are_no_obstacle() -> None:
     X -= X.mean(axis=0)
     X_new = np.random.default_rng(9).normal(size=(200, 300))
     expected = [fit_plainly(X, y, params).predict(X_new) for params in GRID[8:14]]
-    np.testing.assert_array_equal(predict_settings(X, y, X_new, GRID[8:14]), expected)
+    np.testing.assert_array_equal(predict_logistic(X, y, X_new, GRID[8:14]), expected)
 
 
 def test_embeddings_of_zeros() -> None:
     """What speaker normalisation makes of an extractor that always says the same."""
     _, y = make_classes((20, 10, 15), 2)
     X = np.zeros((45, 100))
-    (predictions,) = predict_settings(X, y, X[:3], [{"C": 1.0, "class_weight": None}])
+    (predictions,) = predict_logistic(X, y, X[:3], [{"C": 1.0, "class_weight": None}])
     assert predictions.tolist() == ["anger"] * 3

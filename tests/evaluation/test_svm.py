@@ -7,8 +7,8 @@ import pytest
 from sklearn.model_selection import ParameterGrid
 from sklearn.svm import SVC
 
-from serab_lib.evaluation import svm
-from serab_lib.evaluation.svm import predict_settings, scale_gamma
+from serab_lib.evaluation import solvers
+from serab_lib.evaluation.solvers import predict_svm, scale_gamma
 
 GRID = list(
     ParameterGrid({"kernel": ["rbf", "linear"], "C": np.logspace(5, -5, 11), "class_weight": ["balanced", None]})
@@ -41,7 +41,7 @@ def machines(monkeypatch: pytest.MonkeyPatch) -> list[SVC]:
         made.append(SVC(**arguments))
         return made[-1]
 
-    monkeypatch.setattr(svm, "SVC", make)
+    monkeypatch.setattr(solvers, "SVC", make)
     return made
 
 
@@ -53,13 +53,13 @@ def test_predicts_what_scikit_learn_predicts(counts: tuple[int, ...], n_features
     X, y = make_classes(counts, n_features, distance=distance)
     X_new = np.random.default_rng(9).normal(size=(200, n_features))
     expected = predict_plainly(X, y, X_new)
-    np.testing.assert_array_equal(predict_settings(X, y, X_new, GRID), expected)
+    np.testing.assert_array_equal(predict_svm(X, y, X_new, GRID), expected)
     assert len({tuple(row) for row in expected}) > 1
 
 
 def test_a_larger_c_that_makes_no_difference_is_not_fitted(machines: list[SVC]) -> None:
     X, y = make_classes((30, 15, 40, 8), 300)
-    predict_settings(X, y, X[:5], GRID)
+    predict_svm(X, y, X[:5], GRID)
     assert len(machines) < 0.7 * len(GRID)
     assert {machine.kernel for machine in machines} == {"precomputed"}
 
@@ -69,7 +69,7 @@ def test_every_c_that_makes_a_difference_is_fitted(machines: list[SVC]) -> None:
     """Mixed classes keep coefficients at their caps, whatever C."""
     X, y = make_classes((30, 30, 30), 2, distance=0.1)
     linear = [params for params in GRID if params["kernel"] == "linear"]
-    predict_settings(X, y, X[:5], linear)
+    predict_svm(X, y, X[:5], linear)
     assert len({(machine.C, machine.class_weight) for machine in machines}) == len(linear)
 
 
@@ -77,8 +77,8 @@ def test_predictions_come_back_in_the_order_of_the_settings() -> None:
     X, y = make_classes((30, 15, 40, 8), 20, distance=1.5)
     X_new = np.random.default_rng(9).normal(size=(100, 20))
     order = np.random.default_rng(3).permutation(len(GRID))
-    straight = predict_settings(X, y, X_new, GRID)
-    shuffled = predict_settings(X, y, X_new, [GRID[number] for number in order])
+    straight = predict_svm(X, y, X_new, GRID)
+    shuffled = predict_svm(X, y, X_new, [GRID[number] for number in order])
     for position, number in enumerate(order):
         np.testing.assert_array_equal(shuffled[position], straight[number])
 

@@ -168,7 +168,7 @@ def test_one_more_extractor_is_one_class_and_one_record(
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("title", "titel", "unknown key titel"),
+        ("title", "caption", "unknown key caption"),
         ('title = "Crossings"', "", "key title is missing"),
         ("= 2", '= "2"', "embedding_size is '2', expected a whole number"),
         ("{ power = 2 }", '"power"', "options is 'power', expected a table"),

@@ -8,8 +8,7 @@ import torch
 from making import write_noises
 
 from serab_lib.core import SerabError
-from serab_lib.pretraining.batches import CropBatches
-from serab_lib.pretraining.clips import CROP_SAMPLES, find_audio, prepare_clips
+from serab_lib.pretraining.clips import CROP_SAMPLES, CropBatches, find_audio, prepare_clips
 from serab_lib.pretraining.config import PretrainConfig
 
 

@@ -9,8 +9,7 @@ import pytest
 import soundfile
 
 from serab_lib.corpora.check import check_corpus, summarise
-from serab_lib.corpora.corpus import find_corpus
-from serab_lib.corpora.manifests import read_content
+from serab_lib.corpora.corpus import find_corpus, read_content
 from serab_lib.corpora.splits import PARTS, PROTOCOLS, split, split_warnings
 from serab_lib.corpora.task import TASKS
 

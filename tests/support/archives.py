@@ -10,7 +10,7 @@ import zipfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 
-from serab_lib.corpora.manifests import read_manifest
+from serab_lib.corpora.corpus import read_manifest
 
 # Content by name; a name of bytes goes into a .zip as it is, not marked as UTF-8.
 Members = dict[str | bytes, bytes]
