@@ -72,3 +72,18 @@ def test_paper_takes_the_real_corpus_where_it_is_and_speaks_it_where_it_is_not(s
     write_savee(folders / "data")
     assert not data.find_corpus("SAV").synthetic
     assert not data.run("SAV", ["logmel-stats"])["synthetic"].any()
+
+
+def test_a_guest_is_read_by_the_name_that_its_cells_have(small, folders, monkeypatch):
+    write_savee(folders / "data")
+    (folders / "guest.py").write_text(
+        "import torch\n"
+        "class Model(torch.nn.Module):\n"
+        "    sample_rate, scene_embedding_size, timestamp_embedding_size = 16_000, 2, 2\n"
+        "def load_model(path=''):\n    return Model()\n"
+        "def get_scene_embeddings(audio, model):\n"
+        "    return torch.stack([audio.abs().mean(1), audio.std(1)], dim=1)\n"
+    )
+    monkeypatch.syspath_prepend(folders)
+    cells = open_profile("paper").run("SAV", ["hear:guest", "logmel-stats"])
+    assert set(cells["model"]) == {"hear-guest", "logmel-stats"}
