@@ -9,6 +9,7 @@ import hashlib
 import json
 import logging
 import os
+import re
 import tempfile
 import time
 import tomllib
@@ -141,8 +142,7 @@ def remove_leftovers(folder: Path, *, older_than_s: float = 86_400.0) -> None:
     """Delete the temporary files of `replaced` that a killed run left; younger ones may still be written."""
     newest = time.time() - older_than_s
     for file in folder.glob(".*"):
-        suffix = file.suffix.removeprefix(".")
-        if len(suffix) == 32 and set(suffix) <= set("0123456789abcdef"):
+        if re.fullmatch(r"\..+\.[0-9a-f]{32}", file.name):
             with contextlib.suppress(OSError):
                 if file.stat().st_mtime <= newest:
                     file.unlink()
@@ -214,12 +214,9 @@ def _key(path: str, hasher: Callable[[str], str]) -> str:
 
 def _read_memory(path: Path) -> dict[str, str]:
     try:
-        memory = json.loads(path.read_text())
+        return dict(json.loads(path.read_text()))
     except (FileNotFoundError, NotADirectoryError):
         return {}
-    except (OSError, ValueError):
+    except (OSError, TypeError, ValueError):
         logger.warning("%s is damaged and is made anew", path)
         return {}
-    if not isinstance(memory, dict):
-        return {}
-    return {key: value for key, value in memory.items() if isinstance(value, str) and len(value) in (0, 32, 40, 64)}

@@ -22,7 +22,6 @@ from serab_lib.corpora.task import PAPER_TASKS, get_task
 from serab_lib.evaluation.paper import read_accuracies
 from serab_lib.evaluation.significance import ALPHA, exact_mcnemar
 
-CONFIDENCES = ("certain", "very likely", "likely", "cannot be decided")
 Values = dict[str, Any]
 _FILE = Path(str(resources.files("serab_lib"))) / "data" / "findings.toml"
 
@@ -40,7 +39,7 @@ class Finding:
     evidence, consequence : str
         What it rests on, in computed numbers; what it means for the results.
     confidence : str
-        How sure one can be that it concerns the printed results; one of `CONFIDENCES`.
+        How sure one can be that it concerns the printed results.
     where : str
         Which table, column or step.
     values : mapping

@@ -87,23 +87,12 @@ class Split:
 
 @dataclass(frozen=True, eq=False)
 class Job:
-    """One task with one extractor: what is needed to compute those of their cells that are not there.
+    """One task with one extractor: what is needed to compute those of their cells that are not there."""
 
-    Attributes
-    ----------
-    corpus : Corpus
-        Its utterances have their files' hashes in the column `content`.
-    entry : Entry
-    settings : Settings
-        With absolute folders.
-    splits : dict of str to Split
-        By their content: protocols that split the task alike share one, and so their fits.
-    """
-
-    corpus: Corpus
+    corpus: Corpus  # its utterances have their files' hashes in the column `content`
     entry: Entry
-    settings: Settings
-    splits: dict[str, Split]
+    settings: Settings  # with absolute folders
+    splits: dict[str, Split]  # by their content: protocols that split the task alike share one, and so their fits
 
     def __str__(self) -> str:
         return f"{self.corpus.task.code}, {self.entry.name}"
@@ -190,12 +179,7 @@ def plan(tasks: Iterable[Task], entries: Iterable[Entry], settings: Settings, su
 
 
 def _plan_cells(
-    corpus: Corpus,
-    entry: Entry,
-    weights: str,
-    settings: Settings,
-    finished: Mapping[Key, str | None],
-    summary: Summary,
+    corpus: Corpus, entry: Entry, weights: str, settings: Settings, finished: Mapping[Key, str | None], summary: Summary
 ) -> Iterable[Job]:
     """Compare what each cell of a task and an extractor would be made of with what the finished one was made of."""
     task, jobs = corpus.task, {}

@@ -28,46 +28,22 @@ PACKAGES = ("serab-companion", "torch", "torchaudio", "scikit-learn", "numpy", "
 CELL_KEY = ["task", "model", "protocol"]
 _ACCURACIES = ["validation_accuracy", "test_accuracy", "test_uar"]
 _COUNTS = ["n_train", "n_validation", "n_test"]
-COLUMNS = [
-    *CELL_KEY,
-    "classifier",
-    *_ACCURACIES,
-    "selected",
-    *_COUNTS,
-    "best_params",
-    "seconds",
-    # Beyond the scores: whether these are numbers about the whole corpus, and about people at all.
-    "search",
-    "complete",
-    "n_originals",  # how many of the recordings are as they were released; empty where that is not known
-    "synthetic",
-]
+# The last four say whether these are numbers about the whole corpus, and about people at all; `n_originals`, how many
+# of the recordings are as they were released, is empty where that is not known.
+COLUMNS = [*CELL_KEY, "classifier", *_ACCURACIES, "selected", *_COUNTS, "best_params", "seconds"]
+COLUMNS += ["search", "complete", "n_originals", "synthetic"]
 _FLAGS = ["selected", "search", "complete", "synthetic"]
 _N_CLASSIFIERS = 5
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One task with one extractor under one protocol, computed.
-
-    Attributes
-    ----------
-    key : tuple of str
-        Task, model and protocol.
-    scores : pandas.DataFrame
-        One row per classifier, with all of `COLUMNS` but the key; `best_params` as dict.
-    predictions : pandas.DataFrame
-        One row per test utterance.
-    provenance : dict
-        What it was made with; `inputs` is a digest of all that it was computed from.
-    warnings : list of str
-        What a user should know of it.
-    """
+    """One task with one extractor under one protocol, computed; `key` names the three."""
 
     key: tuple[str, str, str]
-    scores: pd.DataFrame
-    predictions: pd.DataFrame
-    provenance: dict[str, Any]
+    scores: pd.DataFrame  # one row per classifier, with all of `COLUMNS` but the key; `best_params` as dict
+    predictions: pd.DataFrame  # one row per test utterance
+    provenance: dict[str, Any]  # what it was made with; `inputs` is a digest of all that it was computed from
     warnings: list[str] = field(default_factory=list)
 
 
@@ -99,8 +75,6 @@ class Results:
         except (OSError, ValueError) as error:
             reason = " ".join(str(error).split())
             raise SerabError(f"{path} cannot be read ({reason}): move it away and run again") from error
-        if "n_originals" not in cells:  # written before this was known
-            cells["n_originals"] = pd.NA
         if missing := [column for column in COLUMNS if column not in cells]:
             raise SerabError(
                 f"{path} lacks the columns {', '.join(missing)}: it is no result of `serab run`; move it away"

@@ -129,7 +129,6 @@ def _choose_parameters(folder: Path, profile: str, chosen: Mapping[str, Any]) ->
 def _stage(root: Path, source: Path, profile: str) -> list[Path]:
     """Copy the book's sources to where they are run and built, and list the copied notebooks."""
     import itables
-    import nbformat
 
     shutil.rmtree(source, ignore_errors=True)
     source.mkdir(parents=True)

@@ -42,8 +42,7 @@ Out = Annotated[Path, typer.Option(help="Folder of results.")]
 Device = Annotated[str, typer.Option(help="cpu or cuda.")]
 Jobs = Annotated[int | None, typer.Option(min=1, help="Workers. Default: one per core.")]
 Layer = Annotated[
-    int | None,
-    typer.Option(min=1, help="Transformer layer of the self-supervised models, from 1. Default: the last."),
+    int | None, typer.Option(min=1, help="Transformer layer of the self-supervised models, from 1. Default: the last.")
 ]
 AcceptLicence = Annotated[
     bool, typer.Option("--accept-licence", help="Accept the licences of checkpoints that ask for it.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -105,6 +105,7 @@ def run(
     search: Annotated[bool, typer.Option(help="Search hyperparameters; the classifiers' defaults otherwise.")] = True,
 ) -> None:
     """Compute cells of the grid: extract embeddings, fit the five classifiers, write the accuracies."""
+    from serab_lib.benchmark.cluster import open_cluster
     from serab_lib.benchmark.grid import Settings, run_grid
     from serab_lib.corpora.splits import PROTOCOLS
     from serab_lib.corpora.task import PAPER_TASKS
@@ -125,7 +126,7 @@ def run(
         search=search,
         **({"n_jobs": jobs} if jobs else {}),
     )
-    with progress() as tell, _open_cluster(dask) as compute:
+    with progress() as tell, open_cluster(dask) if dask else nullcontext() as compute:
         summary = run_grid(
             chosen_tasks,
             [choose_layer(name, layer) for name in chosen_models],
@@ -141,15 +142,6 @@ def run(
     complain(summary.failures)
     if summary.failures:
         raise typer.Exit(1)
-
-
-def _open_cluster(address: str | None) -> AbstractContextManager[Any]:
-    """What computes on the cluster at an address; None for this machine."""
-    if address is None:
-        return nullcontext()
-    from serab_lib.benchmark.cluster import open_cluster
-
-    return open_cluster(address)
 
 
 def _print_cells(out: Path, keys: list[tuple[str, str, str]]) -> None:

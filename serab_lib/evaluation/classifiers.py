@@ -31,11 +31,7 @@ GRIDS: Mapping[str, Mapping[str, Sequence[Any]]] = {
     "LDA": {},
     "LR": {"C": _C, "class_weight": _CLASS_WEIGHTS},
     "QDA": {"reg_param": (0.0, 0.1, 0.25)},
-    "RF": {
-        "max_depth": (5, 10, 15, 20, 25),
-        "min_samples_split": (2, 5, 10),
-        "class_weight": _CLASS_WEIGHTS,
-    },
+    "RF": {"max_depth": (5, 10, 15, 20, 25), "min_samples_split": (2, 5, 10), "class_weight": _CLASS_WEIGHTS},
     "SVC": {"kernel": ("rbf", "linear"), "C": _C, "class_weight": _CLASS_WEIGHTS},
 }
 """What is searched, by classifier, as in the released code."""
@@ -160,13 +156,7 @@ def fit_best(name: str, tried: Sequence[Candidate], parts: Parts, *, seed: int =
 
 
 def _predict(
-    name: str,
-    X_fit: np.ndarray,
-    y_fit: np.ndarray,
-    X_eval: np.ndarray,
-    settings: Settings,
-    *,
-    seed: int,
+    name: str, X_fit: np.ndarray, y_fit: np.ndarray, X_eval: np.ndarray, settings: Settings, *, seed: int
 ) -> list[np.ndarray]:
     """Fit and predict in float64, on one thread: threads change the order of sums, and so who wins a close race."""
     X_fit, X_eval = np.asarray(X_fit, dtype=np.float64), np.asarray(X_eval, dtype=np.float64)

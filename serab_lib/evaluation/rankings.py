@@ -85,14 +85,8 @@ def rank_subsets(accuracies: pd.DataFrame) -> pd.DataFrame:
     masks = _list_masks(accuracies.shape[1])
     tau, same_best = _compare_subsets(accuracies.to_numpy(dtype=float), masks)
     codes = np.array(accuracies.columns)
-    return pd.DataFrame(
-        {
-            "tasks": [tuple(codes[mask]) for mask in masks],
-            "n_tasks": masks.sum(axis=1),
-            "kendall_tau": tau,
-            "same_best": same_best,
-        }
-    )
+    columns = {"tasks": [tuple(codes[mask]) for mask in masks], "n_tasks": masks.sum(axis=1)}
+    return pd.DataFrame(columns | {"kendall_tau": tau, "same_best": same_best})
 
 
 def summarise_sizes(subsets: pd.DataFrame) -> pd.DataFrame:

@@ -6,6 +6,7 @@ import functools
 import logging
 import os
 import time
+import tomllib
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -35,16 +36,7 @@ _LIST_SUFFIXES = (".txt", ".lst", ".list")
 # Files that are decoded, and held in memory, at a time.
 _N_HELD = 256
 
-SPEECH_LABELS = {
-    "/m/09x0r": "Speech",
-    "/m/05zppz": "Male speech, man speaking",
-    "/m/02zsn": "Female speech, woman speaking",
-    "/m/0ytgt": "Child speech, kid speaking",
-    "/m/01h8n0": "Conversation",
-    "/m/02qldy": "Narration, monologue",
-    "/m/0261r1": "Babbling",
-    "/m/0brhx": "Speech synthesizer",
-}
+SPEECH_LABELS = tomllib.loads((Path(__file__).parents[1] / "data" / "audioset.toml").read_text())["speech"]
 """Speech and its children in AudioSet's ontology."""
 
 

@@ -20,13 +20,8 @@ PROTOCOL_COLOURS = {"released": PALETTE[1], "described": PALETTE[0]}
 PART_COLOURS = {"train": PALETTE[0], "validation": PALETTE[2], "test": PALETTE[1]}
 WIDTH_INCHES = 7.2
 
-STYLE = {
-    **sns.axes_style("ticks"),
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "grid.color": "0.9",
-}
+STYLE = sns.axes_style("ticks") | {"axes.spines.top": False, "axes.spines.right": False}
+STYLE |= {"axes.grid": True, "grid.color": "0.9"}
 
 
 def new_figure(
