@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import tempfile
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pandas as pd
@@ -17,7 +18,9 @@ import soundfile
 import torch
 from measuring import run
 
+from serab_lib.core import SerabError
 from serab_lib.pretraining import PretrainConfig, pretrain
+from serab_lib.pretraining.config import Device, Precision
 
 
 def main() -> None:
@@ -51,7 +54,14 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument("--clips", type=int, default=1024, help="of ten seconds")
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--out", type=Path, default=None, help="a CSV file to write")
-    return parser.parse_args()
+    options = parser.parse_args()
+    for kind, given, known in (
+        ("device", [options.device], get_args(Device)),
+        ("precision", options.precisions.split(","), get_args(Precision)),
+    ):
+        for value in set(given) - set(known):
+            raise SerabError(f"there is no {kind} {value!r}: choose {' or '.join(known)}")
+    return options
 
 
 def write_clips(folder: Path, n_clips: int) -> None:

@@ -214,7 +214,8 @@ def _key(path: str, hasher: Callable[[str], str]) -> str:
 
 def _read_memory(path: Path) -> dict[str, str]:
     try:
-        return dict(json.loads(path.read_text()))
+        memory = dict(json.loads(path.read_text()))
+        return {key: value for key, value in memory.items() if len(value) in (0, 32, 40, 64)}
     except (FileNotFoundError, NotADirectoryError):
         return {}
     except (OSError, TypeError, ValueError):

@@ -75,6 +75,8 @@ class Results:
         except (OSError, ValueError) as error:
             reason = " ".join(str(error).split())
             raise SerabError(f"{path} cannot be read ({reason}): move it away and run again") from error
+        if "n_originals" not in cells:  # written before this was known
+            cells["n_originals"] = pd.NA
         if missing := [column for column in COLUMNS if column not in cells]:
             raise SerabError(
                 f"{path} lacks the columns {', '.join(missing)}: it is no result of `serab run`; move it away"

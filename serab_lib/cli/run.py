@@ -127,13 +127,8 @@ def run(
         **({"n_jobs": jobs} if jobs else {}),
     )
     with progress() as tell, open_cluster(dask) if dask else nullcontext() as compute:
-        summary = run_grid(
-            chosen_tasks,
-            [choose_layer(name, layer) for name in chosen_models],
-            settings,
-            compute=compute,
-            progress=tell,
-        )
+        layers = [choose_layer(name, layer) for name in chosen_models]
+        summary = run_grid(chosen_tasks, layers, settings, compute=compute, progress=tell)
     complain([], warnings=summary.warnings)
     done = summary.computed + summary.present
     if done:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from making import write_savee
 
-from serab_lib.benchmark.embeddings import measure_statistics, set_statistics
+from serab_lib.benchmark.embeddings import extract_corpus, measure_statistics
 from serab_lib.corpora.corpus import MARKER, find_corpus
 from serab_lib.corpora.splits import split
 from serab_lib.extractors.registry import load_extractor
@@ -36,7 +36,7 @@ def test_published_statistics_hold_for_the_real_corpus_and_the_releases_window(d
 def test_a_synthetic_corpus_is_measured_on_its_training_speakers_alone(data: Path) -> None:
     make_synthetic(data)
     corpus, extractor = find_corpus("SAV", data), load_extractor("byol-random-512")
-    origin = set_statistics(extractor, corpus)["log_mel_statistics"]
+    origin = extract_corpus(corpus, extractor, n_jobs=1).provenance["log_mel_statistics"]
     parts = split(corpus.utterances, corpus.task, "described")
     train = parts.loc[parts["part"] == "train", "path"]
     assert 0 < len(train) < len(corpus.utterances)

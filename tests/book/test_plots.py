@@ -22,7 +22,7 @@ from serab_lib.audit.selection import measure_selection, simulate_selection
 from serab_lib.audit.tables import compare_test_sizes, likelihood_of_test_size, recover_test_sizes
 from serab_lib.benchmark.results import COLUMNS
 from serab_lib.book import tables
-from serab_lib.book.plots import audit, grid, pipeline, pretraining, tasks
+from serab_lib.book.plots import audit, grid, pretraining, tasks
 from serab_lib.corpora.corpus import list_utterances
 from serab_lib.corpora.task import TASKS
 from serab_lib.evaluation.paper import read_accuracies, read_models
@@ -57,15 +57,13 @@ def draw_shared_speakers() -> Figure:
 
 def draw_projections() -> Figure:
     parts = pd.DataFrame({"emotion": ["anger", "calm"] * 6, "speaker": ["a", "b", "c"] * 4})
-    points = pipeline.project_2d(np.random.default_rng(0).normal(size=(12, 5)))
-    return pipeline.plot_projections({"as extracted": points, "normalised": -points}, parts)
+    points = tasks.project_2d(np.random.default_rng(0).normal(size=(12, 5)))
+    return tasks.plot_projections({"as extracted": points, "normalised": -points}, parts)
 
 
 def draw_classifiers() -> Figure:
     accuracies = {"validation_accuracy": [0.5, 0.6], "test_accuracy": [0.4, 0.7]}
-    return pipeline.plot_classifiers(
-        pd.DataFrame({"classifier": ["LDA", "SVC"], "selected": [False, True], **accuracies})
-    )
+    return tasks.plot_classifiers(pd.DataFrame({"classifier": ["LDA", "SVC"], "selected": [False, True], **accuracies}))
 
 
 def draw_augmentations() -> Figure:
@@ -131,7 +129,7 @@ FIGURES: dict[str, Callable[[], Figure]] = {
     "durations": lambda: tasks.plot_durations({code: list_utterances(code)["duration_s"] for code in TASKS}),
     "parts": lambda: tasks.plot_parts(splits(), "described"),
     "shared speakers": draw_shared_speakers,
-    "audio": lambda: pipeline.plot_audio(torch.zeros(16_000), torch.zeros(64, 101)),
+    "audio": lambda: tasks.plot_audio(torch.zeros(16_000), torch.zeros(64, 101)),
     "projections": draw_projections,
     "classifiers": draw_classifiers,
     "augmentations": draw_augmentations,
@@ -173,7 +171,7 @@ def test_figures_are_drawn_with_named_axes(name: str) -> None:
 
 
 def test_every_public_function_of_a_chapter_is_drawn_here() -> None:
-    modules = (audit, grid, pipeline, pretraining, tasks)
+    modules = (audit, grid, pretraining, tasks)
     drawn = {name for module in modules for name in vars(module) if name.startswith("plot_")}
     named = set(itertools.chain.from_iterable(each.__code__.co_names for each in FIGURES.values()))
     assert drawn == {name for name in named if name.startswith("plot_")}

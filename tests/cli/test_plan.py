@@ -20,7 +20,7 @@ from serab_lib.book import build
 from serab_lib.cli import app, plan
 from serab_lib.cli.plan import carry_out, make_plan
 from serab_lib.core import SerabError
-from serab_lib.corpora import manifests
+from serab_lib.corpora import corpus as lists
 from serab_lib.corpora.corpus import read_manifest
 from serab_lib.corpora.splits import PROTOCOLS
 from serab_lib.download.sources import CORPORA, RemoteFile
@@ -119,7 +119,7 @@ def small(tmp_path: Path, site: Site, monkeypatch: pytest.MonkeyPatch) -> Settin
         table = read_manifest(name)
         return table[table["file"].isin(names)].assign(duration_s="") if name == "savee.csv" else table
 
-    monkeypatch.setattr(manifests, "read_manifest", read)
+    monkeypatch.setattr(lists, "read_manifest", read)
     entry = replace(EXTRACTORS["logmel-stats"], paper_row="openSMILE")
     monkeypatch.setattr(plan, "PAPER_TASKS", ("EMB", "SAV"))
     monkeypatch.setattr(plan, "EXTRACTORS", {entry.name: entry})

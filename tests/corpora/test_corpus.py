@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from serab_lib.core import SerabError, UnknownNameError, printable
-from serab_lib.corpora import manifests
+from serab_lib.corpora import corpus as lists
 from serab_lib.corpora.corpus import (
     MARKER,
     Corpus,
@@ -253,7 +253,7 @@ def iemocap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Four utterances of an IEMOCAP of which two, by one speaker and one of each class, are to be had."""
     columns = ["dialogue_prefix", "speaker", "emotion", "utterances"]
     counts = [("01F", "Ses01M", "anger", "1"), ("01F", "Ses01F", "sadness", "1"), ("01F", "Ses01M", "neutral", "0")]
-    monkeypatch.setattr(manifests, "read_manifest", lambda name: pd.DataFrame(counts, columns=columns))
+    monkeypatch.setattr(lists, "read_manifest", lambda name: pd.DataFrame(counts, columns=columns))
     labels = {"M000": "ang", "F000": "sad", "M001": "fru", "M002": "xxx"}
     write_iemocap(tmp_path / "iemocap", {f"Ses01F_impro01_{turn}": label for turn, label in labels.items()})
     return tmp_path

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 import serab_lib
 from serab_lib.cli import app
-from serab_lib.corpora import manifests
+from serab_lib.corpora import corpus as lists
 from serab_lib.corpora.task import TASKS, get_task, read_tasks
 
 RECORD = r"""
@@ -72,10 +72,10 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     (tmp_path / "package" / "data" / "manifests").mkdir()
     table.to_csv(tmp_path / "package" / "data" / "manifests" / "eleventh.csv", index=False)
     monkeypatch.setitem(TASKS, "ELE", read_tasks(tmp_path / "package" / "data" / "tasks")["ELE"])
-    monkeypatch.setattr(manifests, "resources", SimpleNamespace(files=lambda package: tmp_path / "package"))
-    manifests.read_manifest.cache_clear()
+    monkeypatch.setattr(lists, "resources", SimpleNamespace(files=lambda package: tmp_path / "package"))
+    lists.read_manifest.cache_clear()
     yield tmp_path
-    manifests.read_manifest.cache_clear()
+    lists.read_manifest.cache_clear()
 
 
 def test_all_commands_work_on_an_eleventh_corpus(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,7 @@ import soundfile
 from serab_lib.benchmark.grid import Settings, run_grid
 from serab_lib.benchmark.results import Results
 from serab_lib.core import SerabError
-from serab_lib.corpora import manifests
+from serab_lib.corpora import corpus as lists
 from serab_lib.corpora.check import check_corpus, summarise
 from serab_lib.corpora.corpus import find_corpus, hash_samples, read_content
 from serab_lib.corpora.task import TASKS
@@ -48,11 +48,11 @@ def released(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         rows.append((path.name, stem[:2], "any", str(len(signal) / RATE_HZ), str(RATE_HZ), sha256, pcm))
     columns = ["file", "speaker", "emotion", "duration_s", "sample_rate", "sha256", "pcm_md5"]
     table = pd.DataFrame(rows, columns=columns)
-    manifests.read_content.cache_clear()
-    lists = {"savee.csv": table[columns[:5]], "savee_content.csv": table[["file", "sha256", "pcm_md5"]]}
-    monkeypatch.setattr(manifests, "read_manifest", lists.get)
+    lists.read_content.cache_clear()
+    tables = {"savee.csv": table[columns[:5]], "savee_content.csv": table[["file", "sha256", "pcm_md5"]]}
+    monkeypatch.setattr(lists, "read_manifest", tables.get)
     yield root
-    manifests.read_content.cache_clear()
+    lists.read_content.cache_clear()
 
 
 def resample(path: Path) -> None:
@@ -213,7 +213,7 @@ def test_of_emodb_2_laryngograms_and_new_names_are_left_out(tmp_path: Path) -> N
 @pytest.mark.parametrize("name", ["aesdd", "cremad", "emodb", "emovo", "ravdess"])
 def test_the_content_lists_name_what_the_lists_of_files_name(name: str) -> None:
     content, task = read_content(name), next(task for task in TASKS.values() if task.name == name)
-    stems = {os.path.splitext(os.path.basename(file))[0] for file in manifests.read_manifest(f"{name}.csv")["file"]}
+    stems = {os.path.splitext(os.path.basename(file))[0] for file in lists.read_manifest(f"{name}.csv")["file"]}
     assert set(content) == stems
     has_samples = name not in ("aesdd", "cremad")
     assert {(len(sha256), len(samples)) for sha256, samples in content.values()} == {(64, 32 if has_samples else 0)}

@@ -21,7 +21,8 @@ from typer.testing import CliRunner
 
 from serab_lib.cli import app
 from serab_lib.core import SerabError, UnknownNameError
-from serab_lib.corpora import check, manifests
+from serab_lib.corpora import check
+from serab_lib.corpora import corpus as lists
 from serab_lib.corpora.corpus import find_corpus, read_manifest
 from serab_lib.corpora.task import RemoteFile
 from serab_lib.download import fetch as fetching
@@ -48,8 +49,8 @@ def _small_emodb(monkeypatch: pytest.MonkeyPatch) -> None:
         return table[table["file"].isin(NAMES)].assign(duration_s=str(DURATION_S))
 
     content = {Path(name).stem: (hashlib.sha256(content).hexdigest(), "") for name, content in RECORDINGS.items()}
-    monkeypatch.setattr(manifests, "read_manifest", read)
-    for module in (manifests, check):
+    monkeypatch.setattr(lists, "read_manifest", read)
+    for module in (lists, check):
         monkeypatch.setattr(module, "read_content", {"emodb": content}.get)
 
 

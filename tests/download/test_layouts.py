@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 from archives import BUILDERS, build
 
-from serab_lib.corpora import check, manifests
+from serab_lib.corpora import check
+from serab_lib.corpora import corpus as lists
 from serab_lib.corpora.corpus import find_corpus, read_manifest
 from serab_lib.corpora.task import TASKS, get_task
 from serab_lib.download.fetch import Options, fetch
@@ -32,9 +33,9 @@ def _short_files(monkeypatch: pytest.MonkeyPatch) -> None:
         step = len(table) // LONGEST + 1
         return table.iloc[::step].assign(duration_s="")
 
-    for module in (manifests, archives):
+    for module in (lists, archives):
         monkeypatch.setattr(module, "read_manifest", read)
-    for module in (manifests, check):
+    for module in (lists, check):
         monkeypatch.setattr(module, "read_content", lambda name: None)
 
 
