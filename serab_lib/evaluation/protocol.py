@@ -151,17 +151,18 @@ def fit_classifiers(
     """Fit all classifiers on all cores, and tell how many of all jobs are done: groups of candidates, then refits."""
     groups = [(name, group) for name in SLOWEST_FIRST for group in divide_search(name, search=search)]
     tell = progress or (lambda n_done, n_total: None)
-    pool = joblib.Parallel(n_jobs=n_jobs, return_as="generator", max_nbytes="1M")
     tried: dict[str, list[Candidate]] = {name: [] for name in CLASSIFIERS}
     fitted: dict[str, ClassifierResult] = {}
     try:
-        found = pool(joblib.delayed(try_candidates)(name, group, parts) for name, group in groups)
-        for n_done, ((name, _), candidates) in enumerate(zip(groups, found, strict=True), start=1):
-            tried[name] += candidates
-            tell(n_done, len(groups) + len(tried))
-        for result in pool(joblib.delayed(fit_best)(name, tried[name], parts) for name in SLOWEST_FIRST):
-            fitted[result.classifier] = result
-            tell(len(groups) + len(fitted), len(groups) + len(tried))
+        # One pool for both rounds: arrays are written for the workers once.
+        with joblib.Parallel(n_jobs=n_jobs, return_as="generator", max_nbytes="1M") as pool:
+            found = pool(joblib.delayed(try_candidates)(name, group, parts) for name, group in groups)
+            for n_done, ((name, _), candidates) in enumerate(zip(groups, found, strict=True), start=1):
+                tried[name] += candidates
+                tell(n_done, len(groups) + len(tried))
+            for result in pool(joblib.delayed(fit_best)(name, tried[name], parts) for name in SLOWEST_FIRST):
+                fitted[result.classifier] = result
+                tell(len(groups) + len(fitted), len(groups) + len(tried))
     except BrokenProcessPool as error:
         raise SerabError(
             "a worker process died while classifiers were fitted (killed, or out of memory): "
