@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from making import make_byol_state
+from asserting import one_line
+from making import make_byol_state, make_noise
 
 from serab_lib.benchmark.embeddings import extract
-from serab_lib.core import SerabError
 from serab_lib.extractors import hear
 from serab_lib.extractors.base import check_extractor
 from serab_lib.extractors.registry import EXTRACTORS, get_entry, load_extractor
@@ -22,7 +22,7 @@ from serab_lib.extractors.trill import prepare_for_tensorflow
 
 
 def make_audio(n_sounds: int = 3, n_samples: int = 12_345) -> torch.Tensor:
-    return 0.1 * torch.randn(n_sounds, n_samples, generator=torch.Generator().manual_seed(0))
+    return 0.1 * make_noise(n_sounds, n_samples)
 
 
 @pytest.fixture
@@ -39,9 +39,7 @@ def test_scene_embeddings_are_the_extractor_s(model: hear.HearModel) -> None:
     torch.testing.assert_close(model(audio), made, rtol=0, atol=0)
 
 
-@pytest.mark.parametrize(
-    ("n_samples", "n_timestamps"), [(1, 1), (799, 1), (800, 2), (12_345, 16), (32_000, 41), (32_001, 41)]
-)
+@pytest.mark.parametrize(("n_samples", "n_timestamps"), [(1, 1), (799, 1), (800, 2), (32_000, 41), (32_001, 41)])
 def test_a_timestamp_every_50_ms_from_0_to_the_end(model: hear.HearModel, n_samples: int, n_timestamps: int) -> None:
     embeddings, timestamps = hear.get_timestamp_embeddings(make_audio(2, n_samples), model)
     assert embeddings.shape == (2, n_timestamps, 128)
@@ -90,35 +88,28 @@ def test_a_released_name_says_which_extractor_it_is(tmp_path: Path, monkeypatch:
     """NTT's checkpoints want another window, and a file under a released name is verified."""
     (checkpoint,) = EXTRACTORS["byol-a-512"].checkpoints
     torch.save(make_byol_state(), tmp_path / checkpoint.file)
-    with pytest.raises(SerabError, match="is not the released file"):
+    with one_line("is not the released file"):
         hear.load_model(str(tmp_path / checkpoint.file))
     monkeypatch.setenv("SERAB_WEIGHTS", str(tmp_path))
-    with pytest.raises(SerabError, match="byol-s-2048 needs default2048"):
+    with one_line("byol-s-2048 needs default2048"):
         hear.load_model()
 
 
-@pytest.mark.parametrize("name", ["byols-512", "no/such/file.pth"])
-def test_neither_a_name_nor_a_file(name: str) -> None:
-    with pytest.raises(SerabError, match="serab models"):
-        hear.load_model(name)
-
-
-@pytest.mark.parametrize(
-    "audio", [torch.zeros(100), torch.zeros(2, 0), torch.zeros(2, 100, dtype=torch.int16)], ids=["1-D", "empty", "int"]
-)
-def test_what_is_not_audio_or_no_model_is_refused(model: hear.HearModel, audio: torch.Tensor) -> None:
-    for function in (hear.get_scene_embeddings, hear.get_timestamp_embeddings):
-        with pytest.raises(SerabError, match="n_sounds, n_samples"):
-            function(audio, model)
-        with pytest.raises(SerabError, match="load_model"):
-            function(make_audio(), torch.nn.Identity())
+def test_what_is_no_file_no_audio_or_no_model_is_refused(model: hear.HearModel) -> None:
+    with one_line("there is no file .*serab models"):
+        hear.load_model("no/such/file.pth")
+    for audio in (torch.zeros(100), torch.zeros(2, 0), torch.zeros(2, 100, dtype=torch.int16)):
+        with one_line("n_sounds, n_samples"):
+            hear.get_timestamp_embeddings(audio, model)
+    with one_line("load_model"):
+        hear.get_scene_embeddings(make_audio(), torch.nn.Identity())
 
 
 def test_opensmile_is_refused_where_it_would_end_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """openSMILE's library corrupts the heap of a process that loaded TensorFlow before it."""
     monkeypatch.setitem(sys.modules, "tensorflow", None)
     monkeypatch.delitem(sys.modules, "opensmile", raising=False)
-    with pytest.raises(SerabError, match="import opensmile before"):
+    with one_line("import opensmile before"):
         hear.load_model("opensmile")
 
 
@@ -197,18 +188,15 @@ def test_a_guest_keeps_what_every_extractor_promises(write_guest: Write, tmp_pat
     expected = moments @ torch.arange(8.0).reshape(4, 2).T
     torch.testing.assert_close(plain.embed(list(audio)), expected + 1, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(weighted.embed(list(audio)), 7 - expected, rtol=1e-4, atol=1e-5)
-    with pytest.raises(SerabError, match=r"no weights .*none\.pth"):
+    with one_line(r"no weights .*none\.pth"):
         load_extractor(f"hear:{name}@{tmp_path / 'none.pth'}")
 
 
 def test_files_are_resampled_to_the_guest_s_rate(write_guest: Write, tmp_path: Path) -> None:
-    tone = 0.5 * np.sin(2 * np.pi * 440 * np.arange(16_000) / 16_000)
-    soundfile.write(tmp_path / "tone.wav", tone, 16_000)
-    extractor = load_extractor(f"hear:{write_guest(GUEST)}")
-    paths = [str(tmp_path / "tone.wav")]
-    made = extract(paths, extractor, cache=tmp_path / "cache", n_jobs=2)
-    expected = np.array([0.0, 0.5 / np.sqrt(2)]) @ np.arange(8.0).reshape(4, 2).T + 1
-    np.testing.assert_allclose(made.matrix[0], expected, atol=0.01)
+    soundfile.write(tmp_path / "tone.wav", 0.5 * np.sin(2 * np.pi * 440 * np.arange(16_000) / 16_000), 16_000)
+    guest = load_extractor(f"hear:{write_guest(GUEST)}")
+    made = extract([str(tmp_path / "tone.wav")], guest, cache=tmp_path / "cache", n_jobs=2)
+    np.testing.assert_allclose(made.matrix[0], 0.5 / np.sqrt(2) * np.array([1, 3, 5, 7]) + 1, atol=0.01)
 
 
 def test_identity_says_the_version_of_the_package_or_what_the_file_holds(write_guest: Write) -> None:
@@ -218,33 +206,25 @@ def test_identity_says_the_version_of_the_package_or_what_the_file_holds(write_g
     assert get_entry("hear:torch.nn").options["version"] == f"torch {metadata.version('torch')}"
 
 
-@pytest.mark.parametrize(
-    ("source", "message"),
-    [
-        pytest.param("x = 1", "no function load_model", id="no functions"),
-        pytest.param("import no_such_package_here", "failed in the import .*no_such_package_here", id="broken import"),
-        pytest.param(GUEST.replace("sample_rate = 8000", "pass"), "sample_rate = None", id="no sample rate"),
-        pytest.param(GUEST.replace("model = Model()", "raise OSError('no\\n disk')"), "OSError: no disk", id="load"),
-        pytest.param(
-            GUEST.replace("dim=1)], dim=1))", "dim=1)], dim=1))[:, :3]"), r"\(2, 3\).*expected \(2, 4\)", id="size"
-        ),
-        pytest.param(
-            GUEST.replace("    assert audio.ndim == 2 and", "    assert False, 'too\\n short'; assert"),
-            "Error: too short",
-            id="embed",
-        ),
-    ],
-)
-def test_what_breaks_the_api_is_said_in_one_line(write_guest: Write, source: str, message: str) -> None:
-    with pytest.raises(SerabError, match=message) as caught:
-        load_extractor(f"hear:{write_guest(source)}").embed(list(make_audio(2)))
-    assert "\n" not in str(caught.value)
-    assert "hear:a_hear_guest" in str(caught.value)
+BREAKAGES = {
+    "no function load_model": "x = 1",
+    "failed in the import .*no_such_package_here": "import no_such_package_here",
+    "sample_rate = None": GUEST.replace("sample_rate = 8000", "pass"),
+    "load_model .*OSError: no disk": GUEST.replace("model = Model()", "raise OSError('no\\n disk')"),
+    r"\(2, 3\).*expected \(2, 4\)": GUEST.replace("dim=1)], dim=1))", "dim=1)], dim=1))[:, :3]"),
+    "get_scene_embeddings .*Error: too short": GUEST.replace("    assert", "    assert False, 'too\\n short'; assert"),
+}
 
 
-@pytest.mark.parametrize("name", ["no_such_module", "no_such_module.inside", "torch.no_such_part"])
+@pytest.mark.parametrize("message", BREAKAGES)
+def test_what_breaks_the_api_is_said_in_one_line(write_guest: Write, message: str) -> None:
+    with one_line(f"hear:a_hear_guest.*{message}"):
+        load_extractor(f"hear:{write_guest(BREAKAGES[message])}").embed(list(make_audio(2)))
+
+
+@pytest.mark.parametrize("name", ["no_such_module.inside", "torch.no_such_part"])
 def test_missing_module_is_named(name: str) -> None:
-    with pytest.raises(SerabError, match=f"no module '{name}'.*PYTHONPATH"):
+    with one_line(f"no module '{name}'.*PYTHONPATH"):
         get_entry(f"hear:{name}")
 
 

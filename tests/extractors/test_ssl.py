@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from asserting import one_line
+from making import make_noise
 from torch.nn import functional
 from torchaudio import pipelines
 
-from serab_lib.core import SerabError
 from serab_lib.extractors.base import check_extractor, count_parameters
-from serab_lib.extractors.registry import EXTRACTORS, choose_layer, get_entry, load_extractor
+from serab_lib.extractors.registry import EXTRACTORS, choose_layer, load_extractor
 from serab_lib.extractors.ssl import SslExtractor, build_network
 from serab_lib.extractors.weights import CheckpointError
 
@@ -70,8 +71,7 @@ def make_network(bundle: str, *, seed: int = 0) -> torch.nn.Module:
 
 
 def make_waveforms(*lengths: int) -> list[torch.Tensor]:
-    generator = torch.Generator().manual_seed(1)
-    return [0.1 * torch.randn(length, generator=generator) for length in lengths]
+    return [0.1 * make_noise(length, seed=seed) for seed, length in enumerate(lengths)]
 
 
 def test_what_every_extractor_promises(bundle: str, checkpoint: Path) -> None:
@@ -96,15 +96,7 @@ def test_one_padded_batch_gives_what_each_gets_alone(bundle: str, checkpoint: Pa
     assert (alone[0] - alone[-1]).abs().max() > 1e-3
 
 
-def test_padding_would_change_the_vector_without_masks(bundle: str, checkpoint: Path) -> None:
-    """Silence after an utterance is not padding: what the test above holds is not held for free."""
-    (waveform,) = make_waveforms(4_000)
-    padded = functional.pad(waveform, (0, 4_000))
-    plain, padded = SslExtractor(checkpoint, bundle=bundle).embed([waveform, padded])
-    assert (plain - padded).abs().max() / plain.abs().max() > 1e-2
-
-
-@pytest.mark.parametrize("layer", range(1, N_LAYERS + 1))
+@pytest.mark.parametrize("layer", [1, N_LAYERS])
 def test_agrees_with_torchaudio_on_one_utterance(bundle: str, checkpoint: Path, layer: int) -> None:
     network = make_network(bundle)
     (waveform,) = make_waveforms(4_000)
@@ -130,16 +122,10 @@ def test_weight_normalisation_under_its_older_names(bundle: str, checkpoint: Pat
     torch.testing.assert_close(result, expected, rtol=0, atol=0)
 
 
-def test_a_frame_is_25_ms(bundle: str, checkpoint: Path) -> None:
-    network = SslExtractor(checkpoint, bundle=bundle).network
-    assert (network._count(399), network._count(400), network._count(719), network._count(720)) == (0, 1, 1, 2)
-
-
 def test_a_checkpoint_of_another_network_is_refused(tmp_path: Path) -> None:
     torch.save(make_network("HUBERT_BASE").state_dict(), tmp_path / "hubert.pth")
-    with pytest.raises(CheckpointError, match="does not fit") as caught:
+    with one_line("does not fit", CheckpointError):
         SslExtractor(tmp_path / "hubert.pth", bundle="WAVLM_BASE_PLUS")
-    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
@@ -157,34 +143,19 @@ def test_entry_says_what_the_full_network_is(entry, monkeypatch: pytest.MonkeyPa
     assert checkpoint.url.endswith(f"/{checkpoint.file}")
 
 
-def test_released_file_in_the_folder_of_weights_is_used(tmp_path: Path) -> None:
+def test_layers_are_chosen_by_name(tmp_path: Path) -> None:
+    assert choose_layer("WavLM-large", 12) == "wavlm-large-layer-12"
+    assert choose_layer("wavlm-large", 24) == choose_layer("wavlm-large", None) == "wavlm-large"
+    with one_line(r"wavlm_large\.pth.*download\.pytorch\.org", CheckpointError):
+        load_extractor("wavlm-large-layer-12", weights=tmp_path)
     torch.save(make_network("HUBERT_BASE").state_dict(), tmp_path / "hubert_fairseq_base_ls960.pth")
     last, second = (load_extractor(name, weights=tmp_path) for name in ("hubert-base", "hubert-base-layer-2"))
-    assert (last.layer, second.layer, second.name) == (N_LAYERS, 2, "hubert-base-layer-2")
-    waveform = make_waveforms(4_000)
-    assert (last.embed(waveform) - second.embed(waveform)).abs().max() > 1e-3
+    assert (last.layer, second.layer) == (N_LAYERS, 2)
     assert last.identify() != second.identify()
-
-
-def test_layers_are_chosen_by_name(tmp_path: Path) -> None:
-    assert choose_layer("wavlm-large", None) == "wavlm-large"
-    assert choose_layer("WavLM-large", 12) == "wavlm-large-layer-12"
-    assert choose_layer("wavlm-large", 24) == "wavlm-large"
-    entry = get_entry("wavlm-large-layer-12")
-    assert entry.options["layer"] == 12
-    assert entry.weights_state("/nowhere") == "missing"
-    with pytest.raises(CheckpointError, match=r"wavlm_large\.pth.*download\.pytorch\.org"):
-        load_extractor(entry, weights=tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("name", "layer", "message"),
-    [
+    for name, layer, message in (
         ("hubert-base", 13, "hubert-base has no layer 13: choose 1 to 12"),
         ("hubert-base", 0, "choose 1 to 12"),
         ("opensmile", 3, "opensmile has no layers.*wavlm-large"),
-    ],
-)
-def test_layers_that_do_not_exist_are_named(name: str, layer: int, message: str) -> None:
-    with pytest.raises(SerabError, match=message):
-        choose_layer(name, layer)
+    ):
+        with one_line(message):
+            choose_layer(name, layer)

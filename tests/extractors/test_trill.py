@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from asserting import one_line
+from making import make_noise
 
-from serab_lib.core import SerabError
 from serab_lib.extractors.base import check_extractor
 from serab_lib.extractors.registry import EXTRACTORS, load_extractor
 from serab_lib.extractors.trill import Trill, prepare_for_tensorflow
@@ -56,8 +57,7 @@ def save_model(tensorflow, folder: Path, *, output: str = "layer19", seed: int =
 def test_mean_over_the_frames_of_layer_19(tensorflow, tmp_path: Path) -> None:
     weights = save_model(tensorflow, tmp_path / "trill")
     extractor = Trill(tmp_path / "trill", embedding_size=WIDTH)
-    generator = torch.Generator().manual_seed(0)
-    waveforms = [torch.randn(length, generator=generator) for length in (16_000, 24_321, 40_000)]
+    waveforms = [make_noise(length) for length in (16_000, 24_321, 40_000)]
     expected = np.stack([(wave.unfold(0, WINDOW, HOP).numpy() @ weights).mean(axis=0) for wave in waveforms])
     np.testing.assert_allclose(extractor.embed(waveforms), expected, rtol=1e-4, atol=1e-4)
     assert extractor.n_parameters == weights.size
@@ -71,34 +71,26 @@ def test_what_every_extractor_promises(tensorflow, tmp_path: Path) -> None:
     check_extractor(first, other, longest_s=30)
 
 
-def test_another_model_is_refused(tensorflow, tmp_path: Path) -> None:
+def test_another_model_and_what_is_no_model_are_refused(tensorflow, tmp_path: Path) -> None:
+    with one_line("unpack the model trill/3", CheckpointError):
+        Trill(tmp_path)
+    (tmp_path / "saved_model.pb").write_bytes(b"no model")
+    with one_line("no SavedModel that loads", CheckpointError):
+        Trill(tmp_path)
     save_model(tensorflow, tmp_path / "other", output="layer20")
-    with pytest.raises(CheckpointError, match="does not give layer19"):
+    with one_line("does not give layer19", CheckpointError):
         Trill(tmp_path / "other", embedding_size=WIDTH).embed([torch.zeros(16_000)])
     save_model(tensorflow, tmp_path / "trill")
-    with pytest.raises(CheckpointError, match=f"frames of {2 * WIDTH} numbers"):
+    with one_line(f"frames of {2 * WIDTH} numbers", CheckpointError):
         Trill(tmp_path / "trill", embedding_size=2 * WIDTH).embed([torch.zeros(16_000)])
 
 
-def test_a_folder_without_a_model_is_refused(tensorflow, tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match=r"unpack the model trill/3"):
-        Trill(tmp_path)
-    (tmp_path / "saved_model.pb").write_bytes(b"no model")
-    with pytest.raises(CheckpointError, match="no SavedModel that loads") as caught:
-        Trill(tmp_path)
-    assert "\n" not in str(caught.value)
-
-
-def test_without_tensorflow_one_line_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_tensorflow_or_the_folder_one_line_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with one_line("trill needs the folder trill/, which is not in", CheckpointError):
+        load_extractor("trill", weights=tmp_path)
     (tmp_path / "trill").mkdir()
     monkeypatch.setitem(sys.modules, "tensorflow", None)
-    with pytest.raises(SerabError, match=r"pip install 'serab-companion\[tensorflow\]'") as caught:
-        load_extractor("trill", weights=tmp_path)
-    assert "\n" not in str(caught.value)
-
-
-def test_missing_folder_is_named(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match="trill needs the folder trill/, which is not in"):
+    with one_line(r"pip install 'serab-companion\[tensorflow\]'"):
         load_extractor("trill", weights=tmp_path)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,8 @@ from types import ModuleType
 import numpy as np
 import pytest
 import torch
-from making import write_yamnet_h5
+from asserting import one_line
+from making import make_noise, write_yamnet_h5
 from torch.nn import functional
 
 from serab_lib.extractors.registry import EXTRACTORS
@@ -114,7 +116,7 @@ def run_unfolded(h5: Path, patches: torch.Tensor) -> torch.Tensor:
 
 
 def test_folding_keeps_what_the_network_computes(h5: Path) -> None:
-    patches = torch.randn(3, 1, 96, 64, generator=torch.Generator().manual_seed(0)) - 3
+    patches = make_noise(3, 1, 96, 64) - 3
     result = YamnetExtractor(h5).network(patches)
     torch.testing.assert_close(result, run_unfolded(h5, patches), rtol=1e-4, atol=1e-5)
 
@@ -138,7 +140,7 @@ def test_tflite_weights_are_read_at_the_values_they_stand_for(
 
 @pytest.mark.parametrize(
     ("n_samples", "n_patches"),
-    [(1, 1), (15_600, 1), (15_601, 2), (23_280, 2), (23_281, 3), (160_000, 20)],
+    [(1, 1), (15_600, 1), (15_601, 2), (23_280, 2), (23_281, 3)],
 )
 def test_patches_cover_the_whole_utterance(h5: Path, n_samples: int, n_patches: int) -> None:
     log_mel = YamnetExtractor(h5).prepare(torch.ones(n_samples))
@@ -146,7 +148,7 @@ def test_patches_cover_the_whole_utterance(h5: Path, n_samples: int, n_patches: 
 
 
 def test_the_end_is_padded_with_silence(h5: Path) -> None:
-    extractor, waveform = YamnetExtractor(h5), torch.randn(20_000, generator=torch.Generator().manual_seed(0))
+    extractor, waveform = YamnetExtractor(h5), make_noise(20_000)
     padded = torch.cat([waveform, torch.zeros(23_280 - 20_000)])
     torch.testing.assert_close(extractor.prepare(waveform), extractor.prepare(padded), rtol=0, atol=0)
 
@@ -165,10 +167,8 @@ def test_what_is_not_yamnet_is_refused_in_one_line(h5: Path, schema: ModuleType,
     write_tflite(tmp_path / "whole", read_yamnet(h5), schema)
     path = tmp_path / "broken"
     path.write_bytes(BREAKAGES[breakage](h5.read_bytes(), (tmp_path / "whole").read_bytes()))
-    with pytest.raises(CheckpointError) as caught:
+    with one_line(re.escape(str(path)), CheckpointError):
         YamnetExtractor(path)
-    assert str(path) in str(caught.value)
-    assert "\n" not in str(caught.value)
 
 
 def test_another_network_of_either_kind_is_refused(h5: Path, schema: ModuleType, tmp_path: Path) -> None:
@@ -182,13 +182,13 @@ def test_another_network_of_either_kind_is_refused(h5: Path, schema: ModuleType,
     write_tflite(tmp_path / "narrow.tflite", narrow, schema)
     write_tflite(tmp_path / "short.tflite", {name: narrow[name] for name in narrow if ".0." in name}, schema)
     for name, message in (("other.h5", "YAMNet"), ("narrow.tflite", "does not fit"), ("short.tflite", "has 27")):
-        with pytest.raises(CheckpointError, match=message):
+        with one_line(message, CheckpointError):
             YamnetExtractor(tmp_path / name)
 
 
 def test_without_h5py_the_message_names_the_extra(h5: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "h5py", None)
-    with pytest.raises(CheckpointError, match=r"serab-companion\[yamnet\].*yamnet\.tflite"):
+    with one_line(r"serab-companion\[yamnet\].*yamnet\.tflite", CheckpointError):
         YamnetExtractor(h5)
 
 

@@ -47,6 +47,11 @@ def _write_tones(folder: Path, stems: Sequence[Sequence[Sequence[str]]], rate: i
                 soundfile.write(folder / f"{stem}.wav", tone + noise, rate)
 
 
+def make_noise(*shape: int, seed: int = 0) -> torch.Tensor:
+    """Normal noise, the same whatever was drawn before."""
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
 def make_byol_state(embedding_size: int = 512, *, seed: int = 0) -> dict[str, torch.Tensor]:
     """A random checkpoint with the released names; batch norm moved away from its neutral start."""
     from serab_lib.extractors.byol import AudioNTTEncoder
