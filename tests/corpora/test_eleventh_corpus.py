@@ -57,8 +57,9 @@ def call(*arguments: object, code: int = 0) -> str:
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A copy of the package's records with one file and one list more, which the registry reads; recordings beside."""
-    shutil.copytree(Path(serab_lib.__file__).parent / "data" / "tasks", tmp_path / "package" / "data" / "tasks")
-    (tmp_path / "package" / "data" / "tasks" / "eleventh.toml").write_text(RECORD)
+    package = tmp_path / "package" / "data"
+    shutil.copytree(Path(serab_lib.__file__).parent / "data" / "tasks", package / "tasks")
+    (package / "tasks" / "eleventh.toml").write_text(RECORD)
     rng, rows = np.random.default_rng(0), []
     (tmp_path / "data" / "eleventh").mkdir(parents=True)
     for speaker in "abcdef":
@@ -69,9 +70,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
                 noise = 0.1 * loudness * rng.uniform(-1, 1, 4_000)
                 soundfile.write(tmp_path / "data" / "eleventh" / file, noise, 16_000)
     table = pd.DataFrame(rows, columns=["file", "speaker", "emotion", "duration_s", "sample_rate"])
-    (tmp_path / "package" / "data" / "manifests").mkdir()
-    table.to_csv(tmp_path / "package" / "data" / "manifests" / "eleventh.csv", index=False)
-    monkeypatch.setitem(TASKS, "ELE", read_tasks(tmp_path / "package" / "data" / "tasks")["ELE"])
+    (package / "manifests").mkdir()
+    table.to_csv(package / "manifests" / "eleventh.csv", index=False)
+    monkeypatch.setitem(TASKS, "ELE", read_tasks(package / "tasks")["ELE"])
     monkeypatch.setattr(lists, "resources", SimpleNamespace(files=lambda package: tmp_path / "package"))
     lists.read_manifest.cache_clear()
     yield tmp_path
@@ -80,9 +81,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 def test_all_commands_work_on_an_eleventh_corpus(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SERAB_DATA", str(folder / "data"))
-    assert list(read_tasks(folder / "package" / "data" / "tasks"))[-3:] == ["SHE", "ELE", "SUB"], (
-        "the paper's come first"
-    )
+    codes = list(read_tasks(folder / "package" / "data" / "tasks"))
+    assert codes[-3:] == ["SHE", "ELE", "SUB"], "the paper's come first"
     (row,) = [row for row in json.loads(call("tasks", "--json")) if row["code"] == "ELE"]
     assert (row["on_disk"], row["utterances"], row["classes"], row["licence"]) == ("complete", 36, 3, "CC0 1.0")
     (report,) = json.loads(call("check", "eleventh", "--json"))

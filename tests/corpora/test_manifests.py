@@ -6,6 +6,7 @@ import hashlib
 import os
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -55,8 +56,8 @@ def released(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     lists.read_content.cache_clear()
 
 
-def resample(path: Path) -> None:
-    write_voice(path, 0, rate=16_000)
+def resample(path: Path, *, seconds: float = 1.5) -> None:
+    write_voice(path, 0, seconds=seconds, rate=16_000)
 
 
 def cut(path: Path) -> None:
@@ -69,30 +70,26 @@ def pad(path: Path) -> None:
     soundfile.write(path, np.pad(signal, (rate // 4, rate // 4)), rate)
 
 
-def pass_through_mp3(path: Path) -> None:
-    signal, rate = soundfile.read(path)
-    soundfile.write(path.with_suffix(".mp3"), signal, rate)
-    decoded, _ = soundfile.read(path.with_suffix(".mp3"))
-    path.with_suffix(".mp3").unlink()
-    soundfile.write(path, decoded[: len(signal)], rate)
-
-
 def store_as_mp3(path: Path) -> None:
     signal, rate = soundfile.read(path)
     path.unlink()
     soundfile.write(path.with_suffix(".mp3"), signal, rate)
 
 
+def pass_through_mp3(path: Path) -> None:
+    n_frames = soundfile.info(path).frames
+    store_as_mp3(path)
+    decoded, rate = soundfile.read(path.with_suffix(".mp3"))
+    path.with_suffix(".mp3").unlink()
+    soundfile.write(path, decoded[:n_frames], rate)
+
+
 def take_another(path: Path) -> None:
-    path.write_bytes(path.with_name("JE_n01.wav").read_bytes())
+    shutil.copy(path.with_name("JE_n01.wav"), path)
 
 
-def record_anew(path: Path) -> None:
-    write_voice(path, 77, seconds=2.0)
-
-
-def resample_and_cut(path: Path) -> None:
-    write_voice(path, 0, seconds=0.7, rate=16_000)
+def break_off(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:50_000])
 
 
 @pytest.mark.parametrize(
@@ -104,8 +101,9 @@ def resample_and_cut(path: Path) -> None:
         (pass_through_mp3, "re-encoded", "other samples"),
         (store_as_mp3, "lossy", "stored as Mpeg Layer Iii"),
         (take_another, "other content", "holds what was released as JE_n01"),
-        (record_anew, "other content", "what is more is not silence"),
-        (resample_and_cut, "resampled and cut", "at 16 kHz"),
+        (partial(write_voice, seed=77, seconds=2.0), "other content", "what is more is not silence"),
+        (partial(resample, seconds=0.7), "resampled and cut", "at 16 kHz"),
+        (break_off, "cut off", "that its header promises"),
     ],
 )
 def test_what_was_done_to_a_copy_is_named(released: Path, alter: Callable[[Path], None], kind: str, said: str) -> None:
@@ -116,22 +114,14 @@ def test_what_was_done_to_a_copy_is_named(released: Path, alter: Callable[[Path]
     assert problem.kind == kind and said in problem.consequence and problem.affects_result
 
 
-@pytest.mark.parametrize("rewrite", [{"subtype": "PCM_16", "format": "FLAC"}, {"subtype": "PCM_16", "format": "WAVEX"}])
-def test_an_original_is_known_in_any_lossless_container(released: Path, rewrite: dict[str, str]) -> None:
+@pytest.mark.parametrize(("suffix", "container"), [(".flac", "FLAC"), (".wav", "WAVEX")])
+def test_an_original_is_known_in_any_lossless_container(released: Path, suffix: str, container: str) -> None:
     path = released / "DC_a01.wav"
     signal, rate = soundfile.read(path, dtype="int16")
     path.unlink()
-    suffix = ".flac" if rewrite["format"] == "FLAC" else ".wav"
-    soundfile.write(path.with_suffix(suffix), signal, rate, **rewrite)
+    soundfile.write(path.with_suffix(suffix), signal, rate, format=container)
     report = check_corpus("SAV", released.parent)
     assert report.problems == () and report.n_originals == len(STEMS)
-
-
-def test_a_damaged_copy_is_said_to_be_damaged_alone(released: Path) -> None:
-    path = released / "DC_a01.wav"
-    path.write_bytes(path.read_bytes()[:50_000])
-    (problem,) = check_corpus("SAV", released.parent).problems
-    assert problem.kind == "cut off"
 
 
 def test_one_line_a_kind(released: Path) -> None:
@@ -179,12 +169,8 @@ def test_where_the_list_cannot_decide_nothing_is_preferred(released: Path, tmp_p
     with pytest.raises(SerabError, match=r"different recordings of one name.*DC_a01\.wav, aaa/DC_a01\.wav") as caught:
         find_corpus("SAV", released.parent)
     assert "move" not in str(caught.value) and "\n" not in str(caught.value)
-    report = check_corpus("SAV", released.parent)
-    assert [(each.kind, each.file) for each in report.problems] == [
-        ("in doubt", "DC_a01.wav"),
-        ("in doubt", "aaa/DC_a01.wav"),
-    ]
-    assert not any("move" in each.consequence for each in report.problems)
+    problems = check_corpus("SAV", released.parent).problems
+    assert {(each.kind, each.file) for each in problems} == {("in doubt", f"{at}DC_a01.wav") for at in ("", "aaa/")}
     summary = run_grid(["SAV"], ["logmel-stats"], Settings(data=released.parent, out=tmp_path / "out", search=False))
     assert not summary.computed and "different recordings of one name" in summary.failures[0]
 
@@ -201,10 +187,7 @@ def test_of_emodb_2_laryngograms_and_new_names_are_left_out(tmp_path: Path) -> N
         "wav/03a01Fz.wav": "unexpected",
         "wav/03a01Fzz.wav": "other",
     }
-    report = check_corpus("EMB", tmp_path)
-    left_out = {each.file: each.affects_result for each in report.problems if each.kind == "extra"}
-    assert left_out == dict.fromkeys(("wav/03a01Fz.wav", "wav/03a01Fzz.wav"), False)
-    assert report.n_originals == 0, "noise is not what was released"
+    assert check_corpus("EMB", tmp_path).n_originals == 0, "noise is not what was released"
     shutil.rmtree(root / "wav")
     with pytest.raises(SerabError, match=r"no \.wav .* that the task could use"):
         find_corpus("EMB", tmp_path)
@@ -221,12 +204,11 @@ def test_the_content_lists_name_what_the_lists_of_files_name(name: str) -> None:
 
 
 def test_samples_are_hashed_alike_in_wav_and_flac(tmp_path: Path) -> None:
-    for channels in (1, 2):
-        noise = np.random.default_rng(channels).integers(-3000, 3000, (4_000, channels)).astype(np.int16)
-        for name in ("a.wav", "a.flac"):
-            soundfile.write(tmp_path / name, noise, 48_000, subtype="PCM_16")
-        expected = hashlib.md5(noise.astype("<i2").tobytes()).hexdigest()
-        assert hash_samples(tmp_path / "a.wav") == hash_samples(tmp_path / "a.flac") == expected
+    noise = np.random.default_rng(0).integers(-3000, 3000, (4_000, 2)).astype(np.int16)
+    for name in ("a.wav", "a.flac"):
+        soundfile.write(tmp_path / name, noise, 48_000)
+    expected = hashlib.md5(noise.astype("<i2").tobytes()).hexdigest()
+    assert hash_samples(tmp_path / "a.wav") == hash_samples(tmp_path / "a.flac") == expected
     soundfile.write(tmp_path / "b.wav", noise / 32768, 48_000, subtype="FLOAT")
     (tmp_path / "c.wav").write_text("no audio")
     assert hash_samples(tmp_path / "b.wav") == hash_samples(tmp_path / "c.wav") == ""
