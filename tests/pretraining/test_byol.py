@@ -5,12 +5,22 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+from asserting import one_line
+from making import make_noise
 
-from serab_lib.core import SerabError
+from serab_lib.extractors.base import count_parameters
+from serab_lib.extractors.registry import EXTRACTORS, Entry
 from serab_lib.pretraining.byol import Byol, build_encoder, measure_spread, prediction_loss
 from serab_lib.pretraining.config import PretrainConfig
 
 TINY = PretrainConfig(model="byol-s-16", hidden_size=32, projection_size=16, dropout=0.0)
+
+
+TRAINABLE = [
+    each
+    for each in EXTRACTORS.values()
+    if each.checkpoints and each.family in ("byol:ByolExtractor", "cvt:CvtExtractor")
+]
 
 
 def make_learner(config: PretrainConfig = TINY) -> Byol:
@@ -20,8 +30,7 @@ def make_learner(config: PretrainConfig = TINY) -> Byol:
 
 
 def make_views(n: int = 4) -> tuple[torch.Tensor, torch.Tensor]:
-    generator = torch.Generator().manual_seed(1)
-    return tuple(torch.randn(2, n, 1, 64, 16, generator=generator))
+    return tuple(make_noise(2, n, 1, 64, 16, seed=1))
 
 
 def test_target_starts_equal_and_apart_in_memory() -> None:
@@ -34,12 +43,10 @@ def test_target_starts_equal_and_apart_in_memory() -> None:
 
 def test_no_gradient_reaches_the_target() -> None:
     learner = make_learner()
-    loss, _ = learner(*make_views())
-    loss.backward()
+    learner(*make_views())[0].backward()
     assert all(weights.grad is None and not weights.requires_grad for weights in learner.target.parameters())
-    trained = [*learner.encoder.parameters(), *learner.projector.parameters(), *learner.predictor.parameters()]
-    assert all(weights.grad is not None and weights.grad.any() for weights in trained[-3:])
-    assert learner.encoder.features[0].weight.grad.abs().sum() > 0
+    assert all(part[-1].weight.grad.any() for part in (learner.projector, learner.predictor))
+    assert learner.encoder.features[0].weight.grad.any()
 
 
 def test_target_follows_by_the_momentum() -> None:
@@ -73,49 +80,19 @@ def test_spread_of_random_and_of_equal_vectors() -> None:
     assert measure_spread(vectors[:1].expand(500, -1)).item() == pytest.approx(0, abs=1e-6)
 
 
-@pytest.mark.nightly
-def test_collapse_shows_when_the_predictor_is_removed() -> None:
-    spreads = {}
-    base = torch.randn(24, 1, 64, 8, generator=torch.Generator().manual_seed(2))
-    for predictor in (True, False):
-        config = dataclasses.replace(TINY, predictor=predictor)
-        learner, generator = make_learner(config), torch.Generator().manual_seed(3)
-        online = [weights for weights in learner.parameters() if weights.requires_grad]
-        optimizer = torch.optim.AdamW(online, lr=3e-3)
-        for _ in range(25):
-            chosen = base[torch.randperm(24, generator=generator)[:12]]
-            noise = 0.5 * torch.randn(2, *chosen.shape, generator=generator)
-            loss, measures = learner(*(chosen + noise))
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            learner.update_target(0.9)
-        spreads[predictor] = measures[1].item()
-    assert spreads[False] < 0.7 * spreads[True]
-
-
-@pytest.mark.parametrize(
-    ("model", "size", "n_parameters"),
-    [
-        ("byol-s-512", 512, 600_192),
-        ("BYOL-A-1024", 1024, 1_649_792),
-        ("byol-s-cvt-256", 256, 1_583_488),
-        ("byol-s-cvt-512", 512, 5_012_992),
-        ("byol-s-cvt-2048", 2048, 5_012_992),
-    ],
-)
-def test_encoders_are_those_of_the_registry(model: str, size: int, n_parameters: int) -> None:
+@pytest.mark.parametrize("entry", TRAINABLE, ids=lambda entry: entry.name)
+def test_encoders_are_those_of_the_registry(entry: Entry) -> None:
     with torch.device("meta"):
-        encoder = build_encoder(model)
-    assert sum(weights.numel() for weights in encoder.parameters()) == n_parameters
-    assert encoder.embedding_size == size
+        encoder = build_encoder(entry.name)
+    assert (count_parameters(encoder), encoder.embedding_size) == (entry.n_parameters, entry.embedding_size)
 
 
-def test_dropout_can_be_chosen() -> None:
-    assert [build_encoder("byol-s-16", dropout=share).fc[2].p for share in (None, 0.0)] == [0.3, 0.0]
+def test_dropout_and_no_predictor_can_be_chosen() -> None:
+    assert [build_encoder("BYOL-S-16", dropout=share).fc[2].p for share in (None, 0.0)] == [0.3, 0.0]
+    assert isinstance(make_learner(dataclasses.replace(TINY, predictor=False)).predictor, torch.nn.Identity)
 
 
-@pytest.mark.parametrize("model", ["vggish", "byol-s-cvt-128", "byol-s-0", "byol-x-512"])
+@pytest.mark.parametrize("model", ["vggish", "byol-s-cvt-128", "byol-s-0"])
 def test_other_models_are_refused(model: str) -> None:
-    with pytest.raises(SerabError, match=f"no encoder '{model}' to pre-train"):
+    with one_line(f"no encoder '{model}' to pre-train"):
         build_encoder(model)

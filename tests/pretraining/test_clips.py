@@ -1,14 +1,13 @@
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
+from asserting import one_line
 from making import write_noises, write_savee
 
-from serab_lib.core import SerabError
 from serab_lib.pretraining import clips as clips_module
 from serab_lib.pretraining.clips import (
     CROP_SAMPLES,
@@ -55,9 +54,8 @@ def test_sources_without_audio_are_refused(tmp_path: Path, name: str, content: s
         (tmp_path / name).mkdir()
     elif content:
         (tmp_path / name).write_text(content)
-    with pytest.raises(SerabError, match=message) as caught:
+    with one_line(message):
         find_audio(tmp_path / name)
-    assert "\n" not in str(caught.value)
 
 
 def test_clips_hold_the_samples_of_their_files(tmp_path: Path) -> None:
@@ -87,23 +85,14 @@ def test_other_rates_become_16_khz_and_a_clip_shorter_than_a_crop_is_padded(tmp_
 
 def test_unusable_files_are_left_out_in_one_line(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     write_noises(tmp_path, n_files=2)
-    (tmp_path / "broken.wav").write_bytes(b"RIFF, but no more")
-    soundfile.write(tmp_path / "silent.wav", np.zeros(20_000), 16_000)
-    with caplog.at_level(logging.WARNING):
-        clips = prepare(tmp_path)
-    assert [Path(name).name for name in clips.names] == ["clip00.wav", "clip01.wav"]
+    broken, silent = tmp_path / "broken.wav", tmp_path / "silent.wav"
+    broken.write_bytes(b"RIFF, but no more")
+    soundfile.write(silent, np.zeros(20_000), 16_000)
+    assert [Path(name).name for name in prepare(tmp_path).names] == ["clip00.wav", "clip01.wav"]
     (record,) = caplog.records
     assert "2 of 4 audio files cannot be used and are left out; the first: " in record.getMessage()
-    assert "broken.wav cannot be decoded" in record.getMessage()
-
-
-def test_a_folder_without_one_usable_file_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "broken.wav").write_bytes(b"no audio")
-    soundfile.write(tmp_path / "silent.wav", np.zeros(20_000), 16_000)
-    paths = [tmp_path / name for name in ("silent.wav", "broken.wav", "missing.wav")]
-    with pytest.raises(SerabError, match=r"3 of 3 audio files cannot be used.* the first: .*is silent") as caught:
-        prepare_clips(paths)
-    assert "\n" not in str(caught.value)
+    with one_line(r"3 of 3 audio files cannot be used.* the first: .*is silent"):
+        prepare_clips([silent, broken, tmp_path / "missing.wav"])
 
 
 def test_files_are_decoded_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -141,17 +130,9 @@ def test_byol_a_takes_all_segments_and_byol_s_those_with_speech(tmp_path: Path) 
     assert select_segments(files, segments) == files[:4]
     assert select_segments(files, segments, labels=SPEECH_LABELS) == [files[0], files[2]]
     assert select_segments(files, segments, labels=["/m/03v3yw"]) == [files[3]]
-    with pytest.raises(SerabError, match="none of 1 audio files is one of the 4 chosen segments"):
+    with one_line("none of 1 audio files is one of the 4 chosen segments"):
         select_segments([Path("other.wav")], segments)
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [("# a comment\n", "lists no segments"), ("a,b\n", "of each: name one"), (None, "cannot be read")],
-)
-def test_lists_of_something_else_are_refused(tmp_path: Path, content: str | None, message: str) -> None:
-    path = tmp_path / "other.csv"
-    if content:
-        path.write_text(content)
-    with pytest.raises(SerabError, match=message):
-        select_segments([Path("a.wav")], path)
+    for content, message in (("# a comment\n", "lists no segments"), ("a,b\n", "of each: name one")):
+        segments.write_text(content)
+        with one_line(message):
+            select_segments(files, segments)

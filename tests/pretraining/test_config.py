@@ -1,10 +1,8 @@
 from __future__ import annotations
 
-import dataclasses
-
 import pytest
+from asserting import one_line
 
-from serab_lib.core import SerabError
 from serab_lib.pretraining import PretrainConfig
 
 
@@ -22,18 +20,16 @@ def test_defaults_are_the_papers() -> None:
     ],
 )
 def test_a_batch_that_cannot_be_cut_into_equal_parts_is_refused(settings: dict, remedy: str) -> None:
-    with pytest.raises(SerabError, match=remedy):
+    with one_line(remedy):
         PretrainConfig(**settings)
 
 
 def test_a_run_goes_on_only_with_its_own_settings() -> None:
-    begun = vars(PretrainConfig())
-    PretrainConfig(epochs=200, n_devices=2, checkpoint_steps=7).require_same_run(begun)
-    with pytest.raises(SerabError, match=r"begun with mixup_ratio 0\.4, this one has 0\.0"):
-        PretrainConfig(mixup_ratio=0.0).require_same_run(begun)
-    cosine = PretrainConfig(schedule="cosine")
-    with pytest.raises(SerabError, match="begun with epochs 100, this one has 5"):
-        dataclasses.replace(cosine, epochs=5).require_same_run(vars(cosine))
+    PretrainConfig(epochs=200, n_devices=2, checkpoint_steps=7).require_same_run(vars(PretrainConfig()))
+    with one_line(r"begun with mixup_ratio 0\.4, this one has 0\.0"):
+        PretrainConfig(mixup_ratio=0.0).require_same_run(vars(PretrainConfig()))
+    with one_line("begun with epochs 100, this one has 5"):
+        PretrainConfig(schedule="cosine", epochs=5).require_same_run(vars(PretrainConfig(schedule="cosine")))
 
 
 def test_learning_rate_falls_along_half_a_cosine() -> None:
