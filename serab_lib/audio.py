@@ -106,10 +106,8 @@ def _resample_sparsely(waveform: torch.Tensor, n_in: int, n_out: int) -> torch.T
     """Apply the same filter phase by phase, for rates with too many phases for one matrix."""
     cutoff = min(n_in, n_out) * _ROLLOFF
     width = math.ceil(_ZERO_CROSSINGS * n_in * n_out / cutoff)
-    width += -width % n_in  # so that the first kept output starts on a phase boundary
-    prototype = _windowed_sinc(np.arange(-width, width + 1) * cutoff / (n_in * n_out)) * cutoff / n_in
-    filtered = signal.upfirdn(prototype.astype(np.float32), waveform.numpy(), up=n_out, down=n_in)
-    return torch.from_numpy(filtered[width // n_in :])
+    prototype = _windowed_sinc(np.arange(-width, width + 1) * cutoff / (n_in * n_out)) * cutoff / (n_in * n_out)
+    return torch.from_numpy(signal.resample_poly(waveform.numpy(), n_out, n_in, window=prototype.astype(np.float32)))
 
 
 def resample(waveform: torch.Tensor, rate: int, target_rate: int = SAMPLE_RATE_HZ) -> torch.Tensor:

@@ -162,9 +162,6 @@ def require_writable(folder: Path, option: str) -> None:
 
 logger = logging.getLogger(__name__)
 
-# What this process has hashed already, for folders of caches that cannot be written.
-_hashed: dict[str, str] = {}
-
 
 def hash_file(path: str | Path) -> str:
     """SHA-256 of a file, hexadecimal."""
@@ -182,14 +179,12 @@ def hash_files(paths: Sequence[str | Path], *, cache: Path, hasher: Callable[[st
     memory = _read_memory(memory_path)
     try:
         keys = [_key(path, hasher) for path in paths]
-        unknown = [i for i, key in enumerate(keys) if key not in memory and key not in _hashed]
+        unknown = {key: path for key, path in zip(keys, paths, strict=True) if key not in memory}
         with ThreadPoolExecutor() as pool:
-            hashes = pool.map(hasher, [paths[i] for i in unknown])
-            _hashed.update({keys[i]: value for i, value in zip(unknown, hashes, strict=True)})
+            memory |= zip(unknown, pool.map(hasher, unknown.values()), strict=True)
     except OSError as error:
         raise SerabError(f"{error.filename} cannot be read ({error.strerror}): check its permissions") from error
-    if fresh := {key: _hashed[key] for key in keys if key not in memory}:
-        memory |= fresh
+    if unknown:
         try:
             with replaced(memory_path) as temporary:
                 temporary.write_text(json.dumps(memory))
@@ -214,10 +209,6 @@ def _key(path: str, hasher: Callable[[str], str]) -> str:
 
 def _read_memory(path: Path) -> dict[str, str]:
     try:
-        memory = dict(json.loads(path.read_text()))
-        return {key: value for key, value in memory.items() if len(value) in (0, 32, 40, 64)}
-    except (FileNotFoundError, NotADirectoryError):
-        return {}
-    except (OSError, TypeError, ValueError):
-        logger.warning("%s is damaged and is made anew", path)
+        return {key: value for key, value in json.loads(path.read_text()).items() if len(value) in (0, 32, 40, 64)}
+    except (OSError, AttributeError, TypeError, ValueError):  # not there, or damaged: made anew
         return {}

@@ -9,14 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from serab_lib import core
 from serab_lib.core import SerabError, hash_files, replaced, require_writable
 
 
 @pytest.fixture(autouse=True)
 def _new_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """Forget what this process has hashed: only the memory on disk counts."""
-    monkeypatch.setattr(core, "_hashed", {})
 
 
 def test_hashes_are_those_of_the_content(tmp_path: Path) -> None:
@@ -41,7 +39,6 @@ def test_an_unchanged_file_is_not_read_again(tmp_path: Path) -> None:
     status = file.stat()
     file.write_bytes(b"two")
     os.utime(file, ns=(status.st_atime_ns, status.st_mtime_ns))
-    core._hashed.clear()
     assert hash_files([file], cache=tmp_path / "c") == expected
 
 
@@ -51,7 +48,6 @@ def test_a_damaged_memory_is_made_anew(tmp_path: Path) -> None:
     expected = hash_files([file], cache=tmp_path / "c")
     (memory,) = (tmp_path / "c" / "fingerprints").iterdir()
     memory.write_text("{broken")
-    core._hashed.clear()
     assert hash_files([file], cache=tmp_path / "c") == expected
 
 

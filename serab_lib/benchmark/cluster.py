@@ -18,10 +18,9 @@ from concurrent.futures import CancelledError
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import serab_lib
 from serab_lib.benchmark.grid import Compute, Job, Outcome, Split, extract, finish, prepare
-from serab_lib.benchmark.results import list_versions
-from serab_lib.core import Progress, SerabError, digest
+from serab_lib.benchmark.results import PACKAGES, list_versions
+from serab_lib.core import Progress, SerabError
 from serab_lib.evaluation.classifiers import CLASSIFIERS, divide_search, fit_best, try_candidates
 
 if TYPE_CHECKING:
@@ -122,17 +121,17 @@ def compute_there(
     """
     waiting: dict[Future, Job] = {}
     counts: dict[str, list[int]] = {}
-    library = identify_library()
 
     def submit(what: str, function: Callable[..., Any], *arguments: Any, **options: Any) -> Future:
         count = counts.setdefault(what, [0, 0])
         key = f"{function.__name__}-{uuid.uuid4().hex}"
-        future = client.submit(call_there, library, function, *arguments, key=key, **options)
+        future = client.submit(function, *arguments, key=key, **options)
         future.add_done_callback(lambda _: count.__setitem__(0, count[0] + 1))
         count[1] += 1
         return future
 
     _require_workers(client, wait_s)
+    _require_same_versions(client)
     workers = client.scheduler_info(n_workers=-1)["workers"].values()
     on_gpu = {"resources": {"GPU": 1}} if any("GPU" in worker["resources"] for worker in workers) else {}
     try:
@@ -190,6 +189,19 @@ def _require_workers(client: Client, wait_s: float) -> None:
         raise SerabError(_LOST) from error
 
 
+def _require_same_versions(client: Client) -> None:
+    """Refuse workers whose packages could give other numbers than those here."""
+    # A build for a GPU and one for CPUs alone ("2.13.0+cpu") are one version.
+    here = list_versions()
+    for address, there in client.run(list_versions).items():
+        both = [[versions.get(name, "").split("+")[0] for name in PACKAGES] for versions in (here, there)]
+        if others := [name for name, own, other in zip(PACKAGES, *both, strict=True) if own != other]:
+            raise SerabError(
+                f"worker {address} has another version of {', '.join(others)}: install the same serab_lib and "
+                "constraints.txt on all machines"
+            )
+
+
 def _take(future: Future) -> Outcome:
     """The cells of a future, or why it holds none."""
     try:
@@ -213,26 +225,3 @@ def extract_there(job: Job) -> Embeddings:
 def fit_best_there(name: str, tried: list[list[Candidate]], arrays: Parts) -> ClassifierResult:
     """On a worker: fit the best of all candidates, which were tried in groups."""
     return fit_best(name, [candidate for group in tried for candidate in group], arrays)
-
-
-def call_there(library: dict[str, str], function: Callable[..., Any], *arguments: Any) -> Any:
-    """On a worker: call a function if this is the library that sent it."""
-    here = identify_library()
-    if others := [name for name, version in library.items() if here.get(name) != version]:
-        from distributed import get_worker
-
-        raise SerabError(
-            f"worker {get_worker().address} has another version of {', '.join(others)}: install the same serab_lib "
-            "and constraints.txt on all machines"
-        )
-    return function(*arguments)
-
-
-@functools.cache
-def identify_library() -> dict[str, str]:
-    """Versions of the packages that can change a number, and a digest of this library's own files."""
-    folder = Path(serab_lib.__file__).parent
-    files = sorted(folder.rglob("*.py"), key=lambda file: file.relative_to(folder).as_posix())
-    # A build for a GPU and one for CPUs alone ("2.13.0+cpu") are one version; Python's own may differ.
-    versions = {name: version.split("+")[0] for name, version in list_versions().items() if name != "python"}
-    return versions | {"serab_lib": digest(file.read_text() for file in files)}

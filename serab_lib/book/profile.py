@@ -144,7 +144,7 @@ def _spoken() -> Path:
 
 
 def _speak(tasks: Iterable[Task]) -> Path:
-    from serab_lib.corpora.synthetic.speech import generate
+    from serab_lib.corpora.synthetic import generate
 
     generate(_spoken(), tasks=list(tasks))
     return _spoken()

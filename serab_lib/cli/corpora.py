@@ -227,7 +227,7 @@ def synthesise(
     seed: Annotated[int, typer.Option(min=0, help="Seed; the same seed gives the same files.")] = 0,
 ) -> None:
     """Speak nine small corpora with eSpeak NG: they test the pipeline and say nothing about people."""
-    from serab_lib.corpora.synthetic.speech import generate
+    from serab_lib.corpora.synthetic import generate
 
     chosen = None if tasks == "all" else split_names(tasks, "--tasks")
     with progress() as tell:

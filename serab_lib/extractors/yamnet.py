@@ -11,14 +11,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from serab_lib.extractors.audioset_mel import (
-    HOP_SAMPLES,
-    PATCH_FRAMES,
-    audioset_log_mel,
-    average_over_patches,
-    n_samples_of,
-)
 from serab_lib.extractors.base import Extractor, count_parameters
+from serab_lib.extractors.vggish import HOP_SAMPLES, PATCH_FRAMES, audioset_log_mel, average_over_patches, n_samples_of
 from serab_lib.extractors.weights import CheckpointError, load_into
 
 if TYPE_CHECKING:

@@ -16,17 +16,17 @@ from faulting import read_numbers, run, settings
 from making import write_savee
 from typer.testing import CliRunner
 
-import serab_lib
 from serab_lib.benchmark.grid import run_grid
 from serab_lib.cli import app
-from serab_lib.core import SerabError, digest
+from serab_lib.core import SerabError
 from serab_lib.corpora.task import TASKS
 from serab_lib.evaluation import classifiers
 
 pytest.importorskip("distributed", reason="needs the extra [dask]")
 
 from serab_lib.benchmark import cluster
-from serab_lib.benchmark.cluster import compute_there, identify_library, open_cluster
+from serab_lib.benchmark.cluster import compute_there, open_cluster
+from serab_lib.benchmark.results import list_versions
 
 
 @pytest.fixture
@@ -130,17 +130,14 @@ def test_a_cluster_that_is_gone_is_one_line_and_work_that_fails_is_told() -> Non
     assert str(cluster._take(Stub(SerabError("as it is")))) == "as it is"
 
 
-def test_a_worker_with_another_library_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A library is identified by all its files."""
-    folder = Path(serab_lib.__file__).parent
-    files = {path.relative_to(folder).as_posix(): path.read_text() for path in folder.rglob("*.py")}
-    library = identify_library()
-    assert library["serab_lib"] == digest(files[name] for name in sorted(files))
-    monkeypatch.setattr("distributed.get_worker", lambda: SimpleNamespace(address="tcp://there:1"))
-    assert cluster.call_there(library, max, 1, 2) == 2
-    for name in ("numpy", "serab_lib"):
+def test_a_worker_with_another_version_is_refused() -> None:
+    here = list_versions()
+    for name in ("numpy", "serab-companion"):
+        client = SimpleNamespace(run=lambda function, name=name: {"tcp://there:1": here | {name: "0+gpu"}})
         with one_line(f"^worker tcp://there:1 has another version of {name}: "):
-            cluster.call_there(library | {name: "other"}, max, 1, 2)
+            cluster._require_same_versions(client)
+    torch = {"torch": f"{here['torch'].split('+')[0]}+gpu"}
+    cluster._require_same_versions(SimpleNamespace(run=lambda function: {"tcp://there:1": here | torch}))
 
 
 def test_every_task_can_be_sent() -> None:

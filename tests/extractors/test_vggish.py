@@ -5,8 +5,7 @@ import torch
 from making import make_noise, make_vggish_state
 from torch.nn import functional
 
-from serab_lib.extractors.audioset_mel import audioset_log_mel
-from serab_lib.extractors.vggish import VggishExtractor
+from serab_lib.extractors.vggish import VggishExtractor, audioset_log_mel
 
 State = dict[str, torch.Tensor]
 

@@ -15,7 +15,6 @@ import torch
 from asserting import one_line
 from making import make_byol_state
 
-from serab_lib import core
 from serab_lib.extractors.byol import ByolExtractor
 from serab_lib.extractors.registry import EXTRACTORS, Entry, load_extractor
 from serab_lib.extractors.weights import Checkpoint, CheckpointError, read_state_dict, require_checkpoint
@@ -58,7 +57,6 @@ def test_a_file_is_read_for_its_hash_once(tmp_path: Path, monkeypatch: pytest.Mo
     blob = hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
     entry = released(**{kind: {"sha256": hashlib.sha256(content).hexdigest(), "git_blob": blob}[kind]})
     expected = require_checkpoint(entry, tmp_path)
-    monkeypatch.setattr(core, "_hashed", {})
     status = path.stat()
     path.write_bytes(b"changed")
     os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))

@@ -6,7 +6,7 @@ import torch
 from making import write_savee
 
 from serab_lib.pretraining.byol import build_encoder
-from serab_lib.pretraining.probe import Probe
+from serab_lib.pretraining.train import Probe
 
 
 def test_a_probe_hears_no_test_speaker_and_tells_a_dead_encoder(tmp_path: Path) -> None:

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from serab_lib.audio import load_audio
-from serab_lib.extractors.audioset_mel import mel_bank
 from serab_lib.extractors.registry import EXTRACTORS, load_extractor
+from serab_lib.extractors.vggish import mel_bank
 from serab_lib.extractors.weights import require_checkpoint
 from serab_lib.extractors.yamnet import YamnetExtractor
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from serab_lib.extractors.audioset_mel import audioset_log_mel, average_over_patches
+from serab_lib.extractors.vggish import audioset_log_mel, average_over_patches
 
 
 def slow_log_mel(samples: np.ndarray, log_offset: float) -> np.ndarray:

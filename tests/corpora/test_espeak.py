@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 import serab_lib
-from serab_lib.corpora.synthetic.espeak import RATE_HZ, EspeakError, Request, speak
-from serab_lib.corpora.synthetic.prosody import SPEECH
+from serab_lib.corpora.espeak import RATE_HZ, EspeakError, Request, speak
+from serab_lib.corpora.prosody import SPEECH
 
 espeakng_loader = pytest.importorskip("espeakng_loader", reason="needs the extra [demo]")
 

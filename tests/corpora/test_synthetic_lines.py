@@ -13,7 +13,7 @@ import pytest
 from serab_lib.core import SerabError
 from serab_lib.corpora.corpus import list_utterances
 from serab_lib.corpora.splits import PROTOCOLS, split
-from serab_lib.corpora.synthetic.speech import Line, list_lines, write_emoevaluation
+from serab_lib.corpora.synthetic import Line, list_lines, write_emoevaluation
 from serab_lib.corpora.task import PAPER_TASKS, TASKS, Task
 
 # Utterances, and one file of each corpus with its sentence.

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from scipy import signal
 
-from serab_lib.corpora.synthetic.espeak import RATE_HZ, Request, speak
-from serab_lib.corpora.synthetic.prosody import SPEECH, colour, make_voice, plan_delivery
+from serab_lib.corpora.espeak import RATE_HZ, Request, speak
+from serab_lib.corpora.prosody import SPEECH, colour, make_voice, plan_delivery
 from serab_lib.corpora.task import TASKS, Demo
 
 TEXTS = ("The kitchen window is open again", "The box is for you", "He left the umbrella on the bench")

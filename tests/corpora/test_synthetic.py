@@ -17,10 +17,10 @@ import pytest
 import soundfile
 
 from serab_lib.core import SerabError
+from serab_lib.corpora import synthetic
 from serab_lib.corpora.corpus import MARKER, find_corpus
-from serab_lib.corpora.synthetic import speech
-from serab_lib.corpora.synthetic.prosody import Voice
-from serab_lib.corpora.synthetic.speech import GENERATOR_VERSION, generate, speak_lines
+from serab_lib.corpora.prosody import Voice
+from serab_lib.corpora.synthetic import GENERATOR_VERSION, generate, speak_lines
 from serab_lib.corpora.task import PAPER_TASKS, TASKS, Task
 
 pytest.importorskip("espeakng_loader", reason="needs the extra [demo]")
@@ -85,7 +85,7 @@ def test_same_seed_gives_same_samples_in_another_process(tmp_path: Path) -> None
     # From elsewhere, and with an unlike hash seed; the import alone leaves torch and eSpeak NG alone.
     code = """if True:
         import dataclasses, hashlib, sys
-        from serab_lib.corpora.synthetic.speech import speak_lines
+        from serab_lib.corpora.synthetic import speak_lines
         from serab_lib.corpora.task import TASKS
         assert not {"torch", "espeakng_loader"} & set(sys.modules)
         demo = dataclasses.replace(TASKS["EMB"].demo, speakers={"03": "male"}, takes={"W": 1, "L": 1})
@@ -105,14 +105,14 @@ def test_an_utterance_depends_on_the_seed_alone(demo: Path) -> None:
 
 
 def test_an_utterance_is_acted_as_the_record_says(monkeypatch: pytest.MonkeyPatch) -> None:
-    acted, plan = [], speech.plan_delivery
+    acted, plan = [], synthetic.plan_delivery
 
     def watch(emotion: str, voice: Voice, *arguments: object, intensity: float) -> object:
         acted.append((emotion, voice.variant, intensity))
         return plan(emotion, voice, *arguments, intensity=intensity)
 
-    monkeypatch.setattr(speech, "plan_delivery", watch)
-    monkeypatch.setattr(speech, "speak", lambda requests: [bytes(4_000) for _ in requests])
+    monkeypatch.setattr(synthetic, "plan_delivery", watch)
+    monkeypatch.setattr(synthetic, "speak", lambda requests: [bytes(4_000) for _ in requests])
     task = dataclasses.replace(TASKS["CAF"], demo=dataclasses.replace(TASKS["CAF"].demo, mislabelled=0.2))
     lines = [line for line, _ in speak_lines(task)]
     assert [line.intensity for line in lines] == [intensity for *_, intensity in acted]

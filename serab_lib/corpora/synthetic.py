@@ -24,8 +24,8 @@ from scipy import signal
 
 from serab_lib.core import SerabError, hash_file
 from serab_lib.corpora.corpus import MARKER, read_marker
-from serab_lib.corpora.synthetic.espeak import RATE_HZ, EspeakError, Request, find_espeak, speak
-from serab_lib.corpora.synthetic.prosody import SPEECH, Rule, Voice, colour, make_voice, plan_delivery
+from serab_lib.corpora.espeak import RATE_HZ, EspeakError, Request, find_espeak, speak
+from serab_lib.corpora.prosody import SPEECH, Rule, Voice, colour, make_voice, plan_delivery
 from serab_lib.corpora.task import TASKS, Demo, Task, get_task
 
 GENERATOR_VERSION = 2

@@ -72,7 +72,7 @@ class Speech:
     languages: Mapping[str, Language]
 
 
-SPEECH: Speech = read_toml(Path(__file__).parents[2] / "data" / "demo.toml", Speech)
+SPEECH: Speech = read_toml(Path(__file__).parents[1] / "data" / "demo.toml", Speech)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,1 +1,0 @@
-"""The demo's nine corpora, spoken by eSpeak NG."""
