@@ -110,8 +110,3 @@ def test_a_package_that_is_not_installed_is_one_line(
     monkeypatch.setitem(sys.modules, "soxr", None)
     with pytest.raises(SystemExit, match=r"^error: soxr is not installed: `pip install 'serab-companion\[bench\]'`$"):
         run(monkeypatch, tmp_path)
-
-
-def test_a_corpus_that_is_not_there_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(SystemExit, match=r"^error: .*pass --data DIR"):
-        run(monkeypatch, tmp_path)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from making import make_classes
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import ParameterGrid
 from sklearn.utils.class_weight import compute_sample_weight
@@ -9,17 +10,6 @@ from sklearn.utils.class_weight import compute_sample_weight
 from serab_lib.evaluation.solvers import minimise, predict_logistic
 
 GRID = list(ParameterGrid({"C": np.logspace(5, -5, 11), "class_weight": ["balanced", None]}))
-
-
-def make_classes(counts: tuple[int, ...], n_features: int, *, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Overlapping classes of the given sizes, in mixed order."""
-    generator = np.random.default_rng(seed)
-    names = np.array(["anger", "calm", "fear", "sadness"])[: len(counts)]
-    y = generator.permutation(np.repeat(names, counts))
-    X = generator.normal(size=(len(y), n_features))
-    for name in names:
-        X[y == name] += generator.normal(scale=3 / np.sqrt(n_features), size=n_features)
-    return X, y
 
 
 def fit_plainly(X: np.ndarray, y: np.ndarray, params: dict) -> LogisticRegression:
@@ -43,13 +33,6 @@ def test_stops_where_scikit_learn_stops(params: dict) -> None:
     scale = np.abs(expected.coef_).max()
     np.testing.assert_allclose(found[:, :-1] @ basis.T, expected.coef_, rtol=0, atol=1e-5 * scale)
     np.testing.assert_allclose(found[:, -1], expected.intercept_, rtol=0, atol=1e-5 * scale)
-
-
-def test_the_rotated_rule_would_stop_elsewhere() -> None:
-    """Guard the test above."""
-    X, y = make_classes((30, 15, 40, 8), 300)
-    rotated = fit_plainly(np.linalg.qr(X.T)[1].T, y, GRID[11])
-    assert rotated.n_iter_[0] != fit_plainly(X, y, GRID[11]).n_iter_[0]
 
 
 @pytest.mark.parametrize("counts", [(30, 15, 40, 8), (45, 20)])

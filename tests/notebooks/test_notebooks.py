@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import jupytext
@@ -24,27 +25,22 @@ def code_cells(source: Path) -> list[nbformat.NotebookNode]:
     return [cell for cell in read(source).cells if cell.cell_type == "code"]
 
 
-def is_file(cell: nbformat.NotebookNode) -> bool:
-    """A cell that writes a file of the reader's own."""
-    return cell.source.startswith("%%writefile")
+def calls(source: Path) -> Iterator[tuple[str, ast.AST]]:
+    """All that the code cells do, except those that write a file of the reader's own."""
+    for cell in code_cells(source):
+        if not cell.source.startswith("%%writefile"):
+            yield from ((cell.source, node) for node in ast.walk(ast.parse(cell.source)))
 
 
 pytestmark = pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
 
 
-def test_pair_is_in_sync(source):
+def test_pair_is_in_sync_and_without_outputs(source):
     pair = nbformat.read(source.with_suffix(".ipynb"), as_version=4)
-    cells = read(source).cells
-    assert [(c.cell_type, c.source, c.metadata) for c in pair.cells] == [
-        (c.cell_type, c.source, c.metadata) for c in cells
-    ], "run `make notebooks`"
+    kept = [[(c.cell_type, c.source, c.metadata) for c in each] for each in (pair.cells, read(source).cells)]
+    assert kept[0] == kept[1], "run `make notebooks`"
     assert pair.metadata.kernelspec.language == "python"
-
-
-def test_outputs_are_stripped(source):
-    pair = nbformat.read(source.with_suffix(".ipynb"), as_version=4)
-    for cell in pair.cells:
-        assert not cell.get("outputs") and not cell.get("execution_count")
+    assert not any(cell.get("outputs") or cell.get("execution_count") for cell in pair.cells)
 
 
 def test_begins_with_title_then_setup_then_parameters(source):
@@ -62,19 +58,13 @@ def test_parameters_are_literals_on_lines_of_their_own(source):
         ast.literal_eval(line.split(" = ")[1])
 
 
-def test_cells_hold_no_plumbing(source):
-    for cell in code_cells(source):
-        if is_file(cell):
-            continue
-        for node in ast.walk(ast.parse(cell.source)):
-            assert not isinstance(node, ast.FunctionDef | ast.ClassDef | ast.Lambda), cell.source
-            if isinstance(node, ast.Constant) and isinstance(node.value, str) and "caption" not in cell.source:
-                assert not re.match(r"(/|\.{1,2}/|~|[A-Za-z]:\\)", node.value), f"a path: {node.value}"
-
-
-def test_cells_are_short(source):
+def test_cells_are_short_and_hold_no_plumbing(source):
     for cell in code_cells(source):
         assert len(cell.source.splitlines()) <= MAX_LINES, cell.source
+    for text, node in calls(source):
+        assert not isinstance(node, ast.FunctionDef | ast.ClassDef | ast.Lambda), text
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and "caption" not in text:
+            assert not re.match(r"(/|\.{1,2}/|~|[A-Za-z]:\\)", node.value), f"a path: {node.value}"
 
 
 def test_setup_installs_from_the_one_address(source):
@@ -84,11 +74,7 @@ def test_setup_installs_from_the_one_address(source):
 
 
 def test_figures_have_captions_and_alternative_text(source):
-    for cell in code_cells(source):
-        if is_file(cell):
-            continue
-        for node in ast.walk(ast.parse(cell.source)):
-            if isinstance(node, ast.Call) and getattr(node.func, "id", "") in ("show_figure", "show_table"):
-                given = {keyword.arg for keyword in node.keywords}
-                assert {"name", "caption"} <= given
-                assert node.func.id == "show_table" or "alt" in given
+    for _, node in calls(source):
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") in ("show_figure", "show_table"):
+            given = {keyword.arg for keyword in node.keywords}
+            assert given >= {"name", "caption"} | ({"alt"} if node.func.id == "show_figure" else set())

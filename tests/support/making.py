@@ -52,6 +52,19 @@ def make_noise(*shape: int, seed: int = 0) -> torch.Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
+def make_classes(
+    counts: Sequence[int], n_features: int, *, distance: float = 3.0, seed: int = 0
+) -> tuple[np.ndarray, np.ndarray]:
+    """Overlapping classes of the given sizes, in mixed order, their means about `distance` from the origin."""
+    generator = np.random.default_rng(seed)
+    names = np.array(["anger", "calm", "fear", "sadness"])[: len(counts)]
+    y = generator.permutation(np.repeat(names, counts))
+    X = generator.normal(size=(len(y), n_features))
+    for name in names:
+        X[y == name] += generator.normal(scale=distance / np.sqrt(n_features), size=n_features)
+    return X, y
+
+
 def make_byol_state(embedding_size: int = 512, *, seed: int = 0) -> dict[str, torch.Tensor]:
     """A random checkpoint with the released names; batch norm moved away from its neutral start."""
     from serab_lib.extractors.byol import AudioNTTEncoder
