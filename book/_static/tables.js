@@ -1,25 +1,94 @@
-// Makes the tables marked as sortable sortable, filterable and downloadable, with the DataTables that itables carries.
-// Without scripts, or in print, they stay plain tables.
-import { ITable } from "./dt_bundle.js";
+// Makes the tables marked as sortable sortable and, where they are long, filterable and downloadable. A classic script,
+// since browsers load no module from disk; without scripts they stay plain tables.
+(() => {
+  const LONG = 8; // rows from which a table can be filtered and saved
+  const SHOWN = 20; // rows of a very long table that are shown at first
 
-function prepare(table) {
-  const caption = table.querySelector("caption");
-  const title = caption ? caption.textContent.replace(/#\s*$/, "").trim() : "table";
-  const long = table.rows.length > 40;
-  new ITable(table, {
-    paging: long,
-    pageLength: 20,
-    lengthMenu: [20, 50, { label: "all", value: -1 }],
-    info: long,
-    order: [],
-    scrollX: true,
-    classes: ["display", "nowrap", "compact"],
-    language: { search: "Filter" },
-    layout: {
-      topStart: { buttons: [{ extend: "csvHtml5", text: "CSV", title, filename: table.id || "table" }] },
-      topEnd: "search",
-    },
-  });
-}
+  const textOf = (cell) => cell.textContent.replace(/\s+/g, " ").trim();
+  const isEmpty = (text) => ["", "–", "—"].includes(text);
+  const toNumber = (text) => parseFloat(text.replace(/,(?=\d{3})/g, "").replace(/^[≤≥<>≈~]\s*/, "").replace("−", "-"));
 
-document.querySelectorAll("table.sortable").forEach(prepare);
+  function make(tag, properties, ...children) {
+    const element = Object.assign(document.createElement(tag), properties);
+    element.append(...children);
+    return element;
+  }
+
+  // Empty cells stay last in both directions; rows that are alike keep their order.
+  function sort(table, column, direction) {
+    const body = table.tBodies[0];
+    const rows = [...body.rows].map((row) => [textOf(row.cells[column]), row]);
+    const filled = rows.filter(([text]) => !isEmpty(text));
+    const numeric = filled.every(([text]) => !Number.isNaN(toNumber(text)));
+    const compare = numeric
+      ? ([a], [b]) => toNumber(a) - toNumber(b)
+      : ([a], [b]) => a.localeCompare(b, "en", { numeric: true });
+    filled.sort((a, b) => direction * compare(a, b));
+    body.append(...[...filled, ...rows.filter(([text]) => isEmpty(text))].map(([, row]) => row));
+  }
+
+  function addSorting(table, refresh) {
+    const headers = [...table.tHead.rows[0].cells];
+    headers.forEach((header, column) => {
+      const button = make("button", { type: "button", className: "serab-sort" }, ...header.childNodes);
+      header.append(button);
+      header.setAttribute("aria-sort", "none");
+      button.addEventListener("click", () => {
+        const direction = header.getAttribute("aria-sort") === "ascending" ? "descending" : "ascending";
+        headers.forEach((each) => each.setAttribute("aria-sort", "none"));
+        header.setAttribute("aria-sort", direction);
+        sort(table, column, direction === "ascending" ? 1 : -1);
+        refresh();
+      });
+    });
+  }
+
+  function save(table, name) {
+    const quote = (cell) => `"${textOf(cell).replaceAll('"', '""')}"`;
+    const lines = [...table.rows].map((row) => [...row.cells].map(quote).join(","));
+    const address = URL.createObjectURL(new Blob([`${lines.join("\r\n")}\r\n`], { type: "text/csv" }));
+    make("a", { href: address, download: `${name}.csv` }).click();
+    URL.revokeObjectURL(address);
+  }
+
+  function prepare(table) {
+    const rows = [...table.tBodies[0].rows];
+    const number = table.querySelector(".caption-number");
+    const name = number ? textOf(number) : "the table";
+    const filter = make("input", { type: "search", ariaLabel: `Filter ${name}`, placeholder: "Filter" });
+    const count = make("output", { className: "serab-count" });
+    const more = make("button", { type: "button" }, `Show all ${rows.length} rows`);
+    let limit = rows.length > 2 * SHOWN ? SHOWN : Infinity;
+
+    // What the filter leaves out is hidden; what is beyond the limit is hidden on the screen alone, not in print.
+    function refresh() {
+      const words = filter.value.toLowerCase().split(/\s+/);
+      let kept = 0;
+      for (const row of table.tBodies[0].rows) {
+        const text = textOf(row).toLowerCase();
+        row.hidden = !words.every((word) => text.includes(word));
+        kept += !row.hidden;
+        row.classList.toggle("serab-beyond", !row.hidden && kept > limit);
+      }
+      count.textContent = filter.value ? `${kept} of ${rows.length} rows` : "";
+      more.hidden = kept <= limit;
+    }
+
+    addSorting(table, refresh);
+    if (rows.length <= LONG) return;
+    const csv = make("button", { type: "button", ariaLabel: `Save ${name} as CSV` }, "CSV");
+    csv.addEventListener("click", () => save(table, table.id || "table"));
+    filter.addEventListener("input", refresh);
+    more.addEventListener("click", () => {
+      limit = Infinity;
+      refresh();
+      filter.focus();
+    });
+    const frame = table.closest(".pst-scrollable-table-container") || table;
+    frame.before(make("div", { className: "serab-tools" }, filter, count, csv));
+    frame.after(make("div", { className: "serab-tools" }, more));
+    refresh();
+  }
+
+  document.querySelectorAll("table.sortable").forEach(prepare);
+})();

@@ -74,8 +74,8 @@ def build_book(
     """
     if profile not in PROFILES:
         raise unknown_name("profile", profile, PROFILES, listing="serab book --help")
-    if any(find_spec(each) is None for each in ("papermill", "jupyter_book", "itables")):
-        raise SerabError("papermill, jupyter-book or itables is not installed: pip install 'serab-companion[book]'")
+    if any(find_spec(each) is None for each in ("papermill", "jupyter_book", "jupytext")):
+        raise SerabError("papermill, jupyter-book or jupytext is not installed: pip install 'serab-companion[book]'")
     root = Path(root).resolve()
     if missing := [name for name in ("_config.yml", "_toc.yml", "notebooks") if not (root / name).exists()]:
         raise SerabError(f"{root} lacks {', '.join(missing)}: run `serab book` in the project's folder, or use --root")
@@ -128,8 +128,6 @@ def _choose_parameters(folder: Path, profile: str, chosen: Mapping[str, Any]) ->
 
 def _stage(root: Path, source: Path, profile: str) -> list[Path]:
     """Copy the book's sources to where they are run and built, and list the copied notebooks."""
-    import itables
-
     shutil.rmtree(source, ignore_errors=True)
     source.mkdir(parents=True)
     for part in (root / name for name in _PARTS):
@@ -137,8 +135,6 @@ def _stage(root: Path, source: Path, profile: str) -> list[Path]:
             shutil.copytree(part, source / part.name, ignore=shutil.ignore_patterns("__pycache__"))
         elif part.exists():
             shutil.copy2(part, source)
-    for name in ("dt_bundle.js", "dt_bundle.css"):
-        shutil.copy2(Path(itables.__file__).parent / "html" / name, source / "book" / "_static")
     notebooks = sorted((source / "notebooks").glob("*.ipynb"))
     for path in notebooks if profile == "demo" else []:
         notebook = nbformat.read(path, as_version=4)

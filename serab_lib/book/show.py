@@ -87,8 +87,8 @@ def show_figure(figure: Figure, *, name: str, caption: str, alt: str, vector: bo
 def show_audio(recordings: Mapping[str, str | Path]) -> None:
     """Show a player for each recording, which becomes part of the page: only where its licence allows that."""
     players = [
-        f'<figure class="serab-audio"><figcaption>{html.escape(label)}</figcaption>'
-        f'<audio controls preload="metadata" src="{_as_mp3(Path(path))}"></audio></figure>'
+        f'<figure class="serab-audio"><figcaption>{html.escape(label)}</figcaption><audio controls preload="metadata" '
+        f'aria-label="{html.escape(label)}" src="{_as_mp3(Path(path))}"></audio></figure>'
         for label, path in recordings.items()
     ]
     _publish({"text/html": f'<div class="serab-players">{"".join(players)}</div>', "text/plain": "audio players"})
@@ -150,7 +150,7 @@ def _format_value(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
-        return f"{value:.1f}"
+        return f"{value:.1f}".replace("-", "−")
     return f"{value:,}" if isinstance(value, int) else str(value).replace("|", "\\|").replace("\n", " ")
 
 

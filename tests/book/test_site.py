@@ -141,22 +141,109 @@ def test_page_loads_without_a_complaint_and_fits_a_phone(visit, page):
     assert complaints == []
 
 
-def test_grid_sorts_and_filters(visit):
-    tab, complaints = visit("notebooks/05_accuracy_grid")
-    wrapper = tab.locator(".dt-container", has=tab.locator("#tbl-beside, [id='tbl-beside']")).first
-    header = wrapper.locator("thead th", has_text="paper").first
-    first_rows = []
+GRID = "notebooks/05_accuracy_grid"
+
+
+def read_column(tab, name):
+    """The texts of a column of the table that sets the paper beside ours, from the first row to the last."""
+    names = [text.strip() for text in tab.locator("#tbl-beside thead th").all_text_contents()]
+    return tab.locator(f"#tbl-beside tbody td:nth-child({names.index(name) + 1})").all_text_contents()
+
+
+@pytest.mark.parametrize("by_keyboard", [False, True])
+def test_differences_sort_as_signed_numbers_with_empty_cells_last(visit, by_keyboard):
+    tab, complaints = visit(GRID)
+    button = tab.locator("#tbl-beside thead th", has_text="difference").get_by_role("button")
+    before = read_column(tab, "difference")
+    filled = sorted(float(text.replace("−", "-")) for text in before if text != "–")
+    assert filled[0] < 0 < filled[-1] and len(filled) < len(before)
     for direction in ("ascending", "descending"):
-        header.click()
-        wrapper.locator(f"thead th[aria-sort={direction}]", has_text="paper").first.wait_for()
-        first_rows.append(wrapper.locator("tbody tr").first.inner_text())
-    assert first_rows[0] != first_rows[1]
-    before = wrapper.locator("tbody tr").count()
-    wrapper.locator("input[type=search]").fill("EMV")
-    tab.wait_for_timeout(300)
-    assert 0 < wrapper.locator("tbody tr").count() < before
-    assert set(wrapper.locator("tbody tr td:first-child").all_inner_texts()) == {"EMV"}
+        if by_keyboard:
+            button.focus()
+            tab.keyboard.press("Enter")
+        else:
+            button.click()
+        assert tab.locator(f"#tbl-beside th[aria-sort={direction}]").count() == 1
+        texts = read_column(tab, "difference")
+        numbers = [float(text.replace("−", "-")) for text in texts[: len(filled)]]
+        assert numbers == (filled if direction == "ascending" else filled[::-1])
+        assert set(texts[len(filled) :]) == {"–"}
     assert complaints == []
+
+
+def test_long_table_is_filtered_saved_and_shown_whole_on_paper(visit):
+    tab, _ = visit(GRID)
+    rows = tab.locator("#tbl-beside tbody tr")
+    assert rows.count() == 117 and rows.filter(visible=True).count() == 20
+    tab.get_by_role("searchbox", name="Filter Table", exact=False).last.fill("EMV")
+    assert rows.filter(visible=True).count() == sum(task == "EMV" for task in read_column(tab, "task")) == 13
+    tools = tab.locator(".serab-tools", has=tab.locator("input")).last
+    with tab.expect_download() as saved:
+        tools.get_by_role("button", name="CSV").click()
+    assert saved.value.suggested_filename == "tbl-beside.csv"
+    assert len(Path(saved.value.path()).read_text().splitlines()) == 118
+    tools.get_by_role("searchbox").fill("")
+    tab.emulate_media(media="print")
+    assert rows.filter(visible=True).count() == 117
+    assert tab.locator("details.hide, .serab-tools, .bd-header-article").filter(visible=True).count() == 0
+
+
+@pytest.mark.parametrize("width", [390, 820, 1280])
+def test_menus_open_at_every_width(visit, width):
+    tab, _ = visit(GRID, width=width)
+    chapters = tab.locator("nav.bd-docs-nav").first
+    was_visible = chapters.is_visible()
+    assert was_visible == (width == 1280)
+    tab.get_by_role("button", name="Chapters").click()
+    chapters.wait_for(state="hidden" if was_visible else "visible")
+    if width == 390:
+        tab.keyboard.press("Escape")
+        tab.get_by_role("button", name="Contents of this page").click()
+        tab.locator("#pst-secondary-sidebar-modal").get_by_role("link", name="Cell by cell").wait_for()
+
+
+def test_every_control_of_the_header_shows_the_focus_and_has_a_name(visit):
+    tab, _ = visit(GRID, width=390)
+    tab.locator(".bd-header-article button:visible").first.wait_for()
+    tab.keyboard.press("Tab")  # from here on, focus is the keyboard's
+    for button in tab.locator(".bd-header-article button:visible").all():
+        button.focus()
+        style = button.evaluate("e => [getComputedStyle(e).outlineStyle, getComputedStyle(e).outlineWidth]")
+        assert style == ["solid", "3px"]
+        assert button.get_attribute("aria-label") or button.get_attribute("title")
+
+
+def test_signs_and_players_have_names(visit):
+    tab, _ = visit(GRID)
+    names = [text.split("Show the code")[1] for text in tab.locator("details.hide summary").all_text_contents()]
+    assert any(re.search(r"of Table \d+", name) for name in names)
+    assert tab.locator("details.hide summary[aria-label]").count() == 0
+    assert tab.locator("button.copybtn:not([aria-label])").count() == 0
+    tab, _ = visit("notebooks/01_tasks")
+    assert all(tab.locator("audio").evaluate_all("all => all.map(each => each.ariaLabel)"))
+
+
+def test_figure_opens_large_on_a_phone(visit):
+    tab, _ = visit("notebooks/06_what_the_grid_says", width=390)
+    figure = tab.locator("figure#fig-critical a.image-reference")
+    figure.click()
+    image = tab.locator("dialog[open] img")
+    assert image.bounding_box()["width"] >= 890
+    tab.get_by_role("button", name="Close").click()
+    assert tab.locator("dialog[open]").count() == 0
+
+
+def test_site_works_from_disk(browser, site):
+    tab, complaints = browser.new_page(), []
+    tab.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+    tab.on("pageerror", lambda error: complaints.append(str(error)))
+    tab.goto((site / "index.html").as_uri())
+    tab.wait_for_url("**/book/welcome.html")
+    tab.goto((site / f"{GRID}.html").as_uri())
+    tab.locator("#tbl-beside thead th", has_text="task").get_by_role("button").click()
+    assert read_column(tab, "task") == sorted(read_column(tab, "task"))
+    assert complaints == []
+    tab.close()
 
 
 def test_search_finds_a_word(visit):
