@@ -20,7 +20,7 @@ _MILLION = 1e6
 
 
 def describe_tasks() -> pd.DataFrame:
-    """Set the paper's table 1 beside the file lists: durations in seconds, totals in hours, NaN where unknown."""
+    """Set the paper's table 1 beside the file lists: durations in seconds, totals in hours, NaN where not all known."""
     printed = read_datasets().set_index("code")
     printed = printed.rename(columns={"mean_duration_s": "mean s", "total_duration_h": "total h"})
     rows = {}
@@ -31,7 +31,7 @@ def describe_tasks() -> pd.DataFrame:
             "utterances": len(utterances),
             "speakers": utterances["speaker"].nunique(),
             "mean s": utterances["duration_s"].mean(),
-            "total h": utterances["duration_s"].sum(min_count=1) / 3600,
+            "total h": utterances["duration_s"].sum(skipna=False) / 3600,
         }
         rows[code] = {"title": task.title, "language": task.language, "access": task.access}
         for name, value in counted.items():
@@ -40,7 +40,7 @@ def describe_tasks() -> pd.DataFrame:
 
 
 def describe_splits() -> pd.DataFrame:
-    """Count utterances and speakers of each part, and the share of test utterances whose speaker is in another part."""
+    """Count utterances and speakers of each part; of test, who is in another part, and the most frequent emotion."""
     rows = []
     for code, task in TASKS.items():
         for protocol in PROTOCOLS:
@@ -48,6 +48,7 @@ def describe_splits() -> pd.DataFrame:
             counts, speakers = parts["part"].value_counts(), parts.groupby("part")["speaker"].nunique()
             row = {"task": code, "protocol": protocol} | {part: int(counts[part]) for part in PARTS}
             row |= {f"{part} speakers": int(speakers[part]) for part in PARTS}
+            row |= {"majority": parts.loc[parts["part"] == "test", "emotion"].value_counts(normalize=True).max()}
             rows.append(row | {"shared": float(measure_speaker_overlap(parts))})
     return pd.DataFrame(rows).set_index(["task", "protocol"])
 
@@ -167,8 +168,7 @@ def _title(model: str) -> str:
 def mark_best(grid: pd.DataFrame) -> pd.DataFrame:
     """Write a grid as text with one decimal, the best of each column in bold."""
     text = _format_percent(grid)
-    best = grid.round(1) == grid.round(1).max()
-    return text.mask(best, "**" + text + "**")
+    return text.mask(grid.round(1) == grid.round(1).max(), "**" + text + "**")
 
 
 def render(grid: pd.DataFrame, form: str) -> str:
