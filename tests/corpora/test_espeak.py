@@ -16,8 +16,6 @@ from serab_lib.corpora.prosody import SPEECH
 
 espeakng_loader = pytest.importorskip("espeakng_loader", reason="needs the extra [demo]")
 
-VARIANTS = list(itertools.chain(*SPEECH.variants.values()))
-
 
 def request(voice: str = "en-us+m3", **settings: int) -> Request:
     neutral = {"words_per_minute": 175, "volume": 100, "pitch": 50, "pitch_range": 50}
@@ -25,10 +23,9 @@ def request(voice: str = "en-us+m3", **settings: int) -> Request:
 
 
 def test_same_requests_give_same_samples_with_every_variant_in_use() -> None:
-    voices = [f"{language}+{variant}" for variant in VARIANTS for language in ("en-us", "fa")]
-    requests = [request(voice, pitch=pitch) for voice in voices for pitch in (30, 80)]
-    first = list(speak(requests))
-    assert all(list(speak(requests)) == first for _ in range(2))
+    variants = itertools.chain(*SPEECH.variants.values())
+    requests = [request(f"{language}+{variant}") for variant in variants for language in ("en-us", "fa")]
+    assert list(speak(requests)) == list(speak(requests))
 
 
 def test_speaks_as_long_and_as_loud_as_told() -> None:
@@ -39,7 +36,7 @@ def test_speaks_as_long_and_as_loud_as_told() -> None:
     assert 1.5 < np.std(loud) / np.std(neutral) < 2.5
 
 
-@pytest.mark.parametrize("voice", ["xx-none", "en-us+f99", "en-us+../../lang"])
+@pytest.mark.parametrize("voice", ["xx-none", "en-us+../../lang"])
 def test_an_unknown_voice_is_an_error_and_prints_nothing(voice: str, capfd: pytest.CaptureFixture[str]) -> None:
     spoken = speak([request(), request(voice)])
     assert next(spoken)
@@ -50,9 +47,14 @@ def test_an_unknown_voice_is_an_error_and_prints_nothing(voice: str, capfd: pyte
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(b"no library", "reinstall"), (None, "has no library at"), (b"", r"pip install 'serab-companion\[demo\]'")],
+    [
+        (b"no library", "reinstall"),
+        (None, "has no library at"),
+        (b"", r"pip install 'serab-companion\[demo\]'"),
+        (b"stop", "stopped: reinstall"),
+    ],
 )
-def test_a_missing_or_broken_library_is_one_line(
+def test_a_library_or_process_that_does_not_work_is_one_line(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, content: bytes | None, message: str
 ) -> None:
     library = tmp_path / "libespeak-ng.so"
@@ -61,22 +63,17 @@ def test_a_missing_or_broken_library_is_one_line(
     monkeypatch.setattr(espeakng_loader, "get_library_path", lambda: str(library))
     if content == b"":
         monkeypatch.setitem(sys.modules, "espeakng_loader", None)
+    if content == b"stop":
+        monkeypatch.setattr(sys, "executable", "false")
     with pytest.raises(EspeakError, match=message) as caught:
         next(speak([request()]))
     assert "\n" not in str(caught.value)
 
 
-def test_a_process_that_stops_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "executable", "false")
-    with pytest.raises(EspeakError, match="stopped: reinstall"):
-        next(speak([request()]))
-
-
 def test_data_may_lie_deeper_than_espeak_can_hold(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     expected = list(speak([request("fa+m3")]))
-    folder = tmp_path / ("x" * 120) / ("y" * 120)
-    folder.mkdir(parents=True)
-    data = folder / "espeak-ng-data"
+    data = tmp_path / ("x" * 120) / ("y" * 120) / "espeak-ng-data"
+    data.parent.mkdir(parents=True)
     data.symlink_to(espeakng_loader.get_data_path(), target_is_directory=True)
     monkeypatch.setattr(espeakng_loader, "get_data_path", lambda: str(data))
     assert list(speak([request("fa+m3")])) == expected

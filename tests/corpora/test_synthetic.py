@@ -98,12 +98,6 @@ def test_same_seed_gives_same_samples_in_another_process(tmp_path: Path) -> None
     assert (done.stdout.split(), done.stderr) == (expected, "")
 
 
-def test_an_utterance_depends_on_the_seed_alone(demo: Path) -> None:
-    (line, first), (_, other) = next(speak_lines(TASKS["EMB"], seed=0)), next(speak_lines(SHORT, seed=1))
-    np.testing.assert_array_equal(first, soundfile.read(demo / "emodb" / line.file, dtype="int16", always_2d=True)[0])
-    assert len(first) != len(other) or (first != other).any()
-
-
 def test_an_utterance_is_acted_as_the_record_says(monkeypatch: pytest.MonkeyPatch) -> None:
     acted, plan = [], synthetic.plan_delivery
 
@@ -137,7 +131,8 @@ def test_a_whole_corpus_is_left_as_it_is_and_a_damaged_one_redone(tmp_path: Path
         assert snapshot(folder) == before
     assert calls == 2 * [(number, 14) for number in range(1, 15)]
     generate(tmp_path, tasks=[SHORT], seed=1)
-    assert snapshot(folder) != before
+    again = snapshot(folder)
+    assert again.keys() == before.keys() and not set(again.values()) & set(before.values())
     assert list_visible(tmp_path) == ["emodb"]
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-import re
 from collections import Counter
 
 import pandas as pd
@@ -13,7 +12,7 @@ import pytest
 from serab_lib.core import SerabError
 from serab_lib.corpora.corpus import list_utterances
 from serab_lib.corpora.splits import PROTOCOLS, split
-from serab_lib.corpora.synthetic import Line, list_lines, write_emoevaluation
+from serab_lib.corpora.synthetic import Line, list_lines
 from serab_lib.corpora.task import PAPER_TASKS, TASKS, Task
 
 # Utterances, and one file of each corpus with its sentence.
@@ -30,17 +29,14 @@ GOLDEN = {
 }
 
 
-@pytest.fixture(params=[TASKS[code] for code in PAPER_TASKS], ids=PAPER_TASKS)
-def task(request: pytest.FixtureRequest) -> Task:
-    return request.param
-
-
 def list_used(task: Task) -> list[Line]:
     """List the utterances whose label is among the task's classes."""
     return [line for line in list_lines(task, task.demo) if not line.label or line.label in task.emotions]
 
 
-def test_names_are_the_real_corpus_own(task: Task) -> None:
+@pytest.mark.parametrize("code", PAPER_TASKS)
+def test_names_are_the_real_corpus_own_and_words_say_nothing_about_the_class(code: str) -> None:
+    task = TASKS[code]
     lines = list_lines(task, task.demo)
     n_lines, file, sentence = GOLDEN[task.code]
     assert (file, sentence) in {(line.file, line.sentence) for line in lines}
@@ -51,25 +47,21 @@ def test_names_are_the_real_corpus_own(task: Task) -> None:
         assert task.emotions.get(label, line.emotion) == line.emotion
     assert {line.emotion for line in lines} == set(task.classes)
     assert {line.speaker for line in lines} == set(task.demo.speakers) <= set(list_utterances(task)["speaker"])
-    for speaker, sex in task.demo.speakers.items():
-        assert task.gender(speaker) in (sex, "unknown")
+    assert all(task.gender(speaker) in (sex, "unknown") for speaker, sex in task.demo.speakers.items())
+    texts = [{line.sentence for line in lines if line.emotion == emotion} for emotion in task.classes]
+    assert max(len(one & other) for one, other in itertools.combinations(texts, 2)) >= 2
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_every_class_is_in_every_part(task: Task, protocol: str) -> None:
+@pytest.mark.parametrize("code", PAPER_TASKS)
+def test_every_class_is_in_every_part(code: str, protocol: str) -> None:
+    task = TASKS[code]
     lines = [dataclasses.asdict(line) | {"stem": line.stem} for line in list_used(task)]
     utterances = pd.DataFrame(lines)
     utterances["released_group"] = [task.parse(stem).released_group for stem in utterances["stem"]]
     parts = split(utterances, task, protocol)
     emotions = parts.groupby("part")["emotion"].nunique()
     assert len(emotions) == 3 and emotions.nunique() == 1
-
-
-def test_words_say_nothing_about_the_class(task: Task) -> None:
-    texts: dict[str, set[int]] = {}
-    for line in list_lines(task, task.demo):
-        texts.setdefault(line.emotion, set()).add(line.sentence)
-    assert max(len(texts[a] & texts[b]) for a, b in itertools.combinations(texts, 2)) >= 2
 
 
 def test_oddities_are_kept() -> None:
@@ -83,18 +75,6 @@ def test_oddities_are_kept() -> None:
     assert len(list_used(TASKS["IEM"])) == 120
     numbers = pd.DataFrame([(line.stem[4:], line.speaker) for line in lines["SHE"]])
     assert numbers.groupby(0)[1].nunique().min() >= 5, "released groups hold several speakers"
-
-
-def test_emoevaluation_has_the_format_of_the_real_files() -> None:
-    files = dict(write_emoevaluation(dict.fromkeys(list_lines(TASKS["IEM"], TASKS["IEM"].demo), 1.5)))
-    assert len(files) == 10
-    text = files["Session1/dialog/EmoEvaluation/Ses01F_impro01.txt"]
-    assert text.startswith("% [START_TIME - END_TIME] TURN_NAME EMOTION [V, A, D]\n\n")
-    turns = re.findall(
-        r"^\[(\d+\.\d{4}) - (\d+\.\d{4})\]\t(\w+)\t([a-z]{3})\t\[\d\.\d{4}(?:, \d\.\d{4}){2}\]$", text, re.M
-    )
-    assert sorted(turn[3] for turn in turns) == sorted([*2 * ["neu", "ang", "hap", "sad", "exc", "neu"], "fru", "xxx"])
-    assert all(float(start) < float(end) for start, end, *_ in turns)
 
 
 @pytest.mark.parametrize(
