@@ -49,7 +49,7 @@ def test_the_archive_as_delivered_becomes_the_corpus(layout: str, tmp_path: Path
     assert (made.state, made.path) == ("fetched", data / name)
     assert [each for each in made.problems if each.affects_result] == []
     found = find_corpus(name, data)
-    assert found.complete and not found.synthetic
+    assert found.complete and not found.synthetic and found.utterances["stem"].is_monotonic_increasing
     facts = read_manifest(f"{name}.csv")
     if facts is not None:
         known = {PurePosixPath(row.file).stem: (row.speaker, row.emotion) for row in facts.itertuples()}

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pooch
 import pytest
+from asserting import one_line
 from serving import Site
 
 from serab_lib.corpora.task import RemoteFile
@@ -43,40 +44,21 @@ def test_a_good_file_comes_whole(site: Site, tmp_path: Path, checksum: str | Non
 
 
 @pytest.mark.parametrize(
-    "ways",
+    ("ways", "n_there"),
     [
-        ("cut:98304", "cut:50000", "cut:50000", "good"),
-        ("500", "good"),
-        ("503:0", "429", "408", "good"),
-        ("hang", "good"),
-        ("cut:98304", "500", "odd range", "good"),
+        (("cut:98304", "cut:49152", "good"), [98_304, 147_456]),
+        (("500", "good"), [None]),
+        (("503:0", "429", "408", "good"), [None] * 3),
+        (("hang", "good"), [None]),
+        (("cut:98304", "500", "odd range", "good"), [98_304, 98_304, None]),
     ],
 )
-def test_what_passes_is_waited_for(site: Site, tmp_path: Path, ways: tuple[str, ...]) -> None:
+def test_what_passes_is_waited_for_and_gone_on_with(
+    site: Site, tmp_path: Path, ways: tuple[str, ...], n_there: list[int | None]
+) -> None:
     url = site.add("a.zip", CONTENT, *ways)
     assert retrieve(remote(url), tmp_path).read_bytes() == CONTENT
-    assert site.n_asked("a.zip") == len(ways)
-    assert leftovers(tmp_path) == set()
-
-
-def test_a_cut_download_goes_on_where_it_stopped(site: Site, tmp_path: Path) -> None:
-    url = site.add("a.zip", CONTENT, "cut:98304", "good")
-    assert retrieve(remote(url), tmp_path).read_bytes() == CONTENT
-    assert site.ranges() == [None, "bytes=98304-"]
-
-
-def test_an_interrupted_download_is_gone_on_with(site: Site, tmp_path: Path) -> None:
-    url = site.add("a.zip", CONTENT * 10, "slow")
-
-    def interrupt(n_done: int, n_total: int) -> None:
-        if n_done:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        retrieve(remote(url, checksum=None), tmp_path, interrupt)
-    assert leftovers(tmp_path) == {"a.zip.part"}
-    assert retrieve(remote(url, checksum=None), tmp_path).read_bytes() == CONTENT * 10
-    assert site.ranges()[1] is not None
+    assert site.ranges() == [None, *(n and f"bytes={n}-" for n in n_there)]
     assert leftovers(tmp_path) == set()
 
 
@@ -104,11 +86,6 @@ def test_a_killed_download_is_gone_on_with(site: Site, tmp_path: Path) -> None:
     assert site.ranges()[1] is not None
 
 
-def test_a_server_without_ranges_begins_again(site: Site, tmp_path: Path) -> None:
-    url = site.add("a.zip", CONTENT, "cut:98304", "good", has_ranges=False)
-    assert retrieve(remote(url), tmp_path).read_bytes() == CONTENT
-
-
 @pytest.mark.parametrize("n_there", [98_304, 350_000])
 def test_a_file_that_changed_in_between_begins_again(site: Site, tmp_path: Path, n_there: int) -> None:
     (tmp_path / "a.zip.part").write_bytes(os.urandom(n_there))
@@ -116,17 +93,18 @@ def test_a_file_that_changed_in_between_begins_again(site: Site, tmp_path: Path,
     assert site.ranges() == [f"bytes={n_there}-", None]
 
 
-def test_redirects_are_followed(site: Site, tmp_path: Path) -> None:
-    site.add("there.zip", CONTENT)
-    url = site.add("a.zip", b"", f"redirect:{site.address}/there.zip")
+@pytest.mark.parametrize("way", ["redirect", "no ranges"])
+def test_redirects_and_servers_without_ranges(site: Site, tmp_path: Path, way: str) -> None:
+    there = site.add("there.zip", CONTENT, "cut:98304", "good", has_ranges=way == "redirect")
+    url = site.add("a.zip", b"", f"redirect:{there}")
     assert retrieve(remote(url), tmp_path).read_bytes() == CONTENT
 
 
-@pytest.mark.parametrize("way", ["404", "403", "html", "500", "cut:10"])
+@pytest.mark.parametrize("way", ["404", "html", "500", "cut:10"])
 def test_the_mirror_helps_out(site: Site, tmp_path: Path, way: str) -> None:
     urls = site.add("a.zip", CONTENT, way), site.add("m.zip", CONTENT)
     assert retrieve(remote(*urls), tmp_path).read_bytes() == CONTENT
-    assert site.n_asked("a.zip") == (1 if way in ("404", "403", "html") else 1 + N_RETRIES)
+    assert site.n_asked("a.zip") == (1 if way in ("404", "html") else 1 + N_RETRIES)
     assert leftovers(tmp_path) == set()
 
 
@@ -156,18 +134,16 @@ def test_a_file_that_is_there_is_not_fetched_again(site: Site, tmp_path: Path) -
 
 
 def test_every_address_is_named_with_its_reason(site: Site, tmp_path: Path) -> None:
-    urls = f"{site.address}/none.zip", site.add("a.zip", b"", "500"), "https://zenodo.invalid/a.zip"
-    expected = r"127.*: HTTP 404; 127.*: HTTP 500, 5 times; zenodo\.invalid: the host cannot be found"
-    with pytest.raises(TransferError, match=expected) as caught:
+    urls = site.add("a.zip", b"", "500"), site.add("b.zip", b"", "hang"), "https://zenodo.invalid/a.zip"
+    expected = r"127.*: HTTP 500, 5 times; 127.*: no answer in time; zenodo\.invalid: the host cannot be found"
+    with one_line(expected, TransferError):
         retrieve(remote(*urls), tmp_path)
-    assert "\n" not in str(caught.value)
 
 
 def test_many_files_come_at_once_and_go_on_after_a_failure(site: Site, tmp_path: Path) -> None:
     files = []
     for number in range(40):
-        content = os.urandom(2_000)
-        name = f"AudioWAV/{number}.wav"
+        name, content = f"AudioWAV/{number}.wav", os.urandom(2_000)
         urls = (site.add(name, content, "404" if number == 30 else "good"), f"{site.address}/mirror/{name}")
         digest = hashlib.sha256(content).hexdigest()
         files.append(RemoteFile(name=name, urls=urls, size=2_000, checksum=f"sha256:{digest}"))
@@ -196,9 +172,3 @@ def test_a_repository_states_the_checksum(monkeypatch: pytest.MonkeyPatch) -> No
     assert look_up(file).checksum == MD5
     assert look_up(replace(file, name="c.zip")).checksum is None
     assert look_up(replace(file, checksum=SHA256)).checksum == SHA256
-
-
-def test_no_answer_in_time_is_said(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("serab_lib.download.transfer.N_RETRIES", 0)
-    with pytest.raises(TransferError, match="no answer in time"):
-        retrieve(remote(site.add("a.zip", CONTENT, "hang")), tmp_path)
