@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 import string
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from serab_lib.audit import measurements, selection, speakers, tables
 from serab_lib.audit.measurements import NO_ROWS
 from serab_lib.benchmark.results import Results
 from serab_lib.core import read_toml
+from serab_lib.corpora.corpus import list_utterances
 from serab_lib.corpora.task import PAPER_TASKS, get_task
 from serab_lib.evaluation.paper import read_accuracies
 from serab_lib.evaluation.significance import ALPHA, exact_mcnemar
@@ -38,10 +38,16 @@ class Finding:
         What the paper says; what the code does, or what the tables hold.
     evidence, consequence : str
         What it rests on, in computed numbers; what it means for the results.
-    confidence : str
-        How sure one can be that it concerns the printed results.
+    code : str
+        Whether what is said of code and tables was read or computed.
+    table : str
+        How sure it is that table 3 was made that way.
+    changes : str
+        A number, a ranking, or a description only.
     where : str
         Which table, column or step.
+    read_at : tuple of mappings
+        What was read: `repository`, `commit` or version, `file`, `line`, and a word that the line holds.
     values : mapping
         The numbers of the text, by name.
     """
@@ -52,8 +58,11 @@ class Finding:
     does: str
     evidence: str
     consequence: str
-    confidence: str
+    code: str
+    table: str
+    changes: str
     where: str
+    read_at: tuple[Values, ...]
     values: Mapping[str, Any]
 
     def as_dict(self) -> Values:
@@ -62,9 +71,10 @@ class Finding:
         return dataclasses.asdict(self) | {"values": known}
 
     def as_paragraph(self) -> str:
-        """Give the finding as one paragraph of plain text, links by their texts alone."""
-        parts = (self.says, self.does, self.evidence, self.consequence, f"Confidence: {self.confidence}.")
-        return re.sub(r"\[([^]]+)\]\(\S+?\)", r"\1", " ".join(parts))
+        """Give the finding as one paragraph of plain text."""
+        sure = f"Code and tables: {self.code}. Table 3 made so: {self.table}. It changes {self.changes}."
+        places = [f"Read at {locate(each)}." for each in self.read_at]
+        return " ".join((self.says, self.does, self.evidence, self.consequence, sure, *places))
 
 
 class Measured(NamedTuple):
@@ -111,7 +121,7 @@ def _write(name: str, record: Mapping[str, Any], values: Values) -> Finding:
     name = values.pop("name", name)
     values = {key: value.item() if hasattr(value, "item") else value for key, value in values.items()}
     filled = {key: _Prose().vformat(text, (), values) for key, text in words.items() if isinstance(text, str)}
-    return Finding(name=name, values=values, **filled)
+    return Finding(name=name, values=values, read_at=tuple(record.get("read_at", ())), **filled)
 
 
 class _Prose(string.Formatter):
@@ -132,12 +142,31 @@ def write_findings(findings: list[Finding]) -> str:
     """Write findings as Markdown: a heading each, then what the paper says, what the code does, and so on."""
     sections = []
     for number, each in enumerate(findings, start=1):
+        places = f" **Read at.** {'; '.join(map(link, each.read_at))}." if each.read_at else ""
         sections.append(
             f"### {number}. {each.title}\n\n**The paper.** {each.says} **The code and the tables.** {each.does} "
-            f"**Evidence.** {each.evidence} **Consequence.** {each.consequence} "
-            f"**How sure.** {each.confidence.capitalize()}. Where: {each.where}."
+            f"**Evidence.** {each.evidence} **Consequence.** {each.consequence} **How sure.** Code and tables: "
+            f"{each.code}. Table 3 made so: {each.table}. It changes {each.changes}. Where: {each.where}.{places}"
         )
     return "\n\n".join(sections)
+
+
+def link(place: Mapping[str, Any]) -> str:
+    """Link to a line of a repository as it was, with the word that it holds."""
+    path = f"{place['repository']}/blob/{place['commit']}/{place['file']}#L{place['line']}"
+    return f"[{locate(place)}](https://github.com/{path})"
+
+
+def locate(place: Mapping[str, Any]) -> str:
+    """Name a line of a repository as it was."""
+    return f"{place['repository']} at {place['commit'][:7]}, {place['file']}, line {place['line']}"
+
+
+def read_departures() -> pd.DataFrame:
+    """Read where the protocol `released` knowingly does something else than the release, one row each."""
+    table = pd.read_csv(_FILE.with_name("departures.csv"))
+    places = table[["repository", "commit", "file", "line"]].to_dict("records")
+    return table.assign(read_at=list(map(link, places)))
 
 
 def _find_window(measured: Measured) -> Iterator[Values]:
@@ -153,7 +182,6 @@ def _find_window(measured: Measured) -> Iterator[Values]:
     released = measured.windows.query("protocol == 'released'")
     levels = released["task"].map(lambda code: get_task(code).log_mel_statistics[0])
     off = released[["mean_400", "mean_1024"]].sub(levels, axis=0).abs()
-    by_task = [exact_mcnemar(*pair) for pair in released[["only_400", "only_1024"]].to_numpy().tolist()]
     only = measured.windows.groupby("protocol")[["only_400", "only_1024"]].sum()
     pooled = {f"p_{protocol}": exact_mcnemar(*pair) for protocol, *pair in only.itertuples()}
     moved = (tasks["own_statistics"] - tasks["window_1024"]).abs()
@@ -163,8 +191,7 @@ def _find_window(measured: Measured) -> Iterator[Values]:
         "tasks": list(tasks.index),
         **mean,
         **described.loc["mean"].add_prefix("described_"),
-        "gain": mean["window_1024"] - mean["window_400"],
-        "own_gain": mean["own_statistics"] - mean["window_400"],
+        **(mean - mean["window_400"]).add_prefix("gain_"),
         "lead": mean["byol_s_printed"] - mean["printed"],
         **measures.sub(tasks["printed"], axis=0).abs().mean().add_prefix("distance_"),
         **exact.add_prefix("exact_"),
@@ -173,63 +200,73 @@ def _find_window(measured: Measured) -> Iterator[Values]:
         **off.max().add_prefix("most_"),
         "n_test": released["n_test"].sum(),
         **pooled,
-        "least_p": min(by_task),
-        "most_p": max(by_task),
         "a_or_no": "a" if max(pooled.values()) < ALPHA else "no",
         "most_moved": moved.idxmax(),
         "most_moved_by": moved.max(),
     }
 
 
-def _weigh_sizes(code: str) -> Values:
-    """How the printed numbers bear on the released against the described test size of a task."""
+def _compare_sizes(code: str) -> Values:
+    """How a column bears on the released against the described test size of a task."""
     own = tables.compare_test_sizes().query("task == @code").set_index("reading")
     released, described = own.loc["released"], own.loc["described"]
-    means = tables.likelihood_of_test_size(code, [released["n_test"], described["n_test"]])
-    means.index = ["released", "described"]
     return {
-        **released[["n_rows", "chance"]],
-        **released[["n_test", "n_fitting"]].add_suffix("_released"),
-        **described[["n_test", "n_fitting", "impossible"]].add_suffix("_described"),
+        "n_rows": released["n_rows"],
+        "small_size": tables.SMALL_SIZE,
+        "small_sizes": list(released["small_sizes"]),
+        "n_test_released": released["n_test"],
+        "n_test_described": described["n_test"],
+        "impossible_described": described["impossible"],
         "n_impossible": len(described["impossible"]),
-        "n_draws": tables.N_DRAWS,
-        "n_means": means["n_rows"].max(),
-        "relative_likelihood_described": means["relative"]["described"],
-        **means["n_exact"].add_prefix("n_exact_means_"),
     }
 
 
 def _find_shared_speakers(code: str) -> Iterator[Values]:
-    own = f"task == '{code}' and protocol == 'released' and part == 'test'"
-    shared = speakers.compare_speakers().query(own)["shared_with_train"].iloc[0]
-    groups = speakers.describe_normalisation().query(own).iloc[0]
-    n_groups = tables.list_readings().set_index(["task", "reading"])["n_groups"][code]
+    own = f"task == '{code}' and protocol == 'released'"
+    shared = speakers.compare_speakers().query(own).set_index("part")["shared_with_train"]
+    groups = speakers.describe_normalisation().query(own).set_index("part")
     yield {
-        "shared": shared,
-        **groups[["speakers_per_group", "n_alone"]],
-        "n_test_groups": groups["n_groups"],
-        "n_groups": n_groups["released"],
-        "n_speakers": n_groups["described"],
-        **_weigh_sizes(code),
+        "shared": shared["test"],
+        **groups[["n_groups", "n_alone"]].loc["test"].add_suffix("_test").astype(int),
+        "speakers_per_group": groups["speakers_per_group"]["test"],
+        "n_alone_validation": groups["n_alone"]["validation"],
+        "n_groups": groups["n_groups"].sum(),
+        **_compare_sizes(code),
     }
+
+
+def _find_shared_iem4(_: Measured) -> Iterator[Values]:
+    """IEM4's size follows from the weighted means."""
+    (values,) = _find_shared_speakers("IEM")
+    scan = tables.check_weighted_means("IEM", range(1_050, 1_200)).set_index("n")
+    possible = scan.index[scan["n_possible"] == scan["n_rows"]]
+    impossible = scan.loc[values["n_test_described"], "impossible"]
+    values |= {"n_means": scan["n_rows"].max(), "impossible_means": impossible, "n_impossible_means": len(impossible)}
+    yield values | {"n_possible_sizes": len(possible), "least_size": possible.min(), "most_size": possible.max()}
 
 
 def _find_left_out_class(_: Measured) -> Iterator[Values]:
     counts = tables.check_counts().query("task == 'CAF'").set_index("quantity")[["printed", "described", "released"]]
     utterances, classes = counts.loc["utterances"].add_prefix("n_"), counts.loc["classes"].add_prefix("n_classes_")
-    yield {**utterances, **classes, **_weigh_sizes("CAF")}
+    printed = tables.check_durations().set_index("task").loc["CAF", ["printed_mean_s", "printed_total_h"]]
+    listed, without = list_utterances("CAF"), get_task("CAF").released_without
+    durations = {"described": listed["duration_s"], "released": listed["duration_s"][~listed["emotion"].isin(without)]}
+    means = {f"mean_{name}_s": own.mean() for name, own in durations.items()}
+    totals = {f"total_{name}_h": own.sum() / 3600 for name, own in durations.items()}
+    yield {**utterances, **classes, **printed, **means, **totals, **_compare_sizes("CAF")}
 
 
 def _find_file_count(_: Measured) -> Iterator[Values]:
     row = tables.check_counts().query("task == 'CRE' and quantity == 'utterances'").iloc[0]
-    sizes = tables.compare_test_sizes().query("task == 'CRE' and fits")["n_test"]
-    yield {
-        "n_printed": row["printed"],
-        "n_listed": row["described"],
-        "difference": row["printed"] - row["described"],
-        "fitting_sizes": sorted(set(sizes.tolist())),
-        "left_out": next(iter(get_task("CRE").excluded)),
-    }
+    sizes = tables.compare_test_sizes().query("task == 'CRE' and fits").set_index("reading")["n_test"]
+    values = {"n_printed": row["printed"], "n_listed": row["described"], "left_out": list(get_task("CRE").excluded)}
+    yield values | {"n_test": sizes["released"], "fitting_sizes": sorted(set(sizes.tolist()))}
+
+
+def _find_shares(_: Measured) -> Iterator[Values]:
+    parts = tables.list_readings().query("reading == 'released'").set_index("task").filter(regex="^n_[tv]")
+    shares = 100 * parts.div(parts.sum(axis=1), axis=0)
+    yield {"shares": [f"{task} {'/'.join(f'{share:.0f}' for share in row)}" for task, *row in shares.itertuples()]}
 
 
 def _find_selection(measured: Measured) -> Iterator[Values]:
@@ -259,20 +296,12 @@ def _find_class_order(measured: Measured) -> Iterator[Values]:
     # The accuracies fall into two groups.
     steps = np.unique(accuracy.round(1))
     below, above = steps[np.diff(steps).argmax() :][:2]
-    yield {
-        "case": "measured",
-        "task": orders["task"].iloc[0],
-        "embeddings": orders["model"].iloc[0],
-        "n_orders": len(orders),
-        "n_random": len(orders) - 1,
-        **accuracy.agg(["min", "max", "median"]).set_axis(["lowest", "highest", "median"]),
-        "in_release_order": accuracy.iloc[0],
-        "above": above,
-        "below": below,
-        "n_above": (accuracy.round(1) >= above).sum(),
-        "n_below": (accuracy.round(1) <= below).sum(),
-        "n_settings": orders["best_params"].astype(str).nunique(),
-    }
+    values = {"case": "measured", "embeddings": orders["model"].iloc[0], "n_orders": len(orders)}
+    values |= {"n_random": len(orders) - 1, "n_settings": orders["best_params"].astype(str).nunique()}
+    values |= {"lowest": accuracy.min(), "highest": accuracy.max(), "median": accuracy.median()}
+    values |= {"in_release_order": accuracy.iloc[0], "above": above, "below": below}
+    n_above = (accuracy.round(1) >= above).sum()
+    yield values | {"n_above": n_above, "n_below": len(orders) - n_above}
 
 
 def _find_means(_: Measured) -> Iterator[Values]:
@@ -280,6 +309,7 @@ def _find_means(_: Measured) -> Iterator[Values]:
     means = tables.check_means(accuracies, sizes)
     own = means[means["model"] == model].set_index("mean")
     um = means[means["mean"] == "UM"].set_index("model")[["printed", "computed"]]
+    wm = means[means["mean"] == "WM"].set_index("model")["computed"]
     yield {
         **own["printed"].add_suffix("_printed"),
         **own["computed"].add_suffix("_computed"),
@@ -287,8 +317,9 @@ def _find_means(_: Measured) -> Iterator[Values]:
         "tolerance": 2 * tables.HALF_DIGIT,
         "n_models": len(um),
         "n_agreeing_rows": means.groupby("model")["agrees"].all().sum(),
-        "moved": abs(own["difference"]["UM"]),
-        "single_cells": tables.find_misprints(accuracies, sizes, model),
+        **(um.loc[model] - um.loc["openSMILE"]).add_prefix("lead_"),
+        **(um.loc["BYOL-S, 512"] - um.loc[model]).add_prefix("behind_"),
+        "lead_WM_computed": wm[model] - wm["openSMILE"],
     }
 
 
@@ -303,20 +334,10 @@ def _find_parameters(_: Measured) -> Iterator[Values]:
     wrong = table.loc[["vggish", "yamnet"]]
     yield {
         **wrong["printed_millions"].add_suffix("_printed_millions"),
-        **wrong["n_parameters"].astype(int).add_suffix("_n_parameters"),
         **(wrong["n_parameters"] / 1e6).add_suffix("_millions"),
         "n_agreeing": table["agrees"].eq(True).sum(),
         "n_unknown": table["agrees"].isna().sum(),
     }
-
-
-def _find_full_scale(measured: Measured) -> Iterator[Values]:
-    values, texts = {}, []
-    for code, sounds in measured.sounds.items():
-        n, title = sounds["n_full"], get_task(code).title
-        values |= {"case": "measured", f"n_affected_{code}": (n > 0).sum()}
-        texts.append(f"{title} has {n.sum()} such samples in {(n > 0).sum()} of {len(n):,} files")
-    yield values | {"at_hand": texts}
 
 
 def _find_duplicates(measured: Measured) -> Iterator[Values]:
@@ -349,14 +370,17 @@ def _find_rare(_: Measured) -> Iterator[Values]:
         "rare": list(names + " (" + rare["n_test"].astype(str) + " of " + rare["n_total"].astype(str) + ")"),
         "untested": list(names[rare["n_test"] == 0]),
         "widest": rare["half_width"].max(),
+        "moved_by_one": 100 / rare["n_test"].loc[names == "EMB disgust"].item() / len(get_task("EMB").classes),
     }
 
 
 def _find_narrow(_: Measured) -> Iterator[Values]:
-    test = speakers.compare_speakers().query("part == 'test' and protocol == 'released'").set_index("task")
+    released = speakers.compare_speakers().query("protocol == 'released'").set_index("task")
+    test, corpus = released[released["part"] == "test"], released.groupby("task")[["n_female", "n_male"]].sum()
     remarks = pd.Series("", index=test.index)
     for gender in ("female", "male"):
-        remarks[test[f"n_{gender}"] == test["n_speakers"]] = f" (all {gender})"
+        own = test[f"n_{gender}"] == test["n_speakers"]
+        remarks[own & corpus.all(axis=1)[test.index]] = f" (all {gender})"
     narrow = test[(test["n_speakers"] <= 5) | (remarks != "")]["n_speakers"]
     parts = [f"{task} {n}{remarks[task]}" for task, n in narrow.items()]
     yield {**narrow, "parts": parts, "n_narrow": len(narrow), "n_tasks": len(test)}
@@ -364,8 +388,8 @@ def _find_narrow(_: Measured) -> Iterator[Values]:
 
 FINDERS: Mapping[str, Callable[[Measured], Iterator[Values]]] = {
     "byol-a-window": _find_window,
-    "shared-speakers-IEM": lambda _: _find_shared_speakers("IEM"),
     "shared-speakers-SHE": lambda _: _find_shared_speakers("SHE"),
+    "shared-speakers-IEM": _find_shared_iem4,
     "left-out-classes-CAF": _find_left_out_class,
     "file-count-CRE": _find_file_count,
     "selection-on-test": _find_selection,
@@ -374,7 +398,7 @@ FINDERS: Mapping[str, Callable[[Measured], Iterator[Values]]] = {
     "means-BYOL-A-512": _find_means,
     "durations-IEM": _find_durations,
     "parameters": _find_parameters,
-    "full-scale-click": _find_full_scale,
+    "split-shares": _find_shares,
     "duplicates": _find_duplicates,
     "rare-classes": _find_rare,
     "narrow-test-parts": _find_narrow,

@@ -71,8 +71,7 @@ def compare_windows(windows: pd.DataFrame, cells: pd.DataFrame, protocol: str = 
 def hash_corpora(data: Path) -> dict[str, pd.DataFrame]:
     """Hash the decoded sound of every real corpus in a folder, so that two formats of one recording count as equal.
 
-    By task, one row per utterance: `sha256` of 16-bit samples and rate, empty where a file cannot be decoded; `n_full`,
-    the number of samples at full scale; `emotion`.
+    By task, one row per utterance: `sha256` of 16-bit samples and rate (empty: cannot be decoded) and `emotion`.
     """
     tables = {}
     for task in map(get_task, PAPER_TASKS):
@@ -80,18 +79,17 @@ def hash_corpora(data: Path) -> dict[str, pd.DataFrame]:
             continue
         with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
             hashed = list(pool.map(_hash_sound, corpus.utterances["path"]))
-        table = pd.DataFrame(hashed, columns=["sha256", "n_full"], index=corpus.utterances["stem"])
+        table = pd.DataFrame({"sha256": hashed}, index=corpus.utterances["stem"])
         tables[task.code] = table.assign(emotion=corpus.utterances["emotion"].to_numpy())
     return tables
 
 
-def _hash_sound(path: str) -> tuple[str, int]:
+def _hash_sound(path: str) -> str:
     try:
         samples, rate = soundfile.read(os.fsencode(path), dtype="int16", always_2d=True)
     except (soundfile.SoundFileError, OSError):
-        return "", 0
-    full = (samples == 32767) | (samples == -32768)
-    return hashlib.sha256(samples.tobytes() + str(rate).encode()).hexdigest(), int(full.sum())
+        return ""
+    return hashlib.sha256(samples.tobytes() + str(rate).encode()).hexdigest()
 
 
 def find_duplicates(task: Task, sounds: Mapping[str, pd.DataFrame]) -> pd.DataFrame:

@@ -10,7 +10,7 @@ import pandas as pd
 from scipy import stats
 
 from serab_lib.corpora.corpus import list_utterances
-from serab_lib.corpora.splits import PARTS, split
+from serab_lib.corpora.splits import PARTS, measure_speaker_overlap, split
 from serab_lib.corpora.task import PAPER_TASKS, Task, get_task
 
 
@@ -36,9 +36,8 @@ def compare_speakers() -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        One row per task, protocol and part: `n_utterances`, `n_speakers`, `n_female`, `n_male`, `n_unknown`,
-        `shared_with_train` and `shared_with_validation` (share of the part's utterances whose speaker also speaks
-        there, 0 to 1; NaN against the part itself). Paper: no speaker is shared.
+        One row per task, protocol and part: `n_utterances`, `n_speakers`, `n_female`, `n_male`, and `shared_with_train`
+        (share of the part's utterances whose speaker is also in train, 0 to 1). Paper: no speaker is shared.
 
     Examples
     --------
@@ -48,15 +47,11 @@ def compare_speakers() -> pd.DataFrame:
     """
     rows = []
     for task, _, table, names in _list_parts():
-        speakers = {part: table.loc[table["part"] == part, "speaker"] for part in PARTS}
-        own = speakers[names["part"]]
+        own = table.loc[table["part"] == names["part"], "speaker"]
         genders = [task.gender(name) for name in own.unique()]
         row = {**names, "n_utterances": len(own), "n_speakers": len(genders)}
-        row |= {f"n_{gender}": genders.count(gender) for gender in ("female", "male", "unknown")}
-        for other in ("train", "validation"):
-            shared = own.isin(set(speakers[other])).mean()
-            row[f"shared_with_{other}"] = float("nan") if other == names["part"] else float(shared)
-        rows.append(row)
+        row |= {f"n_{gender}": genders.count(gender) for gender in ("female", "male")}
+        rows.append(row | {"shared_with_train": measure_speaker_overlap(table, names["part"])})
     return pd.DataFrame(rows)
 
 

@@ -7,7 +7,7 @@ many n, and so tells which reading of the protocol the numbers were made with.
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -16,14 +16,13 @@ from scipy import stats
 from serab_lib.corpora.corpus import list_utterances
 from serab_lib.corpora.splits import split
 from serab_lib.corpora.task import PAPER_TASKS, get_task
-from serab_lib.evaluation.paper import read_accuracies, read_datasets, read_models
+from serab_lib.evaluation.paper import find_counts, read_accuracies, read_datasets, read_models
 from serab_lib.extractors.registry import EXTRACTORS
 
-N_DRAWS = 10_000
 # From 1,000 utterances on, every value with one decimal is some k/n.
 LARGEST_TELLING_SIZE = 999
-# A reading counts as confirmed where a wrong size of its magnitude would pass as rarely as this.
-CHANCE_LIMIT = 0.05
+# Below this, a column of thirteen values allows few sizes; nearer to 1,000, dozens.
+SMALL_SIZE = 500
 # A number printed with one decimal stands for anything within half of its last digit.
 HALF_DIGIT = 0.05
 _TOLERANCE = HALF_DIGIT + 1e-9
@@ -62,15 +61,6 @@ def list_readings() -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def simulate_chance(values: Sequence[float], n: int, rng: np.random.Generator) -> float:
-    """Simulate how often all values can occur with a test size that is not theirs, but half to twice as large."""
-    true = rng.integers(max(2, n // 2), 2 * n, size=N_DRAWS)
-    true[true >= n] += 1
-    right = rng.binomial(true[:, None], np.asarray(values, dtype=float) / 100)
-    printed = np.round(100 * right / true[:, None], 1)
-    return float(can_print(printed, [n])[0].all(axis=1).mean())
-
-
 @functools.cache
 def compare_test_sizes() -> pd.DataFrame:
     """Hold the paper's columns against the test size of every reading.
@@ -79,27 +69,27 @@ def compare_test_sizes() -> pd.DataFrame:
     -------
     pandas.DataFrame
         `task`, `reading`, `n_test`, `n_rows` (printed values), `n_fitting`, `impossible` (the values that cannot
-        occur), `fits`, `chance` (that a wrong size of this magnitude fits all rows) and `verdict`: `only size` (all
-        readings give this size, and it fits), `confirmed` (no other reading's fits, and a wrong one would seldom pass),
-        `cannot be decided`, or `ruled out`.
+        occur), `fits`, `small_sizes` (every size below 500 that all values allow) and `verdict`: `only size` (all
+        readings give this size, and it fits), `confirmed` (it fits, and no other reading's does), `cannot be decided`,
+        or `ruled out`.
 
     Notes
     -----
-    Behind `chance`, each draw takes a true size between half and twice this one, any but this one; for each model a
-    number of right answers that is binomial around its printed accuracy; and prints the quotients with one decimal.
+    It holds if no value of the column is misprinted.
     """
-    rng, accuracies = np.random.default_rng(0), read_accuracies()
+    accuracies, possible_sizes = read_accuracies(), list_possible_sizes()
+    small = possible_sizes[possible_sizes["n"] < SMALL_SIZE].groupby("task")["n"].agg(tuple)
     rows = []
     for (task, n), own in list_readings().groupby(["task", "n_test"], sort=False):
         values = accuracies[task].to_numpy()
         possible = can_print(values, [n])[0]
         row = {"n_rows": len(values), "n_fitting": int(possible.sum()), "impossible": tuple(values[~possible].tolist())}
-        row |= {"fits": bool(possible.all()), "chance": simulate_chance(values, n, rng)}
+        row |= {"fits": bool(possible.all()), "small_sizes": small.get(task, ())}
         rows += [{"task": task, "reading": reading, "n_test": int(n), **row} for reading in own["reading"]]
     table = pd.DataFrame(rows)
     n_sizes = table.groupby("task")["n_test"].transform("nunique")
     n_rivals = table["task"].map(table[table["fits"]].groupby("task")["n_test"].nunique()) - 1
-    conditions = [~table["fits"], n_sizes == 1, (n_rivals > 0) | (table["chance"] > CHANCE_LIMIT)]
+    conditions = [~table["fits"], n_sizes == 1, n_rivals > 0]
     verdict = np.select(conditions, ["ruled out", "only size", "cannot be decided"], "confirmed")
     return table.assign(verdict=verdict)
 
@@ -110,7 +100,7 @@ def recover_test_sizes() -> pd.Series:
     return table[table["fits"]].drop_duplicates("task").set_index("task")["n_test"]
 
 
-def likelihood_of_test_size(task: str, sizes: Iterable[int], *, n_draws: int = 4_000) -> pd.DataFrame:
+def check_weighted_means(task: str, sizes: Iterable[int]) -> pd.DataFrame:
     """Hold the printed weighted means against test sizes of one task, where its own column says too little.
 
     Parameters
@@ -118,38 +108,39 @@ def likelihood_of_test_size(task: str, sizes: Iterable[int], *, n_draws: int = 4
     task : str
         Whose size is varied; the others have their recovered sizes.
     sizes : iterable of int
-    n_draws : int
-        Draws of the rounding errors: every accuracy anywhere within 0.05 of what is printed.
 
     Returns
     -------
     pandas.DataFrame
-        One row per size: `task`, `n`, `n_rows` (rows that are used), `n_exact` (rows whose recomputed WM prints as the
-        paper's) and `relative`: the chance that rounding gives the printed WM in all rows, if this is the size, over
-        the largest among the sizes.
+        One row per size: `task`, `n`, `n_rows` (those whose printed WM follows from the recovered sizes; any other is
+        wrong for another reason), `n_possible` of them, and `impossible`, the models of the others.
 
     Notes
     -----
-    A wrong size moves the WM of every row the same way, by little; over a dozen rows, rounding cannot hide that. Rows
-    whose WM follows from the recovered sizes by no rounding are wrong for another reason and left out.
+    Over all test utterances together a model has a whole number of right answers, and this quotient has to print as
+    its WM. A row also counts as possible if the WM follows from the accuracies as they are printed.
     """
-    rng, accuracies, recovered = np.random.default_rng(0), read_accuracies(), recover_test_sizes()
-    means = check_means(accuracies, recovered)
-    usable = accuracies.loc[means.loc[(means["mean"] == "WM") & means["agrees"], "model"]]
-    columns, printed = usable[list(recovered.index)].to_numpy(dtype=float), usable["WM"].to_numpy(dtype=float)
-    offsets = rng.uniform(-HALF_DIGIT, HALF_DIGIT, size=(n_draws, len(recovered)))
+    recovered = recover_test_sizes().to_dict()
+    printed = read_accuracies().to_dict("index")
+    usable = [model for model, row in printed.items() if _allows_weighted_mean(row, recovered)]
     rows = []
     for n in sizes:
-        weights = recovered.where(recovered.index != task, n).to_numpy(dtype=float)
-        weights /= weights.sum()
-        differences = printed - columns @ weights
-        near = np.abs(differences[:, None] - offsets @ weights) <= _TOLERANCE
-        # Half a draw is added, so that what never occurred is not taken for impossible.
-        likelihood = ((near.sum(axis=1) + 0.5) / (n_draws + 1)).prod()
-        n_exact = int((np.abs(differences) <= _TOLERANCE).sum())
-        rows.append({"task": task, "n": int(n), "n_rows": len(usable), "n_exact": n_exact, "relative": likelihood})
-    table = pd.DataFrame(rows)
-    return table.assign(relative=table["relative"] / table["relative"].max())
+        impossible = tuple(m for m in usable if not _allows_weighted_mean(printed[m], recovered | {task: int(n)}))
+        possible = {"n_rows": len(usable), "n_possible": len(usable) - len(impossible), "impossible": impossible}
+        rows.append({"task": task, "n": int(n), **possible})
+    return pd.DataFrame(rows)
+
+
+def _allows_weighted_mean(row: Mapping[str, float], sizes: Mapping[str, int]) -> bool:
+    """Whether test sizes allow a row's printed WM, over whole numbers of right answers or printed accuracies."""
+    counts = [find_counts(row[task], n) for task, n in sizes.items()]
+    total = sum(sizes.values())
+    wanted = find_counts(row["WM"], total)
+    if not all(counts):
+        return False
+    whole = max(wanted[0], sum(own[0] for own in counts)) <= min(wanted[-1], sum(own[-1] for own in counts))
+    rounded = sum(row[task] * n for task, n in sizes.items()) / total
+    return whole or abs(rounded - row["WM"]) <= _TOLERANCE
 
 
 def check_means(accuracies: pd.DataFrame, sizes: pd.Series) -> pd.DataFrame:
@@ -181,14 +172,6 @@ def check_means(accuracies: pd.DataFrame, sizes: pd.Series) -> pd.DataFrame:
     return table
 
 
-def find_misprints(accuracies: pd.DataFrame, sizes: pd.Series, model: str) -> list[str]:
-    """Name the tasks where one other accuracy would make all three means of a row follow."""
-    values = np.arange(1, 1001) / 10
-    tried = {task: accuracies.loc[[model] * len(values)].assign(**{task: values}) for task in sizes.index}
-    agrees = {task: check_means(rows, sizes)["agrees"].to_numpy().reshape(-1, 3) for task, rows in tried.items()}
-    return [task for task, rows in agrees.items() if rows.all(axis=1).any()]
-
-
 def read_printed(task: str) -> dict[str, float]:
     """Map each extractor that has a row in the paper to its printed accuracy on a task, in percent."""
     column = read_accuracies()[task]
@@ -208,8 +191,6 @@ def check_durations() -> pd.DataFrame:
     table["n_listed"], table["n_timed"] = [len(own) for own in durations], [own.count() for own in durations]
     table["measured_mean_s"] = [own.mean() for own in durations]
     table["measured_total_h"] = table["measured_mean_s"] * table["n_listed"] / 3600
-    near = (table["measured_mean_s"] - mean).abs() <= 2 * HALF_DIGIT
-    table["measured_agrees"] = near.astype(object).where(table["n_timed"] == table["n_listed"], None)
     return table
 
 
@@ -222,8 +203,7 @@ def check_counts() -> pd.DataFrame:
         kept = table[~table["emotion"].isin(task.released_without)]
         for quantity, column in (("utterances", "stem"), ("speakers", "speaker"), ("classes", "emotion")):
             found = {"described": table[column].nunique(), "released": kept[column].nunique()}
-            agrees = {f"agrees_{name}": int(row[quantity]) == count for name, count in found.items()}
-            rows.append({"task": task.code, "quantity": quantity, "printed": int(row[quantity]), **found, **agrees})
+            rows.append({"task": task.code, "quantity": quantity, "printed": int(row[quantity]), **found})
     return pd.DataFrame(rows)
 
 

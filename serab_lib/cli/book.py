@@ -59,7 +59,7 @@ def audit(
     for number, each in enumerate(found, start=1):
         output.print(f"[bold]{number}. {escape(each.title)}[/]  [dim]{escape(each.where)}[/]")
         output.print(f"{escape(each.as_paragraph())}\n", soft_wrap=not output.is_terminal)
-    output.print(f"{len(found)} findings; their numbers are computed anew each time")
+    output.print(f"{len(found)} findings; what can be computed is computed anew each time")
 
 
 def _tabulate() -> dict[str, Any]:

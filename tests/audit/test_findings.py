@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import re
 import tomllib
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,38 +16,38 @@ import pytest
 from serab_lib.audit import findings, tables
 from serab_lib.audit.findings import FINDERS, Finding, audit, write_findings
 from serab_lib.benchmark.results import COLUMNS
+from serab_lib.evaluation.paper import read_accuracies
 from serab_lib.extractors.registry import EXTRACTORS
 
 ROOT = Path(__file__).resolve().parents[2]
 WORDS = ("title", "says", "does", "evidence", "consequence", "where")
-# What follows from the paper's tables, the lists of files and the registry.
+# In the order of what they change. The numbers follow from the paper's tables, the lists of files and the registry.
 VALUES = {
-    "byol-a-window": {"n_tasks": 0},
-    "shared-speakers-IEM": {
-        "shared": 1.0,
-        "n_test_groups": 2,
-        "n_groups": 10,
-        "n_speakers": 10,
-        "n_test_released": 1122,
-        "n_test_described": 1157,
-        "n_fitting_released": 13,
-        "n_fitting_described": 13,
-        "chance": 1.0,
-        "n_exact_means_released": 12,
-        "n_exact_means_described": 3,
-    },
     "shared-speakers-SHE": {
         "shared": 1.0,
-        "n_test_groups": 18,
-        "n_alone": 1,
+        "n_groups_test": 18,
+        "n_alone_test": 1,
+        "n_alone_validation": 3,
         "n_groups": 87,
-        "n_speakers": 87,
         "n_test_released": 372,
         "n_test_described": 738,
         "n_rows": 13,
-        "n_fitting_released": 13,
+        "small_sizes": [372],
         "impossible_described": (86.8, 84.9, 89.5, 90.6),
-        "n_exact_means_described": 0,
+    },
+    "shared-speakers-IEM": {
+        "shared": 1.0,
+        "n_groups_test": 2,
+        "n_groups": 10,
+        "speakers_per_group": 2,
+        "n_test_released": 1122,
+        "n_test_described": 1157,
+        "small_sizes": [],
+        "n_means": 12,
+        "n_impossible_means": 7,
+        "least_size": 1104,
+        "most_size": 1139,
+        "n_possible_sizes": 31,
     },
     "left-out-classes-CAF": {
         "n_described": 936,
@@ -55,14 +57,10 @@ VALUES = {
         "n_classes_released": 6,
         "n_test_released": 216,
         "n_test_described": 234,
-        "n_fitting_released": 13,
-        "n_fitting_described": 3,
-    },
-    "file-count-CRE": {
-        "n_printed": 7442,
-        "n_listed": 7438,
-        "fitting_sizes": [1556, 1558],
-        "left_out": "1040_ITH_SAD_XX",
+        "small_sizes": [216, 432],
+        "n_impossible": 10,
+        "printed_mean_s": 4.5,
+        "printed_total_h": 1.1,
     },
     "selection-on-test": {"n_classifiers": 5, "least_task": "CRE", "most_task": "SAV"},
     "transductive-normalisation": {"smallest_median": 14, "largest_median": 561},
@@ -77,8 +75,19 @@ VALUES = {
         "n_agreeing_rows": 12,
         "rank_printed": 9,
         "rank_computed": 9,
-        "single_cells": [],
+        "lead_printed": 2.5,
+        "lead_computed": 1.2,
+        "behind_computed": 1.6,
     },
+    "full-scale-click": {"n_EMB": 535, "n_RAV": 1440},
+    "byol-a-window": {"n_tasks": 0},
+    "training-recipe": {"n_checkpoints": 6, "other_batches": {"byol-s-cvt-256": 512, "byol-s-cvt-512": 512}},
+    "training-crops": {"share_heard": 0.095},
+    "training-list": {},
+    "frames": {"opensmile_size": 6373},
+    "split-shares": {"n_small": 6},
+    "file-count-CRE": {"n_printed": 7442, "n_listed": 7438, "n_test": 1556, "fitting_sizes": [1556, 1558]},
+    "spontaneous-RAV": {"n_speakers": 24},
     "durations-IEM": {
         "printed_mean_s": 3.4,
         "printed_total_h": 7.0,
@@ -86,10 +95,7 @@ VALUES = {
         "n_printed": 5531,
         "n_agreeing": 8,
     },
-    "parameters": {"vggish_n_parameters": 72141184, "yamnet_n_parameters": 3195456, "n_agreeing": 9, "n_unknown": 2},
-    "training-recipe": {"n_checkpoints": 6, "other_batches": {"byol-s-cvt-256": 512, "byol-s-cvt-512": 512}},
-    "training-crops": {"share_heard": 0.095, "n_starts": 1, "n_starts_intended": 996},
-    "full-scale-click": {"wrapped": -32768},
+    "parameters": {"vggish_millions": 72.1, "yamnet_millions": 3.2, "n_agreeing": 9, "n_unknown": 2},
     "duplicates-CRE": {"n_duplicates": 3, "n_contradicting": 3, "n_in_use": 0, "in_use": "None of them is"},
     "duplicates-RAV": {"n_duplicates": 1, "n_contradicting": 0, "n_in_use": 1, "in_use": "1 of them is"},
     "rare-classes": {"EMB_disgust": 3, "EMB_happiness": 9, "SHE_fear": 0, "untested": ["SHE fear"]},
@@ -129,35 +135,83 @@ def test_the_findings_of_the_paper(found: dict[str, Finding]) -> None:
 def test_all_words_are_filled(found: dict[str, Finding], measured: dict[str, Finding]) -> None:
     for finding in [*found.values(), *measured.values()]:
         texts = [getattr(finding, name) for name in WORDS]
-        assert finding.confidence in ("certain", "very likely", "likely", "cannot be decided")
+        assert finding.code in ("read", "computed", "read and computed")
+        assert finding.table in ("certain", "nearly certain", "very likely", "unknown", "not concerned")
+        assert bool(finding.read_at) == finding.code.startswith("read")
         assert all(text.endswith(".") for text in texts[1:5])
         assert not any(mark in text for text in texts for mark in ("{", "}", "nan", "  ", "\n"))
-        assert "https://" not in finding.as_paragraph()
         json.dumps(finding.as_dict(), allow_nan=False)
 
 
-def test_numbers_that_are_facts_of_the_release_are_so() -> None:
+def test_findings_stand_in_the_order_of_what_they_change(found: dict[str, Finding]) -> None:
+    changes = [finding.changes for finding in found.values()]
+    assert list(dict.fromkeys(changes)) == ["a number", "a ranking", "a description"]
+    assert changes == sorted(changes, key=["a number", "a ranking", "a description"].index)
+
+
+def read_facts() -> dict[str, dict[str, Any]]:
     with (ROOT / "serab_lib" / "data" / "findings.toml").open("rb") as file:
-        facts = {name: record["values"] for name, record in tomllib.load(file).items() if name not in FINDERS}
-    recipe, crops = facts["training-recipe"], facts["training-crops"]
+        return {name: record["values"] for name, record in tomllib.load(file).items() if "values" in record}
+
+
+def test_numbers_of_the_recipe_are_those_of_the_checkpoints() -> None:
+    recipe, crops = read_facts()["training-recipe"], read_facts()["training-crops"]
     files = {name: own.checkpoints[0].file for name, own in EXTRACTORS.items() if name.startswith("byol-s-")}
     batches = {name: int(re.search(r"-bs(\d+)-", file)[1]) for name, file in files.items()}
     assert recipe["n_checkpoints"] == len(batches)
     assert {name: n for name, n in batches.items() if n != recipe["usual"]} == recipe["other_batches"]
     assert list(recipe["other_batches"]) == recipe["names"] and recipe["n_usual"] == 6 - 2
-    spare = round((crops["clip_s"] - crops["crop_s"]) * 16_000)
-    assert crops["n_starts_intended"] == len(set(np.random.default_rng(0).integers(0, spare, 1_000)))
     assert crops["share_heard"] == crops["crop_s"] / crops["clip_s"]
+    days = sorted(datetime.strptime(re.search(r"-(21\d{8})-", file)[1], "%y%m%d%H%M") for file in files.values())
+    assert f"{days[0]:%-d %B}" == crops["first_checkpoint"] and f"{days[-1]:%-d %B %Y}" == crops["last_checkpoint"]
+    assert days[-1] < datetime.strptime(crops["slip_corrected"], "%d %B %Y")
 
 
-def test_confidences_are_what_the_numbers_allow(found: dict[str, Finding]) -> None:
-    """Certain where the accuracies decide, very likely where only the weighted means do."""
+def test_facts_are_those_of_the_lists_and_of_the_printed_table(found: dict[str, Finding]) -> None:
+    demo = read_facts()["file-count-CRE"]
+    assert demo["demo_accuracy"] == read_accuracies().loc["BYOL-S, 1024", "CRE"]
+    assert (demo["demo_utterances"], demo["demo_test"]) == (7438, found["file-count-CRE"].values["n_test"])
+    assert read_facts()["frames"]["opensmile_size"] == EXTRACTORS["opensmile"].embedding_size
+    names = pd.read_csv(ROOT / "serab_lib" / "data" / "manifests" / "ravdess.csv")["file"].str.split(r"[/.]").str[-2]
+    fields = names.str.split("-", expand=True)
+    counted = {"n_utterances": len(fields), "n_sentences": fields[4].nunique(), "n_speakers": fields[6].nunique()}
+    assert read_facts()["spontaneous-RAV"] == counted
+    others = read_accuracies()[["UM"]].query("not model.str.startswith('BYOL')")["UM"]
+    assert others.idxmax() == "openSMILE"
+
+
+def test_shares_are_counted_and_no_column_allows_a_true_fifth(found: dict[str, Finding]) -> None:
+    sizes = {"AES": 604, "CAF": 864, "EMB": 535, "EMV": 588, "RAV": 1440, "SAV": 480}
+    text = found["split-shares"].does
+    for shares in ("AES 49/16/34", "EMV 50/17/33", "SAV 50/25/25", "CRE 69/10/21", "SHE 69/19/12"):
+        assert shares in text
+    possible = tables.list_possible_sizes().groupby("task")["n"].agg(set)
+    excluded = [task for task, n in sizes.items() if not {n // 5, -(-n // 5)} & possible[task]]
+    facts = read_facts()["split-shares"]
+    assert (facts["n_excluded"], facts["n_small"]) == (len(excluded), len(sizes))
+
+
+def test_no_single_accuracy_explains_byol_a_512s_means() -> None:
+    printed, sizes = read_accuracies(), tables.recover_test_sizes()
+    for task in sizes.index:
+        tried = printed.loc[["BYOL-A, 512"] * 1000].assign(**{task: np.arange(1, 1001) / 10})
+        agrees = tables.check_means(tried, sizes)["agrees"].to_numpy().reshape(-1, 3)
+        assert not agrees.all(axis=1).any()
+
+
+def test_verdicts_are_what_the_numbers_allow(found: dict[str, Finding]) -> None:
+    """Certain where the accuracies decide, nearly where only the weighted means do."""
     verdicts = tables.compare_test_sizes().set_index(["task", "reading"])["verdict"]
     for name in ("shared-speakers-SHE", "left-out-classes-CAF"):
-        assert verdicts[name[-3:], "released"] == "confirmed" and found[name].confidence == "certain"
+        assert verdicts[name[-3:], "released"] == "confirmed" and found[name].table == "certain"
     iem = found["shared-speakers-IEM"]
-    assert verdicts["IEM", "released"] == "cannot be decided" and iem.confidence == "very likely"
-    assert iem.values["relative_likelihood_described"] < 1e-3
+    assert verdicts["IEM", "released"] == "cannot be decided" and iem.table == "nearly certain"
+
+
+def test_cafes_durations_are_those_without_neutral(found: dict[str, Finding]) -> None:
+    values = found["left-out-classes-CAF"].values
+    assert (round(values["mean_released_s"], 1), round(values["total_released_h"], 1)) == (4.5, 1.1)
+    assert round(values["mean_described_s"], 1) == 4.4 and values["total_described_h"] > 1.15
 
 
 def test_the_gap_of_selection_is_simulated_and_measured(measured: dict[str, Finding], tmp_path: Path) -> None:
@@ -187,3 +241,6 @@ def test_findings_are_written_for_the_book(found: dict[str, Finding]) -> None:
     assert text.count("### ") == len(found)
     for label in ("The paper", "The code and the tables", "Evidence", "Consequence", "How sure"):
         assert text.count(f"**{label}.**") == len(found)
+    n_read = sum(len(finding.read_at) for finding in found.values())
+    assert text.count("](https://github.com/") == n_read > 40
+    assert sum(finding.as_paragraph().count("Read at ") for finding in found.values()) == n_read

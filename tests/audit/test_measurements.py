@@ -108,7 +108,7 @@ def test_the_finding_holds_against_a_second_implementation(monkeypatch: pytest.M
         distances.append(abs(accuracy - printed[task]))
     assert finding.values["distance_window_400"] == pytest.approx(sum(distances) / 4)
     assert finding.values["exact_window_400"] == sum(distance < 0.05 for distance in distances) == 2
-    assert (finding.confidence, finding.values["a_or_no"]) == ("very likely", "no")
+    assert (finding.table, finding.values["a_or_no"]) == ("very likely", "no")
 
 
 def test_the_release_has_the_statistics_of_its_own_window() -> None:
@@ -146,7 +146,6 @@ def test_planted_copies_are_found_by_sound_whatever_the_format(tmp_path: Path, m
     write_savee(tmp_path)
     folder, task = tmp_path / "savee", get_task("SAV")
     samples, rate = soundfile.read(folder / "DC_a01.wav", dtype="int16")
-    samples[[3, 5, 8]] = 32767, 32767, -32768
     (folder / "JK_sa02.wav").unlink()
     soundfile.write(folder / "DC_a01.wav", samples, rate)
     soundfile.write(folder / "JK_sa02.flac", samples, rate)
@@ -155,10 +154,6 @@ def test_planted_copies_are_found_by_sound_whatever_the_format(tmp_path: Path, m
     sounds = hash_corpora(tmp_path)
     found = find_duplicates(task, sounds)
     assert found.to_numpy().tolist() == [[("DC_a01", "JK_sa02"), ("anger", "sadness"), True, 2]]
-    full = sounds["SAV"]["n_full"]
-    assert full[full > 0].to_dict() == {"DC_a01": 3, "JK_sa02": 3}
-    evidence = find(monkeypatch, "full-scale-click", data=tmp_path).evidence
-    assert "SAVEE has 6 such samples in 2 of 84 files." in evidence
 
 
 def test_odd_files_have_reasons() -> None:

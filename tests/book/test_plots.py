@@ -19,7 +19,7 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from serab_lib.audit.selection import measure_selection, simulate_selection
-from serab_lib.audit.tables import compare_test_sizes, likelihood_of_test_size, recover_test_sizes
+from serab_lib.audit.tables import check_weighted_means, compare_test_sizes, recover_test_sizes
 from serab_lib.benchmark.results import COLUMNS
 from serab_lib.book import tables
 from serab_lib.book.plots import audit, grid, pretraining, tasks
@@ -91,7 +91,7 @@ def draw_selection() -> Figure:
 
 
 def draw_weighted_means() -> Figure:
-    scan = likelihood_of_test_size("IEM", [1100, 1122, 1157])
+    scan = check_weighted_means("IEM", [1100, 1122, 1157])
     return audit.plot_weighted_means(scan, {"released": 1122, "described": 1157})
 
 

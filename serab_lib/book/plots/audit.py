@@ -55,7 +55,7 @@ def plot_test_sizes(comparison: pd.DataFrame) -> Figure:
             style = {"marker": _READING_MARKERS[reading], "s": 42, "linewidth": 1.6, "zorder": 3}
             axes.scatter(n, y, facecolor=[face], edgecolor=[edge], **style)
     set_log_ticks(axes, [50, 100, 200, 500, 1_000, 2_000])
-    axes.set(xlim=(50, 2_000), xlabel="size of the test part (utterances)")
+    axes.set(xlim=(50, 2_000), xlabel="size of the test set (utterances)")
     name_rows(axes, tasks)
     handles = [
         explain("fits all rows", PAPER_COLOUR, "|", markersize=10),
@@ -68,16 +68,15 @@ def plot_test_sizes(comparison: pd.DataFrame) -> Figure:
 
 
 def plot_weighted_means(scan: pd.DataFrame, sizes: Mapping[str, int]) -> Figure:
-    """Draw how well each size of one task's test part, and each reading's, explains the printed weighted means."""
+    """Draw how many printed weighted means each size of one task's test set allows, and each reading's."""
     figure, axes = new_figure(height=3.0)
-    floor = 1e-6  # what the draws can show
-    likelihood = scan.set_index("n")["relative"].clip(lower=floor)
-    axes.plot(likelihood, color=PAPER_COLOUR, linewidth=2)
+    n_possible, n_rows = scan.set_index("n")["n_possible"], scan["n_rows"].max()
+    axes.bar(n_possible.index, n_possible, width=1.0, color=PAPER_COLOUR, alpha=0.6)
+    axes.axhline(n_rows, color="0.5", linewidth=1, linestyle=":")
     for name, n in sizes.items():
-        axes.axvline(n, color=_READINGS[name], linewidth=1, linestyle=":")
-        axes.plot(n, likelihood.get(n, floor), _READING_MARKERS[name], ms=8, color=_READINGS[name], label=name)
-    axes.set(yscale="log", ylim=(floor / 2, 5), ylabel="likelihood of the printed\nweighted means (best = 1)")
-    axes.set_xlabel(f"assumed size of the test part of {scan['task'].iloc[0]} (utterances)")
+        axes.plot(n, n_possible[n], _READING_MARKERS[name], ms=8, color=_READINGS[name], label=name)
+    axes.set(ylim=(0, n_rows + 1), ylabel=f"weighted means that are\npossible (of {n_rows})")
+    axes.set_xlabel(f"assumed size of the test set of {scan['task'].iloc[0]} (utterances)")
     put_legend_above(figure)
     return figure
 
