@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 from serab_lib.benchmark.grid import run_grid
 from serab_lib.cli import app
 from serab_lib.core import SerabError
-from serab_lib.corpora.task import TASKS
+from serab_lib.corpora.task import PAPER_TASKS, TASKS
 from serab_lib.evaluation import classifiers
 
 pytest.importorskip("distributed", reason="needs the extra [dask]")
@@ -164,23 +164,27 @@ def test_a_description_of_jobs_with_a_mistake_is_one_line(tmp_path: Path, text: 
 
 
 @pytest.mark.nightly
-def test_slurm_end_to_end_with_a_stand_in(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nine_tasks_on_a_stand_in_for_slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`sbatch` and `scancel` that run the jobs here."""
     pytest.importorskip("dask_jobqueue")
-    programs = folder / "bin"
+    pytest.importorskip("espeakng_loader", reason="needs the extra [demo]")
+    from serab_lib.corpora.synthetic.speech import generate
+
+    programs = tmp_path / "bin"
     programs.mkdir()
     # Slurm keeps a copy of the script, and so does the stand-in: the one it is given is deleted.
     submit = 'cp "$1" "$0.$$"; setsid bash "$0.$$" >"$0.$$.out" 2>&1 &\necho "Submitted batch job $!"'
-    scripts = {"sbatch": submit, "scancel": 'kill -- -"$1"'}
-    for name, text in scripts.items():
+    for name, text in {"sbatch": submit, "scancel": 'kill -- -"$1"'}.items():
         (programs / name).write_text(f"#!/bin/bash\n{text}\n")
         (programs / name).chmod(0o755)
     monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
-    (folder / "jobs.toml").write_text(JOB)
-    run(folder, out="here")
-    with open_cluster(f"slurm:{folder / 'jobs.toml'}") as compute:
-        summary = run_grid(["SAV"], ["logmel-stats"], settings(folder), compute=compute)
-    assert not summary.failures
-    assert read_numbers(folder).equals(read_numbers(folder, "here"))
+    (tmp_path / "jobs.toml").write_text(JOB)
+    generate(tmp_path / "data")
+    run_grid(PAPER_TASKS, ["logmel-stats"], settings(tmp_path, out="here"))
+    with open_cluster(f"slurm:{tmp_path / 'jobs.toml'}") as compute:
+        options = settings(tmp_path, cache="own-cache")
+        summary = run_grid(PAPER_TASKS, ["logmel-stats"], options, compute=compute)
+    assert not summary.failures and len(summary.computed) == 18
+    assert read_numbers(tmp_path).equals(read_numbers(tmp_path, "here"))
     (script,) = [file for file in programs.glob("sbatch.*") if file.suffix != ".out"]
     assert {"#SBATCH -t 02:00:00", "#SBATCH --hold"} <= set(script.read_text().splitlines())

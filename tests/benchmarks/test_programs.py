@@ -149,12 +149,11 @@ def test_a_part_that_fails_fails_the_whole_and_options_reach_those_that_have_the
     assert called == {"extraction": both, "families": both, "classifiers": [], "rerun": ["--data=data"]}
 
 
-@pytest.mark.parametrize("program", ["extraction", "speaker_leak"])
-def test_control_c_is_one_line(program: str, run, monkeypatch: pytest.MonkeyPatch, capfd) -> None:
+def test_control_c_is_one_line(run, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("serab_lib.corpora.corpus._list_files", interrupt)
     with pytest.raises(SystemExit, match="130"):
-        run(program)
+        run("speaker_leak")
     assert re.fullmatch(r"interrupted: .*\n", capfd.readouterr().err)

@@ -177,13 +177,6 @@ def test_every_public_function_of_a_chapter_is_drawn_here() -> None:
     assert drawn == {name for name in named if name.startswith("plot_")}
 
 
-def test_open_markers_stand_for_what_is_ruled_out() -> None:
-    (axes,) = FIGURES["test sizes"]().axes
-    faces = [points.get_facecolor() for points in axes.collections if len(points.get_facecolor())]
-    open_ones = [face for face in faces if face[0][:3].min() == 1]
-    assert len(open_ones) == (~compare_test_sizes()["fits"]).sum() == 2
-
-
 def test_every_resampler_has_its_mark_in_every_panel() -> None:
     """Of equal accuracies, too, none covers another; the released protocol, of the printed values, comes first."""
     panels = draw_resamplers().axes

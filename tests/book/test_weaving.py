@@ -56,18 +56,11 @@ def test_other_outputs_stay_and_complaints_are_handed_on(woven):
     assert run["complaints"] == ["careful"]
 
 
-def test_setup_and_parameters_are_folded(woven):
-    notebook, _ = woven(executed(tags=["injected-parameters"]))
+def test_page_is_folded_and_ends_with_how_it_was_made(woven):
+    notebook, run = woven(executed(tags=["injected-parameters"]))
     assert "hide-input" in notebook.cells[1].metadata.tags
-
-
-def test_page_ends_with_how_it_was_made(woven):
-    notebook, _ = woven(executed())
     text = notebook.cells[-1].source
     for part in ("`profile='demo'`", "2026-01-02 03:04", "7 s", "`abc123`", "torch 2.13", "a laptop", "05_x.py"):
         assert part in text
-
-
-def test_what_is_known_of_a_run_goes_to_the_status_page(woven):
-    _, run = woven(executed())
+    # For the status page.
     assert run == {"notebook": "05_x", "title": "A chapter", "seconds": 7.4, "finished": "", "complaints": []}
