@@ -20,6 +20,19 @@
 # read, and each finding links the lines that were read, in the state of the repository that they belong to. These are
 # findings about code and tables. That they are possible at all is to the authors' credit: they published code,
 # checkpoints and a demo, which few do.
+#
+# In time, what the findings refer to:
+#
+# | when | what |
+# | --- | --- |
+# | 26 April 2021 | NTT publishes BYOL-A ([446c89d](https://github.com/nttcslab/byol-a/commit/446c89d55204de11bce16df21d57d8fec5f73dd2)) |
+# | 31 May to 30 July 2021 | the BYOL-S checkpoints are trained, by their file names |
+# | October 2021 | the paper appears |
+# | 1 November 2021 | NTT corrects where training crops begin ([a0f4d84](https://github.com/nttcslab/byol-a/commit/a0f4d8445664af37d6aa112779f62d07adfb0740)) |
+# | 12 November 2021 | the release: code and checkpoints ([8023cb7](https://github.com/Neclow/SERAB/commit/8023cb75dc6f32a6f211bfbc83efe9491c41d8b7)) |
+# | 20 December 2021 | its authors mend the call of openSMILE ([067576b](https://github.com/Neclow/SERAB/commit/067576b15996d61fedad22d348743ff4a4ffe3d1)) |
+# | 4 January 2022 | its authors correct CaFE's loader ([a02f11c](https://github.com/Neclow/SERAB/commit/a02f11ca03eecb2069737fa14554984dbdf832bd)) |
+# | 16 December 2022 | the release's newest commit ([cc0ebd7](https://github.com/Neclow/SERAB/commit/cc0ebd74014c19ce4fad752afe5dfd374fc7fdb2)) |
 
 # %% tags=["setup"]
 # On Colab, this installs the library; where it is installed, it does nothing.
@@ -72,14 +85,16 @@ record(
 # Of {glue:text}`n_findings` findings {glue:text}`n_numbers` change a printed number or what it stands for,
 # {glue:text}`n_rankings` a comparison of models, and {glue:text}`n_descriptions` a description alone. Two questions are
 # kept apart. What the code does, or what a table holds, was read or computed, and anyone can check it. Whether the
-# paper's table 3 was made that way is another matter: the code was published in November 2021, after the paper.
+# paper's table 3 was made that way is another matter: the code was published in November 2021, after the paper. (*Not
+# concerned* are findings about something else than table 3.)
 #
 # (byol-a-window)=
 # ## The window that BYOL-A was heard through
 #
 # By the paper, networks that are trained on speech alone (BYOL-S) beat the same networks trained on sounds of all kinds
-# (BYOL-A). But the released code makes every spectrogram with a window of 400 samples. BYOL-S was trained so; NTT
-# trained BYOL-A with 1,024. The figure shows BYOL-A through both: what lies on the dashed line agrees with the paper.
+# (BYOL-A). But the released code makes every spectrogram with a window of 400 samples. Its configuration trains BYOL-S
+# so; NTT trained BYOL-A with 1,024. The figure shows BYOL-A through both: what lies on the dashed line agrees with the
+# paper.
 
 # %% tags=["hide-input"]
 windows = measurements.read_windows(data.measured)
@@ -99,7 +114,7 @@ if len(windows):
         f"On average over these tasks BYOL-A 512 has {mean['printed']:.1f} % in print, {mean['window_400']:.1f} % through "
         f"the release's window and {mean['window_1024']:.1f} or {mean['own_statistics']:.1f} % through its own. BYOL-S 512 "
         f"has {mean['byol_s_printed']:.1f} % in print. What the paper takes for the effect of speech may in part be that "
-        "of the window. The first finding at the end of this chapter says how far this carries.",
+        "of the window. Its finding at the end of this chapter says how far this carries.",
     )
 
 # %% [markdown]
@@ -132,9 +147,9 @@ show_table(
 )
 
 # %% [markdown]
-# The sizes below 500 that a column allows are the split's own and, for most, multiples of it; that the one of the
-# released split is among so few is the evidence. Above a thousand every value can be printed, and the method has no
-# power. For IEM4 the weighted means help. WM weighs each task by its number of test utterances: over all of them
+# The sizes below 500 that a column allows are few: that of the released split, and some multiples of it or of a part of
+# it. That the released split's is among them is the evidence. Above a thousand every value can be printed, and the
+# method has no power. For IEM4 the weighted means help. WM weighs each task by its number of test utterances: over all of them
 # together a model has a whole number of right answers. So the size of one test set leaves a trace in every row whose WM
 # can be used, which are all but that of BYOL-A, 512. {numref}`fig-weighted` counts the rows that each size allows.
 
@@ -351,14 +366,15 @@ show_table(
 # ## Where `released` is not the release
 #
 # The protocol `released` follows the code of November 2021 and exists to match the printed table. It is another
-# implementation, and departs from that code where this is known:
+# implementation. {numref}`tbl-departures` lists where it is known to differ from the released code, of the first or the
+# newest commit.
 
 # %% tags=["hide-input"]
 show_table(
     findings.read_departures()[["step", "release", "here", "read_at"]].rename(columns={"release": "the release"}),
     name="tbl-departures",
     wordy=True,
-    caption="Every known departure of `released` from the released code, and the line of that code.",
+    caption="Every known departure of `released` from the released code, and the line of code that it concerns.",
     index=False,
 )
 

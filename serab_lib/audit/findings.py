@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import string
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -73,8 +74,8 @@ class Finding:
     def as_paragraph(self) -> str:
         """Give the finding as one paragraph of plain text."""
         sure = f"Code and tables: {self.code}. Table 3 made so: {self.table}. It changes {self.changes}."
-        places = [f"Read at {locate(each)}." for each in self.read_at]
-        return " ".join((self.says, self.does, self.evidence, self.consequence, sure, *places))
+        read = f" Read at {_list_places(self.read_at, locate)}." if self.read_at else ""
+        return " ".join((self.says, self.does, self.evidence, self.consequence, sure)) + read
 
 
 class Measured(NamedTuple):
@@ -142,24 +143,30 @@ def write_findings(findings: list[Finding]) -> str:
     """Write findings as Markdown: a heading each, then what the paper says, what the code does, and so on."""
     sections = []
     for number, each in enumerate(findings, start=1):
-        places = f" **Read at.** {'; '.join(map(link, each.read_at))}." if each.read_at else ""
+        read = f"\n\n**Read at.** {_list_places(each.read_at, link)}." if each.read_at else ""
         sections.append(
-            f"### {number}. {each.title}\n\n**The paper.** {each.says} **The code and the tables.** {each.does} "
-            f"**Evidence.** {each.evidence} **Consequence.** {each.consequence} **How sure.** Code and tables: "
-            f"{each.code}. Table 3 made so: {each.table}. It changes {each.changes}. Where: {each.where}.{places}"
+            f"### {number}. {each.title}\n\n**The paper.** {each.says}\n\n**The code and the tables.** {each.does}\n\n"
+            f"**Evidence.** {each.evidence}\n\n**Consequence.** {each.consequence}\n\n**How sure.** Code and tables: "
+            f"{each.code}. Table 3 made so: {each.table}. It changes {each.changes}. Where: {each.where}.{read}"
         )
     return "\n\n".join(sections)
 
 
 def link(place: Mapping[str, Any]) -> str:
-    """Link to a line of a repository as it was, with the word that it holds."""
+    """Link to a line of a repository as it was."""
     path = f"{place['repository']}/blob/{place['commit']}/{place['file']}#L{place['line']}"
     return f"[{locate(place)}](https://github.com/{path})"
 
 
 def locate(place: Mapping[str, Any]) -> str:
-    """Name a line of a repository as it was."""
-    return f"{place['repository']} at {place['commit'][:7]}, {place['file']}, line {place['line']}"
+    """Name a line of a file."""
+    return f"{place['file']}, line {place['line']}"
+
+
+def _list_places(places: Sequence[Mapping[str, Any]], write: Callable[[Mapping[str, Any]], str]) -> str:
+    """Write places by repository and commit."""
+    groups = itertools.groupby(places, lambda place: f"{place['repository']} at {place['commit'][:7]}")
+    return "; ".join(f"{name}: {', '.join(map(write, own))}" for name, own in groups)
 
 
 def read_departures() -> pd.DataFrame:
@@ -259,8 +266,13 @@ def _find_left_out_class(_: Measured) -> Iterator[Values]:
 def _find_file_count(_: Measured) -> Iterator[Values]:
     row = tables.check_counts().query("task == 'CRE' and quantity == 'utterances'").iloc[0]
     sizes = tables.compare_test_sizes().query("task == 'CRE' and fits").set_index("reading")["n_test"]
-    values = {"n_printed": row["printed"], "n_listed": row["described"], "left_out": list(get_task("CRE").excluded)}
-    yield values | {"n_test": sizes["released"], "fitting_sizes": sorted(set(sizes.tolist()))}
+    values = {
+        "n_printed": row["printed"],
+        "n_listed": row["described"],
+        "difference": row["printed"] - row["described"],
+    }
+    values |= {"n_test": sizes["released"], "left_out": next(iter(get_task("CRE").excluded))}
+    yield values | {"fitting_sizes": sorted(set(sizes.tolist()))}
 
 
 def _find_shares(_: Measured) -> Iterator[Values]:

@@ -52,7 +52,7 @@ def test_every_place_is_well_formed() -> None:
 
 def test_links_name_repository_commit_file_and_line() -> None:
     place = {"repository": "a/b", "commit": "0123456789", "file": "c/d.py", "line": 7}
-    assert link(place) == "[a/b at 0123456, c/d.py, line 7](https://github.com/a/b/blob/0123456789/c/d.py#L7)"
+    assert link(place) == "[c/d.py, line 7](https://github.com/a/b/blob/0123456789/c/d.py#L7)"
 
 
 @pytest.mark.parametrize("repository", REPOSITORIES)

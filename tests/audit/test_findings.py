@@ -243,4 +243,4 @@ def test_findings_are_written_for_the_book(found: dict[str, Finding]) -> None:
         assert text.count(f"**{label}.**") == len(found)
     n_read = sum(len(finding.read_at) for finding in found.values())
     assert text.count("](https://github.com/") == n_read > 40
-    assert sum(finding.as_paragraph().count("Read at ") for finding in found.values()) == n_read
+    assert sum(finding.as_paragraph().count(", line ") for finding in found.values()) == n_read
