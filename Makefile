@@ -20,7 +20,7 @@ DEMO := $(SERAB_CACHE)/demo
 PORT ?= 8000
 PROFILE ?= published
 
-.PHONY: help setup demo test test-nightly test-faults lint book notebooks reproduce bench serve clean
+.PHONY: help setup demo test test-nightly test-tensorflow test-faults lint book notebooks reproduce bench serve clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | column -t -s "$$(printf '\t')"
@@ -59,6 +59,11 @@ test: setup  ## Run the tests; those on real data where SERAB_DATA and SERAB_WEI
 
 test-nightly: setup  ## Run what is worth running, but not at each push
 	$(BIN)/python -m pytest -m nightly
+
+test-tensorflow: setup  ## Install TensorFlow and run the tests that are skipped without it
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[tensorflow]'
+	$(BIN)/python -c 'import tensorflow'
+	$(BIN)/python -m pytest tests/extractors/test_trill.py tests/extractors/test_hear.py
 
 test-faults: setup  ## Kill runs, fill disks, damage files; print how many faults were survived
 	$(BIN)/python -m pytest tests/faults tests/cli/test_run.py::test_control_c_keeps_what_is_finished

@@ -57,6 +57,24 @@ def test_the_readmes_commands_exist() -> None:
     assert {"demo", "test"} <= set(commands) <= set(targets)
 
 
+@pytest.mark.parametrize("name", ["book", "nightly"])
+def test_workflows_name_targets_extras_and_files_that_exist(name: str) -> None:
+    workflow = yaml.safe_load((ROOT / ".github" / "workflows" / f"{name}.yml").read_text())
+    makefile = (ROOT / "Makefile").read_text()
+    ran = "\n".join(step.get("run", "") for job in workflow["jobs"].values() for step in job["steps"])
+    targets = set(re.findall(r"^([a-z-]+):", makefile, flags=re.MULTILINE))
+    assert set(re.findall(r"\bmake ([a-z-]+)", ran)) <= targets
+    for extras in re.findall(r"--editable '\.\[(.*?)\]'", ran + makefile):
+        assert set(extras.split(",")) <= set(read_project()["optional-dependencies"])
+    assert all((ROOT / file).exists() for file in re.findall(r"\b(?:tests|scripts)/[\w/]+\.py\b", ran + makefile))
+
+
+def test_markers_that_are_chosen_exist() -> None:
+    markers = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["pytest"]["ini_options"]["markers"]
+    chosen = set(re.findall(r"pytest -m (\w+)", (ROOT / "Makefile").read_text()))
+    assert chosen and chosen <= {marker.split(":")[0] for marker in markers}
+
+
 def test_continuous_integration_runs_the_readmes_test_command() -> None:
     script = ROOT / ".ci" / "run"
     assert os.access(script, os.X_OK)
