@@ -208,6 +208,14 @@ def test_verdicts_are_what_the_numbers_allow(found: dict[str, Finding]) -> None:
     assert verdicts["IEM", "released"] == "cannot be decided" and iem.table == "nearly certain"
 
 
+def test_what_hangs_on_few_utterances_speakers_and_points(found: dict[str, Finding]) -> None:
+    assert "EMB 2 (all male)" in found["narrow-test-parts"].does
+    assert found["narrow-test-parts"].does.endswith("RAV 5 and SAV 1.")  # all of SAVEE's speakers are male
+    assert found["rare-classes"].values["moved_by_one"] == pytest.approx(100 / 3 / 7)
+    assert found["means-BYOL-A-512"].values["lead_WM_computed"] == pytest.approx(0.16, abs=0.005)
+    assert found["file-count-CRE"].values["difference"] == 4
+
+
 def test_cafes_durations_are_those_without_neutral(found: dict[str, Finding]) -> None:
     values = found["left-out-classes-CAF"].values
     assert (round(values["mean_released_s"], 1), round(values["total_released_h"], 1)) == (4.5, 1.1)
