@@ -241,15 +241,15 @@ record(
 # %% [markdown]
 # Under `released` the majority level lies between {glue:text}`lowest_level` and {glue:text}`highest_level`.
 #
-# ## What the demo's corpora sound like
+# ## One sentence, several emotions
 #
 # Recordings of the real corpora may not be passed on, so none can be heard here. The demo of this book speaks its own
 # small corpora instead, with eSpeak NG and published rules of emotional prosody {cite}`schroder2001emotional`. They
-# exist to test the pipeline.
+# exist to test the pipeline. These are from its imitation of SAVEE, by one speaker.
 
 # %% tags=["hide-input"]
 show_banner("Synthetic speech", "What you hear is a machine following rules. It says nothing about people.")
 show_audio(speak_samples())
 
 # %% [markdown]
-# Which corpora are open, which must be asked for, and under what terms: {doc}`09_data_and_licences`.
+# Which corpora are open, which are available on request only, and under what terms: {doc}`09_data_and_licences`.

@@ -15,9 +15,8 @@
 # (baselines)=
 # # The baselines
 #
-# Thirteen extractors stand in the paper's grid. They differ in what they see, in how they were trained, and in how
-# large their vectors are. This chapter says what each one is and recomputes the paper's table 2 from the networks.
-# It takes a few seconds.
+# The paper's grid has thirteen extractors. They differ in their input, in how they were trained, and in the size of their
+# vectors. This chapter says what each one is and recomputes the paper's table 2 from the networks.
 #
 # ```{figure} ../book/_static/extractors.svg
 # :name: fig-extractors
@@ -28,29 +27,36 @@
 # ```
 #
 # openSMILE
-# : No network: 6,373 statistics of pitch, loudness, spectrum and voice quality over time, the ComParE 2016 set
-#   {cite}`eyben2010opensmile`. The strongest of the paper's older baselines.
+# : No network. Pitch, loudness, spectrum and voice quality are followed over the whole utterance; *functionals*, such as
+#   means, percentiles and slopes over time, then sum up each of these curves. The ComParE 2016 set has 6,373 of them
+#   {cite}`eyben2010opensmile,schuller2016compare`. By UM, the best of the paper's baselines that are not BYOL-A.
 #
 # VGGish and YAMNet
-# : Convolutional networks trained to name sounds in YouTube videos. They see patches of 0.96 s; the vectors of an
-#   utterance's patches are averaged.
+# : Convolutional networks trained to name sounds in YouTube videos {cite}`hershey2017cnn,yamnet`. They see patches of
+#   0.96 s, which follow one another in VGGish and overlap by half in YAMNet; the vectors of an utterance's patches are
+#   averaged.
 #
 # TRILL
-# : Trained on speech in AudioSet so that neighbouring moments get similar vectors {cite}`shor2020learning`. Layer 19
-#   is used, with 12,288 numbers.
+# : Trained on speech in AudioSet so that neighbouring moments get similar vectors {cite}`shor2020learning`. It comes with
+#   NOSS, the benchmark of non-semantic speech on whose tasks and protocol SERAB builds. Layer 19 is used, with 12,288
+#   numbers.
 #
 # BYOL-A
-# : A small convolutional network trained without labels: two distorted views of one sound shall get the same vector
-#   {cite}`niizumi2021byol`. Mean plus maximum over time make one vector of an utterance.
+# : A small convolutional network trained without labels to give the same vector to two distorted
+#   views of one sound {cite}`niizumi2021byol`. The mean over time plus the maximum over
+#   time is the vector of an utterance.
 #
 # BYOL-S
-# : The paper's own. By the paper, the same recipe on AudioSet's speech alone; {ref}`byol-a-window` says what else differs,
-#   and {doc}`04_pretraining` is about it.
+# : The paper's own. The paper describes it as BYOL-A trained on AudioSet's speech alone. In the code more differs: the
+#   window of the spectrogram, the optimiser, and the library that computed the spectrograms ({ref}`byol-a-window`). So a
+#   difference between the two need not be due to speech. {doc}`04_pretraining` is about the recipe.
 #
 # BYOL-S/CvT
-# : The same again with a convolutional transformer {cite}`wu2021cvt` in place of the convolutional network.
+# : The same recipe with a convolutional transformer {cite}`wu2021cvt` in place of the convolutional network. Two of the
+#   three were trained with batches of 512, all other BYOL-S models with 256
+#   ({doc}`04_pretraining`).
 #
-# Three more are not in the paper. They need no weights, so each chapter has them:
+# Three more are not in the paper. They need no weights, so anyone can run them:
 #
 # eGeMAPS
 # : 88 functionals of openSMILE's, chosen by hand for voice and emotion {cite}`eyben2016geneva`. The baseline that is
@@ -61,7 +67,13 @@
 #   pre-training has to beat.
 #
 # Log-mel statistics
-# : Mean and standard deviation of each mel band, without any network.
+# : Mean and standard deviation of each mel band, without any network. A simple reference, but no floor:
+#   {doc}`05_accuracy_grid` shows where YAMNet is below it.
+#
+# NTT's BYOL-A weights were trained through a window of 1,024 samples, and the released evaluation makes all spectrograms
+# through 400. Under `released`, BYOL-A is therefore run through 400, with the release's statistics, and under `described`
+# through 1,024, with statistics measured through that window on the training speakers. The release's statistics hold for
+# 400 samples only.
 
 # %% tags=["setup"]
 # On Colab, this installs the library; where it is installed, it does nothing.
@@ -101,19 +113,17 @@ record(
 
 # %% [markdown]
 # VGGish has {glue:text}`vggish` million parameters and YAMNet's trunk {glue:text}`yamnet` million. TRILL's network
-# comes as a TensorFlow model; its count appears once the model is loaded. openSMILE has nothing to train.
+# comes as a TensorFlow model and was not counted. openSMILE has nothing to train.
 #
-# ## Beyond the paper
+# ## More recent extractors
 #
-# Beside the three that need no weights, the library reads more recent models. They were trained on far more speech, and
-# are up to five hundred times as large as BYOL-S 512.
+# Besides the three that need no weights, the library runs more recent models. The largest has {glue:text}`largest` times
+# as many parameters as BYOL-S 512.
 
 # %% tags=["hide-input"]
-show_table(
-    tables.describe_modern_extractors(),
-    name="tbl-modern",
-    caption="Extractors that the paper does not have.",
-)
+modern = tables.describe_modern_extractors()
+show_table(modern, name="tbl-modern", caption="Extractors that the paper does not have.")
+record(largest=f"{modern['parameters (M)'].max() / extractors.loc['byol-s-512', 'parameters (M), measured']:.0f}")
 
 # %% [markdown]
 # `serab models` lists all of them with what each needs, and `hear:MODULE` runs any package that speaks the HEAR API.

@@ -15,13 +15,12 @@
 # (pretraining)=
 # # Pre-training
 #
-# BYOL-S, the paper's own contribution, is a training recipe. This chapter shows what the recipe does, runs it at a small size,
-# and says what the full run takes. It takes one to two minutes where it trains, and seconds where it reads what was
-# kept.
+# BYOL-S, the paper's own model, comes out of a training recipe. This chapter shows what the recipe does, runs it at a
+# small size, and says what the full run takes.
 #
 # ```{figure} ../book/_static/byol.svg
 # :name: fig-byol
-# :alt: Two distorted views of one crop pass through an online and a target network; a predictor on the online side has to foretell the target's output; the target follows the online network by a moving average.
+# :alt: Two distorted views of one crop pass through an online and a target network; a predictor on the online side has to predict the target's output; the target follows the online network by a moving average.
 # :width: 100%
 #
 # Bootstrap your own latent, for audio. No labels are used.
@@ -29,8 +28,9 @@
 #
 # Two views are made of one crop of 0.95 s. The online network has to predict what the target network makes of the
 # other view. The target is not trained: it follows the online network slowly {cite}`grill2020bootstrap`. BYOL-A brings this
-# to log-mel spectrograms {cite}`niizumi2021byol`; BYOL-S is trained on speech alone, by a recipe that differs a little in
-# other things, too ({ref}`byol-a-window`).
+# to log-mel spectrograms {cite}`niizumi2021byol`. BYOL-S is trained on speech alone, and by a recipe that differs from
+# BYOL-A's in other things, too: a window of 400 samples for 1,024, AdamW for Adam, and another library for the
+# spectrograms ({ref}`byol-a-window`).
 
 # %% tags=["setup"]
 # On Colab, this installs the library; where it is installed, it does nothing.
@@ -69,9 +69,10 @@ data.show_origin()
 # %% [markdown]
 # ## Two views of one sound
 #
-# First another, earlier sound is mixed in at up to 40 % of the energy, so that the network learns to attend to what
-# stands out. Then a random piece is cut from a canvas one and a half times as long as the crop and resized. The
-# example is spoken by eSpeak NG.
+# First an earlier sound is mixed in with a weight drawn between 0 and 0.4, so that the network learns to attend to what
+# stands out. What is mixed are exponentials of the standardised log-mel spectrograms, so the weight is not a share of
+# energy. Then a random piece is cut from a canvas one and a half times as long as the crop and resized. The example is
+# spoken by eSpeak NG.
 
 # %%
 waveforms = [load_audio(path) for path in corpus.utterances["path"].iloc[[0, -1]]]
@@ -89,7 +90,7 @@ show_figure(
 # %% [markdown]
 # ## A small run
 #
-# Only training speakers are heard.
+# The run uses the recordings of training speakers only.
 
 # %%
 config = PretrainConfig(model=model, epochs=epochs, batch_size=batch_size, hidden_size=hidden_size, device="cpu")
@@ -115,7 +116,7 @@ show_figure(
 record(first_loss=f"{next(iter(logs.values()))['loss'].iloc[0]:.1f}", n_steps=len(next(iter(logs.values()))))
 
 # %% [markdown]
-# The loss begins at {glue:text}`first_loss` and takes {glue:text}`n_steps` steps. A low loss alone says little: a
+# The loss starts at {glue:text}`first_loss`; the run has {glue:text}`n_steps` steps. A low loss alone says little: a
 # network that gives every sound the same vector has the lowest loss of all. So the spread of the embeddings is
 # watched, too. If it falls to zero, the run has collapsed; without the predictor it does.
 
@@ -201,16 +202,30 @@ if not data.synthetic:
 # learnt nothing lies {glue:text}`random_above` points above the log-mel statistics on average: on some corpora most of
 # what a pre-trained encoder gives comes from the network's shape.
 
+# %% tags=["hide-input"]
+from serab_lib.extractors.registry import EXTRACTORS
+
+released = [entry for entry in EXTRACTORS.values() if entry.name.startswith("byol-s-")]
+files = pd.Series({each.title: each.checkpoints[0].file for each in released})
+batches = files.str.extract(r"-bs(\d+)-", expand=False)
+record(usual=batches.mode()[0], larger=" and ".join(batches.index[batches == batches.max()]), most=batches.max())
+
 # %% [markdown]
 # ## The full run
 #
-# The paper trains for 100 epochs with batches of 256 on AudioSet's speech clips, which takes the authors 10 to 20
-# hours on a GPU. The same command does it here, on one device or several, and goes on where it was interrupted:
+# The release trains for 100 epochs on the speech clips of AudioSet. Its configuration names batches of 256 and two GPUs
+# ([SERAB/config.diff](https://github.com/Neclow/SERAB/blob/cc0ebd74014c19ce4fad752afe5dfd374fc7fdb2/SERAB/config.diff)),
+# and its README gives 10 to 20 hours, depending on the model. By the names of the checkpoints the batches were of
+# {glue:text}`usual`, but of {glue:text}`most` for {glue:text}`larger`. The list of clips is not part of the release, so
+# nobody else can train exactly the same model. This command trains by the same recipe on audio of your own, on one device
+# or several, and resumes where it was interrupted:
 #
 # ```console
 # serab pretrain AUDIO_FOLDER --model byol-s-512 --out my-encoder --precision bf16 --devices 4
 # serab run --tasks all --models path:my-encoder/encoder.pth
 # ```
 #
-# `--crop-start released` cuts every clip at its start, as the first public version of BYOL-A does ({doc}`07_audit`);
-# `--no-mixup`, `--no-crop` and `--momentum` are further ablations that the paper leaves open.
+# `--crop-start released` cuts every clip at its start. That is what the first public version of BYOL-A does (April 2021),
+# because of a reversed sign, and SERAB's checkpoints of May to July 2021 were trained on top of that version. NTT
+# corrected it in November 2021 ({doc}`07_audit`). `--no-mixup`, `--no-crop` and `--momentum` are further ablations, which
+# the paper does not report.

@@ -15,8 +15,8 @@
 # (beyond)=
 # # Beyond the paper: your extractor, your corpus
 #
-# A benchmark is of use when you can stand in it. This chapter puts a new extractor and a new corpus into the grid,
-# from the first line to the accuracy. It takes about a minute.
+# A benchmark is useful if you can add your own model to it. This chapter adds a new extractor and a new corpus to the
+# grid, from the first line to the accuracy.
 
 # %% tags=["setup"]
 # On Colab, this installs the library; where it is installed, it does nothing.
@@ -44,9 +44,9 @@ data.show_origin(corpus)
 # %% [markdown]
 # ## An extractor of your own
 #
-# Any Python module that speaks the HEAR API {cite}`turian2022hear` can stand in the grid: `load_model`,
-# `get_scene_embeddings`, and a model that knows its sample rate and the size of its embedding. This one looks at
-# nothing but loudness over time.
+# Any Python module with the HEAR API {cite}`turian2022hear` can be evaluated: it has `load_model`,
+# `get_scene_embeddings`, and a model that knows its sample rate and the size of its embedding. This one uses nothing but
+# loudness over time.
 
 # %%
 # %%writefile loudness.py
@@ -88,8 +88,8 @@ embeddings.shape
 #
 # ## A corpus of your own
 #
-# A corpus is a folder of recordings whose names say who speaks and what is felt. Describe the names in a small TOML
-# file. Here we take the folder of EMOVO as if it were new.
+# A corpus is a folder of recordings whose file names give the speaker and the emotion. Describe the names in a small
+# TOML file. Here we take the folder of EMOVO as if it were new.
 
 # %%
 # %%writefile mine.toml
@@ -126,7 +126,7 @@ record(best=listed["model"].iloc[0], n_test=int(listed["n test"].iloc[0]))
 # %% [markdown]
 # Among {glue:text}`n_test` test utterances, *{glue:text}`best`* does best. What to report of a model of your own:
 #
-# - the protocol `described`, which never looks at the test part to choose anything;
+# - the protocol `described`, which chooses nothing by its result on the test set;
 # - accuracy *and* unweighted average recall, with their intervals;
 # - which tasks are complete, since a mean over some of the nine is not comparable ({doc}`06_what_the_grid_says`);
 # - the folder that `--out` wrote: it holds predictions and provenance, so others can test differences to their model.

@@ -40,7 +40,7 @@ from serab_lib.book.show import show_table
 # ## Corpora
 #
 # *Open* means that anyone can download a corpus from its source; it does not mean that it may be passed on.
-# IEMOCAP and SAVEE must be asked for, and the library never fetches them on its own.
+# IEMOCAP and SAVEE are available on request only, and the library never fetches them on its own.
 
 # %% tags=["hide-input"]
 show_table(

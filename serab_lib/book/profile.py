@@ -129,13 +129,11 @@ def open_profile(name: str) -> Profile:
 
 
 def speak_samples() -> dict[str, str]:
-    """Speak the demo's corpora and choose one utterance of anger from each: what it is to its file."""
-    tasks = [get_task(code) for code in PAPER_TASKS]
-    data, samples = _speak(tasks), {}
-    for task in tasks:
-        utterances = find_corpus(task, data).utterances
-        samples[f"{task.title} ({task.language}), anger"] = utterances.query("emotion == 'anger'")["path"].iloc[0]
-    return samples
+    """Speak the demo's SAVEE and choose one utterance of each emotion by its first speaker: emotion to file."""
+    task = get_task("SAV")
+    utterances = find_corpus(task, _speak([task])).utterances
+    own = utterances[utterances["speaker"] == utterances["speaker"].iloc[0]].drop_duplicates("emotion")
+    return dict(zip(own["emotion"], own["path"], strict=True))
 
 
 def _spoken() -> Path:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import functools
+from pathlib import Path
 
 import pytest
 from asserting import one_line
@@ -10,6 +11,7 @@ from serab_lib.benchmark import grid
 from serab_lib.book import profile
 from serab_lib.book.profile import PROFILES, open_profile
 from serab_lib.core import UnknownNameError
+from serab_lib.corpora.task import TASKS
 
 
 @pytest.fixture(autouse=True)
@@ -59,8 +61,9 @@ def test_demo_speaks_computes_and_marks_its_cells(small):
     assert set(cells["protocol"]) == {"released", "described"} and cells["synthetic"].all()
     assert data.find_corpus("SAV").synthetic
     assert data.read_measured().empty
-    (label,) = profile.speak_samples()
-    assert label == "SAVEE (English), anger"
+    samples = profile.speak_samples()
+    assert set(samples) == set(TASKS["SAV"].classes)
+    assert {Path(path).stem[:2] for path in samples.values()} == {"DC"}
 
 
 GUEST = """
