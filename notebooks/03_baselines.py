@@ -38,13 +38,12 @@
 #
 # TRILL
 # : Trained on speech in AudioSet so that neighbouring moments get similar vectors {cite}`shor2020learning`. It comes with
-#   NOSS, the benchmark of non-semantic speech on whose tasks and protocol SERAB builds. Layer 19 is used, with 12,288
-#   numbers.
+#   NOSS, the benchmark of non-semantic speech from which SERAB takes two tasks and the normalisation by speaker. Layer
+#   19 is used, with 12,288 numbers.
 #
 # BYOL-A
-# : A small convolutional network trained without labels to give the same vector to two distorted
-#   views of one sound {cite}`niizumi2021byol`. The mean over time plus the maximum over
-#   time is the vector of an utterance.
+# : A small convolutional network trained without labels to give the same vector to two distorted views
+#   of one sound {cite}`niizumi2021byol`. The mean over time plus the maximum over time is the vector of an utterance.
 #
 # BYOL-S
 # : The paper's own. The paper describes it as BYOL-A trained on AudioSet's speech alone. In the code more differs: the
@@ -53,14 +52,13 @@
 #
 # BYOL-S/CvT
 # : The same recipe with a convolutional transformer {cite}`wu2021cvt` in place of the convolutional network. Two of the
-#   three were trained with batches of 512, all other BYOL-S models with 256
-#   ({doc}`04_pretraining`).
+#   three were trained with batches of 512, all other BYOL-S models with 256 ({doc}`04_pretraining`).
 #
 # Three more are not in the paper. They need no weights, so anyone can run them:
 #
 # eGeMAPS
-# : 88 functionals of openSMILE's, chosen by hand for voice and emotion {cite}`eyben2016geneva`. The baseline that is
-#   used most in the field.
+# : 88 functionals of openSMILE's, chosen by hand for voice and emotion {cite}`eyben2016geneva`. A common baseline
+#   in the field.
 #
 # Random BYOL
 # : The network of BYOL-S 512 with the random weights that pre-training begins with, from a fixed seed: what
