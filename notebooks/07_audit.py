@@ -70,7 +70,7 @@ show_table(
     ),
     name="tbl-findings",
     wordy=True,
-    caption="The findings at a glance, those first that change a number. Each is a paragraph at the end of this chapter.",
+    caption="The findings at a glance, those first that change a number. Each has its section at the end of this chapter.",
     index=False,
 )
 changes = [each.changes for each in found]
@@ -114,7 +114,7 @@ if len(windows):
         f"On average over these tasks BYOL-A 512 has {mean['printed']:.1f} % in print, {mean['window_400']:.1f} % through "
         f"the release's window and {mean['window_1024']:.1f} or {mean['own_statistics']:.1f} % through its own. BYOL-S 512 "
         f"has {mean['byol_s_printed']:.1f} % in print. What the paper takes for the effect of speech may in part be that "
-        "of the window. Its finding at the end of this chapter says how far this carries.",
+        "of the window. The finding on this window, at the end of the chapter, says how far this carries.",
     )
 
 # %% [markdown]
