@@ -28,11 +28,11 @@ from serab_lib.corpora.task import get_task
 from serab_lib.evaluation.protocol import fit_classifiers, make_parts, score
 from serab_lib.extractors.registry import load_extractor
 from serab_lib.extractors.weights import read_state_dict
-from serab_lib.pretraining import PretrainConfig, pretrain
 from serab_lib.pretraining.byol import Byol
 from serab_lib.pretraining.clips import Purpose, find_training_part
+from serab_lib.pretraining.config import PretrainConfig
 from serab_lib.pretraining.run import read_checkpoint, write_encoder
-from serab_lib.pretraining.train import seeded
+from serab_lib.pretraining.train import pretrain, seeded
 
 TASK = get_task("RAV")
 COLUMNS = (

@@ -19,8 +19,8 @@ import torch
 from measuring import run
 
 from serab_lib.core import SerabError
-from serab_lib.pretraining import PretrainConfig, pretrain
-from serab_lib.pretraining.config import Device, Precision
+from serab_lib.pretraining.config import Device, Precision, PretrainConfig
+from serab_lib.pretraining.train import pretrain
 
 
 def main() -> None:

@@ -56,7 +56,9 @@ import pandas as pd
 
 from serab_lib.book.plots import pretraining as plots
 from serab_lib.audio import load_audio
-from serab_lib.pretraining import PretrainConfig, pretrain, read_probe
+from serab_lib.pretraining.config import PretrainConfig
+from serab_lib.pretraining.run import read_probe
+from serab_lib.pretraining.train import pretrain
 from serab_lib.pretraining.augmentations import illustrate
 from serab_lib.pretraining.clips import find_training_part
 from serab_lib.book.show import record, show_figure, show_table

@@ -38,28 +38,11 @@ class AudioError(SerabError):
 
 
 def decode(path: str | Path) -> tuple[torch.Tensor, int]:
-    """Read an audio file and mix it down to one channel.
+    """Read a .wav, .flac, .mp3 or .ogg file: its samples, float32 of shape (n_samples,), and its rate in Hz.
 
-    Parameters
-    ----------
-    path : str or Path
-        A .wav, .flac, .mp3 or .ogg file.
-
-    Returns
-    -------
-    waveform : torch.Tensor [shape=(n_samples,)]
-        float32. 16-bit audio is divided by 32,767, so that its positive full scale is 1.
-    sample_rate : int
-        In Hz.
-
-    Raises
-    ------
-    AudioError
-        If the file cannot be decoded, holds no samples, or holds samples that are not finite.
-
-    Notes
-    -----
-    The release divides 16-bit samples by 32,767 and averages the channels of a stereo file.
+    As in the release, 16-bit samples are divided by 32,767, so that positive full scale is 1, and the channels of a
+    stereo file are averaged. AudioError if the file cannot be decoded, is cut off, or holds no samples or ones that are
+    not finite.
     """
     try:
         # As bytes: some corpora come with folder names that are not valid UTF-8.
@@ -111,23 +94,11 @@ def _resample_sparsely(waveform: torch.Tensor, n_in: int, n_out: int) -> torch.T
 
 
 def resample(waveform: torch.Tensor, rate: int, target_rate: int = SAMPLE_RATE_HZ) -> torch.Tensor:
-    """Resample a waveform with a Kaiser-windowed sinc ("kaiser best").
+    """Resample a waveform (n_samples,) between rates in Hz with a Kaiser-windowed sinc ("kaiser best").
 
-    Parameters
-    ----------
-    waveform : torch.Tensor [shape=(n_samples,)]
-    rate, target_rate : int
-        Sample rates in Hz.
-
-    Returns
-    -------
-    torch.Tensor [shape=(ceil(n_samples * target_rate / rate),)]
-
-    Notes
-    -----
-    The filter is torchaudio's `sinc_interp_kaiser` with 64 zero crossings, roll-off 0.9475937167399596
-    and beta 14.769656459379492, which are those of librosa's and resampy's "kaiser_best" of 2021, the
-    release's resampler. It is evaluated in blocks of outputs, as a matrix product.
+    The filter is torchaudio's `sinc_interp_kaiser` with 64 zero crossings, roll-off 0.9475937167399596 and beta
+    14.769656459379492, which are those of librosa's and resampy's "kaiser_best" of 2021, the release's resampler. It is
+    evaluated in blocks of outputs, as a matrix product.
     """
     if rate == target_rate:
         return waveform
@@ -159,23 +130,11 @@ def _mel_transform(window_samples: int, device: torch.device) -> tuple[torch.Ten
 
 
 def log_mel(waveform: torch.Tensor, *, window_samples: int = 400) -> torch.Tensor:
-    """Log-mel spectrogram of the BYOL-A family.
+    """Log-mel spectrogram of the BYOL-A family: (..., n_samples) at 16 kHz to (..., 64, 1 + n_samples // 160).
 
-    Parameters
-    ----------
-    waveform : torch.Tensor [shape=(..., n_samples)]
-        At 16 kHz, on any device. Anything shorter than half an FFT window is first padded with silence to 513 samples.
-    window_samples : int
-        Length of the Hann window: 400 (25 ms) for the SERAB checkpoints, 1,024 for NTT's BYOL-A ones.
-
-    Returns
-    -------
-    torch.Tensor [shape=(..., 64, 1 + n_samples // 160)]
-        log(mel power + float32 epsilon).
-
-    Notes
-    -----
-    64 HTK mel bands from 60 to 7,800 Hz, FFT of 1,024 samples, hop 160, as in the release's configuration.
+    64 HTK mel bands from 60 to 7,800 Hz, FFT of 1,024 samples, hop 160, as in the release's configuration; log(mel
+    power + float32 epsilon). The Hann window has 400 samples (25 ms) for the SERAB checkpoints, 1,024 for NTT's BYOL-A
+    ones. What is shorter than half an FFT window is first padded with silence to 513 samples.
     """
     shortfall = 513 - waveform.shape[-1]
     if shortfall > 0:

@@ -49,24 +49,10 @@ def printable(text: str | Path) -> str:
 
 
 def read_toml(path: Path, kind: Any) -> Any:
-    """Read a TOML file as a record.
+    """Read a TOML file as a record; a key that is missing, unknown or of the wrong kind is named in one line.
 
-    Parameters
-    ----------
-    path : Path
-    kind : type
-        A dataclass, whose fields are the file's keys, or a mapping such as ``dict[str, Model]``. Fields may be str,
-        bool, int, float, tuples, mappings by str, dataclasses, one of these or None, and Any, which is left as it is.
-
-    Returns
-    -------
-    object
-        Of that kind.
-
-    Raises
-    ------
-    SerabError
-        If the file cannot be read, or a key is missing, unknown or of the wrong kind; the line names file and key.
+    The kind is a dataclass, whose fields are the file's keys, or a mapping such as ``dict[str, Model]``. Fields may be
+    str, bool, int, float, tuples, mappings by str, dataclasses, one of these or None, and Any, which is left as it is.
     """
     try:
         return _convert(tomllib.loads(path.read_text(encoding="utf-8")), kind, "")
@@ -111,10 +97,15 @@ def _make_record(table: dict[str, Any], kind: Any, key: str) -> Any:
     return kind(**{name: _convert(value, kinds[name], f"{key}.{name}") for name, value in table.items()})
 
 
+def find_folder(name: str, chosen: str | Path | None = None) -> Path:
+    """Folder of `data`, `weights` or `cache`: the one given, else SERAB_DATA and so on, else one of the user's."""
+    chosen = chosen or os.environ.get(f"SERAB_{name.upper()}")
+    return Path(chosen).expanduser() if chosen else Path(platformdirs.user_cache_dir("serab")) / name
+
+
 def cache_folder(cache: str | Path | None = None) -> Path:
     """Folder of caches: the argument, SERAB_CACHE, or the user's cache folder."""
-    chosen = cache or os.environ.get("SERAB_CACHE")
-    return Path(chosen) if chosen else Path(platformdirs.user_cache_dir("serab")) / "cache"
+    return find_folder("cache", cache)
 
 
 @contextlib.contextmanager

@@ -30,38 +30,20 @@ from serab_lib.extractors.base import Extractor, Statistics, StatisticsExtractor
 
 logger = logging.getLogger(__name__)
 
-"""Told what is being done, how much of it is done, and how much there is."""
-
 # Embeddings in memory before they are written to the cache: what an interruption can lose.
 _UTTERANCES_PER_SHARD = 128
 
 
 @dataclass(frozen=True)
 class Embeddings:
-    """Embeddings of a list of files.
+    """Embeddings of a list of files."""
 
-    Attributes
-    ----------
-    matrix : np.ndarray [shape=(n_files, embedding_size)]
-        float32; NaN in the rows of files that could not be used.
-    unusable : dict of int to str
-        Row of such a file to the reason.
-    sample_rates : dict of str to int
-        Rate in Hz to number of files, the rarest last; without files whose header cannot be read.
-    n_cached : int
-        Rows that were read from the cache.
-    not_kept : str or None
-        Why the other rows could not be written to the cache, if they could not.
-    provenance : dict
-        How they were made, as far as it is to be kept.
-    """
-
-    matrix: np.ndarray
-    unusable: dict[int, str]
-    sample_rates: dict[str, int]
-    n_cached: int
-    not_kept: str | None
-    provenance: dict[str, Any] = field(default_factory=dict)
+    matrix: np.ndarray  # (n_files, embedding_size): float32; NaN in the rows of files that could not be used
+    unusable: dict[int, str]  # row of such a file to the reason
+    sample_rates: dict[str, int]  # rate in Hz to number of files, the rarest last; without headers that cannot be read
+    n_cached: int  # rows that were read from the cache
+    not_kept: str | None  # why the other rows could not be written to the cache, if they could not
+    provenance: dict[str, Any] = field(default_factory=dict)  # how they were made, as far as it is to be kept
 
 
 class EmbeddingCache:
@@ -85,9 +67,8 @@ class EmbeddingCache:
                     found |= {name: vector for name, vector in vectors if name in wanted}
             except Exception as error:  # a damaged archive raises nearly anything
                 logger.warning("%s cannot be read and is made again (%s)", shard, type(error).__name__)
-                if not isinstance(error, OSError):  # the disk may be away for a while
-                    with contextlib.suppress(OSError):
-                        shard.unlink()
+                with contextlib.suppress(OSError):
+                    shard.unlink()
         return found
 
     def write(self, vectors: dict[str, np.ndarray]) -> None:
@@ -112,27 +93,12 @@ def extract_corpus(
     n_jobs: int | None = None,
     progress: Progress | None = None,
 ) -> Embeddings:
-    """Make one embedding for each utterance of a corpus, in the order of `corpus.utterances`.
+    """Make one embedding for each utterance of a corpus, in the order of `corpus.utterances`; options of `extract`.
 
-    Parameters
-    ----------
-    corpus : Corpus
-    extractor : Extractor
-        On its device. One that normalises its input is given the statistics of the corpus: the published ones, or
-        measured on train.
-    hashes, cache, n_jobs, progress
-        As `extract` takes them.
-
-    Raises
-    ------
-    SerabError
-        See `extract`.
-
-    Notes
-    -----
-    One pair of statistics per task and window, whatever the protocol, so that all share their embeddings. The release
-    has constants for the paper's nine tasks, which hold for its window of 400 samples; for other corpora, and other
-    windows, they are measured on the training speakers of the described split.
+    An extractor that normalises its input is given one pair of statistics per task and window, whatever the protocol,
+    so that all share their embeddings. The release has constants for the paper's nine tasks, which hold for its window
+    of 400 samples; for other corpora, and other windows, they are measured on the training speakers of the described
+    split.
     """
     utterances, options = corpus.utterances, {"n_jobs": n_jobs, "progress": progress}
     provenance: dict[str, Any] = {}
@@ -160,32 +126,10 @@ def extract(
 ) -> Embeddings:
     """Make the embeddings of files, reading from the cache what is there.
 
-    Parameters
-    ----------
-    paths : sequence of str
-    extractor : Extractor
-        On its device.
-    hashes : sequence of str, optional
-        Content of each file, where it is known.
-    cache : Path, optional
-        Folder of caches; SERAB_CACHE or the user's if None. One that cannot be written is read all the same.
-    n_jobs : int, optional
-        Workers; one per core if None.
-    progress : callable, optional
-
-    Returns
-    -------
-    Embeddings
-
-    Raises
-    ------
-    SerabError
-        If an embedding is not finite, which no audio file should cause; if a worker process dies.
-
-    Notes
-    -----
-    Audio is streamed: what is held at a time is a few batches per worker, whatever the corpus's size. What was made is
-    in the cache when the work is interrupted, and the next call goes on from there.
+    `hashes` are the files' contents, where they are known. A cache that cannot be written is read all the same. Audio
+    is streamed: what is held at a time is a few batches for each of `n_jobs` workers, one per core if None. What was
+    made is in the cache when the work is interrupted, and the next call goes on from there. SerabError if an embedding
+    is not finite, which no audio file should cause, or a worker process dies.
     """
     cache = cache or cache_folder()
     hashes = hashes or hash_files(paths, cache=cache)
@@ -268,13 +212,16 @@ def _embed_in_batches(
 
 def _embed_files(extractor: Extractor, paths: Sequence[str], encode: bool) -> list[np.ndarray | torch.Tensor | str]:
     """In a worker: vectors on the CPU; for other devices what the main thread will encode."""
-    prepared: list[torch.Tensor | str] = []
-    for path in paths:
-        try:
-            prepared.append(extractor.prepare(load_audio(path, sample_rate=extractor.sample_rate)))
-        except AudioError as error:
-            prepared.append(str(error))
+    prepared = [_prepare(extractor, path) for path in paths]
     return _encode(extractor, prepared) if encode else prepared
+
+
+def _prepare(extractor: Extractor, path: str) -> torch.Tensor | str:
+    """What an extractor makes of a file before it encodes batches, or why the file cannot be used."""
+    try:
+        return extractor.prepare(load_audio(path, sample_rate=extractor.sample_rate))
+    except AudioError as error:
+        return str(error)
 
 
 def _encode(extractor: Extractor, prepared: list[torch.Tensor | str]) -> list[np.ndarray | str]:
@@ -287,18 +234,7 @@ def _encode(extractor: Extractor, prepared: list[torch.Tensor | str]) -> list[np
 def measure_statistics(
     paths: Sequence[str], extractor: Extractor, *, n_jobs: int | None = None, progress: Progress | None = None
 ) -> Statistics:
-    """Measure on training utterances what log-mel spectrograms are normalised with.
-
-    Returns
-    -------
-    Statistics
-        The average of the utterances' own means, and of their own standard deviations, as in the release.
-
-    Raises
-    ------
-    SerabError
-        If no utterance can be decoded.
-    """
+    """Average the means and the standard deviations of utterances' log-mel spectrograms, as the release does."""
     moments: list[tuple[float, float]] = []
     with _workers(extractor, n_jobs) as (pool, _):
         for n_done, outcome in enumerate(pool.map(_moments, [extractor] * len(paths), paths), start=1):
@@ -313,11 +249,8 @@ def measure_statistics(
 
 
 def _moments(extractor: Extractor, path: str) -> tuple[float, float] | None:
-    try:
-        spectrogram = extractor.prepare(load_audio(path, sample_rate=extractor.sample_rate))
-    except AudioError:
-        return None
-    return float(spectrogram.mean()), float(spectrogram.std())
+    spectrogram = _prepare(extractor, path)
+    return None if isinstance(spectrogram, str) else (float(spectrogram.mean()), float(spectrogram.std()))
 
 
 @contextlib.contextmanager

@@ -41,20 +41,9 @@ ENGINE_VERSION = 1
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """How a grid is computed.
+    """How a grid is computed: folders (None for the defaults), protocols, device, workers, search of hyperparameters.
 
-    Attributes
-    ----------
-    data, weights, out, cache : str, Path or None
-        Folders; None for the defaults. A cache that cannot be written is read all the same, and the run goes
-        on without keeping what it makes.
-    protocols : sequence of str
-    device : str
-        `cpu` or `cuda`.
-    n_jobs : int
-        Workers for extraction and classifiers on this machine.
-    search : bool
-        Whether hyperparameters are searched.
+    A cache that cannot be written is read all the same, and the run goes on without keeping what it makes.
     """
 
     out: str | Path
@@ -63,7 +52,7 @@ class Settings:
     cache: str | Path | None = None
     protocols: Sequence[str] = ("described",)
     device: str = "cpu"
-    n_jobs: int = field(default_factory=lambda: os.cpu_count() or 1)
+    n_jobs: int | None = None  # workers for extraction and classifiers on this machine; one per core if None
     search: bool = True
 
 
@@ -114,28 +103,10 @@ def run_grid(
 ) -> Summary:
     """Compute the cells of a grid that are not there yet.
 
-    Parameters
-    ----------
-    tasks : iterable of str or Task
-    models : iterable of str
-        Names of extractors.
-    settings : Settings
-    compute : callable, optional
-        Does the work, such as what `serab_lib.benchmark.cluster.open_cluster` gives; this machine if None. Results are
-        written here in either case, and are the same.
-    progress : callable, optional
-        Told what is being done, how much of it is done, and how much there is.
-
-    Returns
-    -------
-    Summary
-        A task without its corpus, or a model without its weights, is a failure in it; the other cells are
-        computed all the same.
-
-    Raises
-    ------
-    SerabError
-        If a name is unknown or results cannot be written.
+    `compute` does the work, such as what `serab_lib.benchmark.cluster.open_cluster` gives; this machine if None.
+    Results are written here in either case, and are the same. A task without its corpus, or a model without its
+    weights, is a failure in the summary; the other cells are computed all the same. SerabError if a name is unknown or
+    results cannot be written.
     """
     chosen_tasks = list({task.code: task for task in map(get_task, tasks)}.values())
     entries = [get_entry(model) for model in dict.fromkeys(models)]
@@ -144,7 +115,7 @@ def run_grid(
     settings = replace(settings, **{name: folder.absolute() for name, folder in folders.items()})
     results, summary = Results(settings.out), Summary()
     tell = progress or (lambda what, n_done, n_total: None)
-    compute = compute or partial(compute_here, n_jobs=settings.n_jobs)
+    compute = compute or partial(compute_here, n_jobs=settings.n_jobs or os.cpu_count() or 1)
     for job, outcome in compute(plan(chosen_tasks, entries, settings, summary), tell):
         if isinstance(outcome, SerabError):
             summary.failures.append(f"{job}: {outcome}")

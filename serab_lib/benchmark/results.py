@@ -48,25 +48,13 @@ class Cell:
 
 
 class Results:
-    """A folder of results.
-
-    Parameters
-    ----------
-    folder : str or Path
-        Holds `cells.csv`, `predictions/` and `provenance.json`; `stale.csv` keeps cells that were replaced.
-    """
+    """A folder of results: `cells.csv`, `predictions/` and `provenance.json`; `stale.csv` keeps what was replaced."""
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
 
     def read_cells(self) -> pd.DataFrame:
-        """Read all finished cells, one row per cell and classifier; empty where there are none.
-
-        Raises
-        ------
-        SerabError
-            If the file there is not one of these. Rows whose numbers cannot be read are left out, with a word.
-        """
+        """Read all finished cells, one row per cell and classifier; rows whose numbers cannot be read are left out."""
         path = self.folder / "cells.csv"
         if not path.exists():
             return pd.DataFrame(columns=COLUMNS)
@@ -94,23 +82,14 @@ class Results:
         """Read where each cell comes from, by `TASK/model/protocol`."""
         path = self.folder / "provenance.json"
         try:
-            content = json.loads(path.read_text())
+            return {key: dict(value) for key, value in json.loads(path.read_text()).items()}
         except FileNotFoundError:
             return {}
-        except (OSError, ValueError) as error:
-            raise SerabError(f"{path} cannot be read ({error}): move it away and run again") from error
-        if not isinstance(content, dict) or not all(isinstance(value, dict) for value in content.values()):
-            raise SerabError(f"{path} is no record of `serab run`: move it away and run again")
-        return content
+        except (OSError, AttributeError, TypeError, ValueError) as error:
+            raise SerabError(f"{path} is no record of `serab run` ({error}): move it away and run again") from error
 
     def read_predictions(self, task: str, model: str, protocol: str) -> pd.DataFrame:
-        """Read a cell's predictions, one row per test utterance.
-
-        Raises
-        ------
-        SerabError
-            If they are not there, or damaged.
-        """
+        """Read a cell's predictions, one row per test utterance."""
         path = self._predictions_path(task, model, protocol)
         try:
             return pd.read_csv(path, dtype=str) if path.suffix == ".csv" else pd.read_parquet(path)

@@ -26,24 +26,12 @@ DEMO_MODELS = tuple(name for name, entry in EXTRACTORS.items() if entry.in_demo)
 
 @dataclass(frozen=True)
 class Profile:
-    """The corpora and results of one profile.
+    """The corpora and results of one profile."""
 
-    Attributes
-    ----------
-    name : str
-        A key of `PROFILES`.
-    data : Path
-        Folder of the corpora to work on.
-    results : Results
-        Finished cells of the grid.
-    measured : Results
-        Cells on real recordings, in any profile; there may be none.
-    """
-
-    name: str
-    data: Path
-    results: Results
-    measured: Results
+    name: str  # a key of `PROFILES`
+    data: Path  # the folder of the corpora to work on
+    results: Results  # finished cells of the grid
+    measured: Results  # cells on real recordings, in any profile; there may be none
 
     @property
     def synthetic(self) -> bool:
@@ -103,23 +91,9 @@ class Profile:
 def open_profile(name: str) -> Profile:
     """Open a profile.
 
-    Parameters
-    ----------
-    name : str
-        ``demo`` speaks small corpora into the cache folder and computes on them. ``published`` reads the
-        committed results and, where a chapter needs sound, works on a synthetic corpus. ``paper`` works on the
-        corpora in SERAB_DATA.
-
-    Returns
-    -------
-    Profile
-        Results are in SERAB_RESULTS, else in ``results`` here or in a folder above; those of the demo are in
-        the cache folder.
-
-    Raises
-    ------
-    UnknownNameError
-        If there is no such profile.
+    ``demo`` speaks small corpora into the cache folder and computes on them. ``published`` reads the committed results
+    and, where a chapter needs sound, works on a synthetic corpus. ``paper`` works on the corpora in SERAB_DATA. Results
+    are in SERAB_RESULTS, else in ``results`` here or in a folder above; those of the demo are in the cache folder.
     """
     if name not in PROFILES:
         raise unknown_name("profile", name, PROFILES, listing="serab book --help")

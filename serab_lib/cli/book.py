@@ -132,8 +132,8 @@ def reproduce(
     from serab_lib.cli.plan import carry_out, make_plan
     from serab_lib.corpora.splits import PROTOCOLS
 
-    n_jobs = {"n_jobs": jobs} if jobs else {}
-    settings = Settings(out=out, data=data, weights=weights, cache=cache, protocols=PROTOCOLS, device=device, **n_jobs)
+    folders = {"out": out, "data": data, "weights": weights, "cache": cache}
+    settings = Settings(**folders, protocols=PROTOCOLS, device=device, n_jobs=jobs)
     plan = make_plan(settings, may_fetch=fetch, accept_licence=accept_licence, with_book=book)
     if as_json and plan_only:
         print_json(plan)
@@ -142,14 +142,8 @@ def reproduce(
     if plan_only:
         return
     with progress() as tell:
-        done = carry_out(
-            plan,
-            settings,
-            accept_licence=accept_licence,
-            root=root if book else None,
-            announce=announce_source,
-            progress=tell,
-        )
+        options = {"accept_licence": accept_licence, "announce": announce_source, "progress": tell}
+        done = carry_out(plan, settings, root=root if book else None, **options)
     complain(done["failures"], warnings=done["warnings"])
     if as_json:
         print_json({"plan": plan, **done})

@@ -128,13 +128,8 @@ def carry_out(
     """Fetch, compute the grid and build the book of `root`, if any; what fails is named, the rest is done."""
     find_device(settings.device)
     done: dict[str, Any] = {"fetched": [], "computed": 0, "present": 0, "warnings": [], "failures": [], "book": None}
-    options = Options(
-        data=settings.data,
-        weights=settings.weights,
-        accept_licence=accept_licence,
-        announce=announce,
-        progress=progress,
-    )
+    folders = {"data": settings.data, "weights": settings.weights}
+    options = Options(**folders, accept_licence=accept_licence, announce=announce, progress=progress)
     downloads = _list_downloads(plan)
     for name in downloads:
         try:

@@ -63,26 +63,9 @@ def pretrain(
     from serab_lib.pretraining.train import is_first_process
     from serab_lib.pretraining.train import pretrain as train
 
-    config = PretrainConfig(
-        model=model,
-        epochs=epochs,
-        batch_size=batch_size,
-        accumulate=accumulate,
-        learning_rate=learning_rate,
-        schedule=schedule,
-        momentum=momentum,
-        seed=seed,
-        crops_per_clip=crops_per_clip,
-        crop_start=crop_start,
-        mixup_ratio=PretrainConfig.mixup_ratio if mixup else 0.0,
-        resized_crop=crop,
-        hidden_size=hidden_size,
-        precision=precision,
-        device=device,
-        n_devices=devices,
-        checkpoint_steps=checkpoint_steps,
-        probe_epochs=probe_epochs,
-    )
+    chosen = {name: value for name, value in locals().items() if name in PretrainConfig.__dataclass_fields__}
+    mixup_ratio = PretrainConfig.mixup_ratio if mixup else 0.0
+    config = PretrainConfig(**chosen, mixup_ratio=mixup_ratio, resized_crop=crop, n_devices=devices)
     files = _choose_files(audio or [], task, data, audioset_csv, speech, labels)
     with progress() as tell:
         log = train(

@@ -116,16 +116,9 @@ def run(
         chosen_models = [name for name, entry in EXTRACTORS.items() if entry.weights_state(weights) != "missing"]
     else:
         chosen_models = split_names(models, "--models")
-    settings = Settings(
-        out=out,
-        data=data,
-        weights=weights,
-        cache=cache,
-        protocols=PROTOCOLS if protocol == "both" else (protocol,),
-        device=device,
-        search=search,
-        **({"n_jobs": jobs} if jobs else {}),
-    )
+    protocols = PROTOCOLS if protocol == "both" else (protocol,)
+    folders = {"out": out, "data": data, "weights": weights, "cache": cache}
+    settings = Settings(**folders, protocols=protocols, device=device, search=search, n_jobs=jobs)
     with progress() as tell, open_cluster(dask) if dask else nullcontext() as compute:
         layers = [choose_layer(name, layer) for name in chosen_models]
         summary = run_grid(chosen_tasks, layers, settings, compute=compute, progress=tell)

@@ -22,7 +22,6 @@ from serab_lib.corpora.corpus import (
     list_utterances,
     mark_originals,
     read_content,
-    read_marker,
 )
 from serab_lib.corpora.task import Task
 
@@ -54,7 +53,7 @@ class Problem:
     ----------
     kind : str
         ``missing``, ``extra``, ``in doubt``, ``undecodable``, ``cut off``, ``empty``, ``silent``, ``duplicated``,
-        ``duration``, ``sample rate`` or ``changed``. Where the content of the released recordings is known, also what
+        ``duration`` or ``sample rate``. Where the content of the released recordings is known, also what
         was done to one that is not as released: ``other content``, ``re-encoded``, or one or more of ``lossy``,
         ``resampled``, ``cut`` and ``padded``, joined by " and ".
     file : str
@@ -120,25 +119,8 @@ def check_corpus(
 ) -> Report:
     """Decode a corpus to its last sample and name what is wrong with it.
 
-    Parameters
-    ----------
-    task : str or Task
-    data : str or Path, optional
-        As in `serab_lib.corpora.corpus.find_data`.
-    n_workers : int, optional
-        Threads; by default one per core, at most 8.
-    progress : callable, optional
-        Told the number of files done and their total.
-
-    Returns
-    -------
-    Report
-        First what concerns the list of files, then what decoding them showed, by file. No problem if all is well.
-
-    Raises
-    ------
-    SerabError
-        If there is no such corpus at all; see `serab_lib.corpora.corpus.find_corpus`.
+    First comes what concerns the list of files, then what decoding them showed, by file. `n_workers` threads, by
+    default one per core and at most 8; `progress` is told the number of files done and their total.
     """
     corpus = find_corpus(task, data, strict=False)
     probes: list[dict[str, Any]] = []
@@ -201,7 +183,6 @@ def _probe(path: str) -> dict[str, Any]:
 
 def _check_files(corpus: Corpus, files: pd.DataFrame) -> Iterator[Problem]:
     """Judge each file by what decoding it showed, and by what was released under its name."""
-    written = read_marker(corpus.root) or {} if corpus.synthetic else {}
     released = pd.DataFrame(columns=["stem", "duration_s", "sample_rate"])
     if not corpus.synthetic and corpus.n_expected is not None:
         released = list_utterances(corpus.task)[list(released)]
@@ -211,7 +192,7 @@ def _check_files(corpus: Corpus, files: pd.DataFrame) -> Iterator[Problem]:
             names[value].append(stem)
     for file in files.merge(released, on="stem", how="left").itertuples():
         has_content = file.is_original is not None
-        found = list(_judge(file, np.nan if has_content else file.duration_s, written.get(file.file)))
+        found = list(_judge(file, np.nan if has_content else file.duration_s))
         if file.is_original is False and not {"undecodable", "empty", "cut off"} & {kind for kind, _ in found}:
             others = sorted({*names.get(file.digest, ()), *names.get(hash_samples(file.path), ())} - {file.stem})
             found.append(_explain_change(file, others))
@@ -226,8 +207,8 @@ def _make_problem(kind: str, file: str, consequence: str, known: str = "") -> Pr
     return Problem(kind, printable(file), consequence, affects_result=not known)
 
 
-def _judge(file: Any, expected_s: float, written: str | None) -> Iterator[tuple[str, str]]:
-    """Yield kind and consequence of what is wrong with one file; NaN and None where nothing is expected."""
+def _judge(file: Any, expected_s: float) -> Iterator[tuple[str, str]]:
+    """Yield kind and consequence of what is wrong with one file; NaN where no duration is expected."""
     if file.error:
         yield "undecodable", f"{file.error}; {_UNUSABLE}"
         return
@@ -245,8 +226,6 @@ def _judge(file: Any, expected_s: float, written: str | None) -> Iterator[tuple[
     elif np.isnan(expected_s) and file.n_promised > file.n_bytes * 1.01:
         promised = f"{file.n_bytes:,} of the {file.n_promised:,} bytes that its header promises"
         yield "cut off", f"{promised}; its embedding is made of what is left"
-    elif written not in (None, file.digest):
-        yield "changed", "not the bytes that were written (SHA-256 differs); its embedding may differ"
     if file.peak < 10 ** (SILENCE_DBFS / 20):
         yield (
             "silent",

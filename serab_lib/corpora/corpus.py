@@ -19,10 +19,9 @@ from importlib import resources
 from pathlib import Path, PurePosixPath
 
 import pandas as pd
-import platformdirs
 import soundfile
 
-from serab_lib.core import SerabError, cache_folder, hash_file, hash_files, printable
+from serab_lib.core import SerabError, cache_folder, find_folder, hash_file, hash_files, printable
 from serab_lib.corpora.task import RELEASED_WINDOW_SAMPLES, Task, get_task
 
 MARKER = "SYNTHETIC.json"
@@ -93,10 +92,7 @@ def load_task(task: str | Task, data: str | Path | None = None) -> pd.DataFrame:
 
 def find_data(data: str | Path | None = None) -> Path:
     """Find the folder of the corpora: the one given, else SERAB_DATA, else the user's cache folder."""
-    chosen = data or os.environ.get("SERAB_DATA")
-    if chosen:
-        return Path(os.path.abspath(os.path.expanduser(chosen)))
-    return Path(platformdirs.user_cache_dir("serab")) / "data"
+    return Path(os.path.abspath(find_folder("data", data)))
 
 
 def find_corpus(task: str | Task, data: str | Path | None = None, *, strict: bool = True) -> Corpus:
@@ -344,28 +340,12 @@ def read_manifest(name: str) -> pd.DataFrame | None:
 
 
 def list_utterances(task: str | Task, *, excluded: bool = False) -> pd.DataFrame:
-    """List a task's utterances as they were released.
+    """List a task's utterances as they were released; with `excluded` also the files that the task never uses.
 
-    Parameters
-    ----------
-    task : str or Task
-    excluded : bool
-        Whether to keep the files that the task never uses.
+    As from `load_task`, sorted by stem, with `duration_s` and `sample_rate` (Hz) in place of `path`; NaN where the list
+    does not say. IEMOCAP's names may not be published: its rows come from counts per dialogue prefix, speaker and
+    class, and their stems are numbered. SerabError if there is no list of this task.
 
-    Returns
-    -------
-    pandas.DataFrame
-        As from `serab_lib.corpora.corpus.load_task`, sorted by stem, with `duration_s` and `sample_rate` (Hz) in place
-        of `path`; NaN where the list does not say. IEMOCAP's names may not be published: its rows come from counts per
-        dialogue prefix, speaker and class, and their stems are numbered.
-
-    Raises
-    ------
-    SerabError
-        If there is no list of this task.
-
-    Examples
-    --------
     >>> list_utterances("SAV")["speaker"].value_counts().to_dict()
     {'DC': 120, 'JE': 120, 'JK': 120, 'KL': 120}
     """

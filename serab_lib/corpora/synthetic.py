@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import soundfile
@@ -41,22 +41,9 @@ def generate(
 ) -> None:
     """Write the demo corpora below a folder, each when it is whole; those that are there already stay as they are.
 
-    Parameters
-    ----------
-    root : str or Path
-        Each corpus goes to ``root/<task name>/``, with ``SYNTHETIC.json`` to mark it.
-    tasks : iterable of str or Task, optional
-        Codes or names; all that have a demo by default.
-    seed : int
-        0 or more. The same seed gives the same bytes, whichever other corpora are generated.
-    progress : function, optional
-        Called with the number of utterances done and their total, over the corpora to be made.
-
-    Raises
-    ------
-    SerabError
-        If a task does not exist or has no demo, if a corpus's folder holds anything that this function has not
-        written, if ``espeakng-loader`` is not installed, or if the files cannot be written.
+    Each corpus goes to ``root/<task name>/``, with ``SYNTHETIC.json`` to mark it; all that have a demo if no tasks are
+    named. The same seed, 0 or more, gives the same bytes, whichever other corpora are generated. `progress` is told the
+    number of utterances done and their total. Nothing is written over what this function has not written.
     """
     if seed < 0:
         raise SerabError(f"seed {seed}, expected 0 or more: choose another")
@@ -128,7 +115,7 @@ def _write_corpus(task: Task, folder: Path, seed: int) -> Iterator[None]:
         soundfile.write(path, pcm, line.rate_hz, subtype="PCM_16")
         durations_s[line] = len(pcm) / line.rate_hz
         yield
-    for file, text in write_emoevaluation(durations_s) if task.labels else ():
+    for file, text in (write_emoevaluation(durations_s) if task.labels else {}).items():
         path = folder / file
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
@@ -175,9 +162,6 @@ def _render(samples: bytes, how: tuple[Rule, Voice, np.random.Generator, int, in
 
 def _make_rng(seed: int, *names: str) -> np.random.Generator:
     return np.random.default_rng([seed, zlib.crc32("/".join(names).encode())])
-
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -234,13 +218,13 @@ def _make_line(task: Task, demo: Demo, fields: Mapping[str, Any], sentence: int)
     )
 
 
-def _find(values: Mapping[str, T], stem: str, default: T) -> T:
+def _find(values: Mapping[str, Any], stem: str, default: Any) -> Any:
     """Find the value of the first pattern that is in a stem."""
     return next((value for pattern, value in values.items() if re.search(pattern, stem)), default)
 
 
-def write_emoevaluation(durations_s: Mapping[Line, float]) -> Iterator[tuple[str, str]]:
-    """Yield path and text of IEMOCAP's label files: of each turn its line, and one of a single rater to be skipped."""
+def write_emoevaluation(durations_s: Mapping[Line, float]) -> dict[str, str]:
+    """Write IEMOCAP's label files, path to text: of each turn its line, and one of a single rater to be skipped."""
     texts: dict[str, str] = {}
     start_s = 2.0
     for line, duration_s in durations_s.items():
@@ -251,4 +235,4 @@ def write_emoevaluation(durations_s: Mapping[Line, float]) -> Iterator[tuple[str
         texts[file] += f"[{start_s:.4f} - {end_s:.4f}]\t{line.stem}\t{line.label}\t[3.0000, 3.0000, 3.0000]\n"
         texts[file] += f"C-E1:\t{line.emotion.title()};\t()\n\n"
         start_s = end_s + 0.5
-    yield from texts.items()
+    return texts

@@ -160,8 +160,6 @@ class Task:
     def parse(self, stem: str) -> ParsedName | None:
         """Read a file stem; None if it is not one of this task's.
 
-        Examples
-        --------
         >>> get_task("shemo").parse("F03S02")
         ParsedName(speaker='F03', emotion='S', released_group='02')
         """
@@ -176,8 +174,6 @@ class Task:
     def gender(self, speaker: str) -> str:
         """Tell whether a speaker is ``female`` or ``male``; ``unknown`` where the corpus does not state it.
 
-        Examples
-        --------
         >>> get_task("RAV").gender("04"), get_task("AES").gender("1")
         ('female', 'unknown')
         """
@@ -189,19 +185,8 @@ class Task:
 def read_task(path: str | Path) -> Task:
     r"""Read a task from a TOML file, whose keys are the fields of `Task`; it is not registered.
 
-    Parameters
-    ----------
-    path : str or Path
-        Needed are ``code``, ``name``, ``pattern`` and ``emotions``; the rest has defaults.
-
-    Raises
-    ------
-    SerabError
-        If the file cannot be read, or a key is missing, unknown or of the wrong kind.
-
-    Examples
-    --------
-    A whole file. Without a list of expected files, each whose name fits belongs to the task::
+    Needed are ``code``, ``name``, ``pattern`` and ``emotions``; the rest has defaults. A whole file; without a list of
+    expected files, each whose name fits belongs to the task::
 
         code = "OWN"
         name = "own"
@@ -222,20 +207,8 @@ PAPER_TASKS: tuple[str, ...] = tuple(task.code for task in TASKS.values() if tas
 
 
 def get_task(name: str | Task) -> Task:
-    """Find a task by its code or its name, in upper or lower case.
+    """Find a task by its code or name, in any case, or by ``path:FILE``; a `Task` is handed back as it is.
 
-    Parameters
-    ----------
-    name : str or Task
-        ``RAV`` or ``ravdess``, or ``path:FILE`` for a corpus of one's own; a `Task` is handed back as it is.
-
-    Raises
-    ------
-    UnknownNameError
-        If there is none; the message has the nearest names.
-
-    Examples
-    --------
     >>> get_task("ravdess").title
     'RAVDESS'
     """

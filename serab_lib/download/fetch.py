@@ -16,6 +16,7 @@ import filelock
 from serab_lib.core import SerabError, printable
 from serab_lib.corpora.check import Problem, check_corpus
 from serab_lib.corpora.corpus import find_corpus, find_data
+from serab_lib.download import transfer
 from serab_lib.download.sources import (
     BY_HAND,
     CHECKPOINT,
@@ -28,8 +29,7 @@ from serab_lib.download.sources import (
     list_checkpoints,
     write_size,
 )
-from serab_lib.download.transfer import MB, TransferError, is_published, look_up, retrieve, retrieve_all
-from serab_lib.download.unpack import ArchiveError, unpack
+from serab_lib.download.transfer import MB, ArchiveError, TransferError
 from serab_lib.extractors.registry import EXTRACTORS
 from serab_lib.extractors.weights import (
     CheckpointError,
@@ -88,20 +88,8 @@ class Offer:
 def fetch(source: str | Source, options: Options | None = None) -> Fetched:
     """Fetch a corpus or a checkpoint, unless it is there.
 
-    Parameters
-    ----------
-    source : str or Source
-    options : Options, optional
-
-    Returns
-    -------
-    Fetched
-
-    Raises
-    ------
-    SerabError
-        If it cannot be had, or is not what was published. Nothing is put in its place then; what came in is kept
-        and gone on with by the next attempt.
+    If it cannot be had, or is not what was published, nothing is put in its place; what came in is kept and gone on
+    with by the next attempt.
     """
     source = get_source(source) if isinstance(source, str) else source
     options = options or Options()
@@ -183,7 +171,7 @@ def _fetch_checkpoint(source: Source, options: Options) -> Fetched:
     target = weights / file.name.removesuffix(".tar.gz")
     with _staged(weights, source.name) as folder:
         _require_space(folder, 2 * (source.download_size or 0), source)
-        made = retrieve(file, folder, functools.partial(options.progress, f"{file.name}: MB"))
+        made = transfer.retrieve(file, folder, functools.partial(options.progress, f"{file.name}: MB"))
         try:
             if source.packed:
                 made = _unpack_model(made, folder / "unpacked")
@@ -200,7 +188,7 @@ def _fetch_checkpoint(source: Source, options: Options) -> Fetched:
 
 def _unpack_model(archive: Path, room: Path) -> Path:
     shutil.rmtree(room, ignore_errors=True)
-    unpack(archive, room, suffixes=None)
+    transfer.unpack(archive, room, suffixes=None)
     found = sorted(room.rglob("saved_model.pb"))
     if len(found) != 1:
         raise ArchiveError(f"{archive.name} holds {len(found)} saved_model.pb, expected one: fetch it again")
@@ -221,7 +209,7 @@ def _fetch_corpus(source: Source, options: Options) -> Fetched:
             raise SerabError(f"there is no archive {printable(path)}: give the path of the .zip or .tar as delivered")
     if not options.archives:
         _require_address(source, options)
-        source = replace(source, files=tuple(map(look_up, source.files)))
+        source = replace(source, files=tuple(map(transfer.look_up, source.files)))
         options.announce(source)
     with _staged(data, source.name) as folder:
         corpus = folder / "unpacked" / source.name
@@ -248,10 +236,11 @@ def _bring(source: Source, folder: Path, corpus: Path, options: Options) -> bool
     _require_space(folder, download + unpacked, source)
     if not options.archives and not source.packed:
         tell = functools.partial(options.progress, f"{source.name}: files")
-        retrieve_all(source.files, corpus, n_workers=options.n_workers, tell=tell)
+        transfer.retrieve_all(source.files, corpus, n_workers=options.n_workers, tell=tell)
         return source.is_verified
     archives = options.archives or [
-        retrieve(file, folder, functools.partial(options.progress, f"{file.name}: MB")) for file in source.files
+        transfer.retrieve(file, folder, functools.partial(options.progress, f"{file.name}: MB"))
+        for file in source.files
     ]
     shutil.rmtree(corpus, ignore_errors=True)
     corpus.mkdir(parents=True)
@@ -263,13 +252,13 @@ def _bring(source: Source, folder: Path, corpus: Path, options: Options) -> bool
             options.progress(what, n_bytes // MB, max(unpacked, n_bytes) // MB)
 
         try:
-            unpack(archive, place, ignored_folders=source.ignored_folders, tell=tell)
+            transfer.unpack(archive, place, ignored_folders=source.ignored_folders, tell=tell)
         except ArchiveError:
             shutil.rmtree(corpus)
             if not options.archives:
                 archive.unlink()  # not worth going on from
             raise
-    return source.packed and all(any(is_published(path, file) for file in source.files) for path in archives)
+    return source.packed and all(any(transfer.is_published(path, file) for file in source.files) for path in archives)
 
 
 def _drop_strange(source: Source, corpus: Path) -> tuple[str, ...]:

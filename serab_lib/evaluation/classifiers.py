@@ -20,7 +20,8 @@ from sklearn.model_selection import ParameterGrid
 from threadpoolctl import threadpool_limits
 
 from serab_lib.core import unknown_name
-from serab_lib.evaluation.solvers import fit_linear, predict_logistic, predict_svm, score_quadratic
+from serab_lib.evaluation import solvers
+from serab_lib.evaluation.solvers import Predictions, Settings
 
 CLASSIFIERS = ("LDA", "LR", "QDA", "RF", "SVC")
 
@@ -45,7 +46,6 @@ DEFAULTS: Mapping[str, Mapping[str, Any]] = {
 }
 """What is fitted without a search, by classifier."""
 
-Settings = Sequence[Mapping[str, Any]]
 Parts = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 """`X_train, y_train, X_validation, y_validation, X_test`"""
 
@@ -72,16 +72,7 @@ class ClassifierResult:
 
 
 def fit_classifier(
-    name: str,
-    X_train: np.ndarray,
-    y_train: np.ndarray,
-    X_validation: np.ndarray,
-    y_validation: np.ndarray,
-    X_test: np.ndarray,
-    *,
-    search: bool = True,
-    grid: Mapping[str, Sequence[Any]] | None = None,
-    seed: int = 42,
+    name: str, *parts: np.ndarray, search: bool = True, grid: Mapping[str, Sequence[Any]] | None = None
 ) -> ClassifierResult:
     """Select a candidate on the validation part and predict the test part.
 
@@ -89,25 +80,20 @@ def fit_classifier(
     ----------
     name : str
         One of `CLASSIFIERS`.
-    X_train, X_validation, X_test : np.ndarray [shape=(n_train | n_validation | n_test, n_features)]
-        Embeddings, finite.
-    y_train, y_validation : np.ndarray [shape=(n_train | n_validation,)]
-        Labels of two classes or more.
+    parts : np.ndarray
+        As `Parts` lists them: finite embeddings, and labels of two classes or more.
     search : bool
         Whether to search the grid; otherwise the defaults are fitted.
     grid : mapping from str to sequence, optional
         What to search in place of ``GRIDS[name]``, with the same parameters.
-    seed : int
-        For the random forest, the only one that draws anything; 42 in the release.
 
     Notes
     -----
     As the released ``clf_benchmark.py``. Optimisers that stop at their iteration limit do so in silence.
     """
-    parts = X_train, y_train, X_validation, y_validation, X_test
     groups = divide_search(name, search=search, grid=grid)
-    tried = [candidate for group in groups for candidate in try_candidates(name, group, parts, seed=seed)]
-    return fit_best(name, tried, parts, seed=seed)
+    tried = [candidate for group in groups for candidate in try_candidates(name, group, parts)]
+    return fit_best(name, tried, parts)
 
 
 def divide_search(
@@ -124,28 +110,27 @@ def divide_search(
     return list(groups.values())
 
 
-def try_candidates(name: str, candidates: Sequence[Candidate], parts: Parts, *, seed: int = 42) -> list[Candidate]:
+def try_candidates(name: str, candidates: Sequence[Candidate], parts: Parts) -> list[Candidate]:
     """Fit candidates of one group of `divide_search`, or some of them, on train and score them on validation."""
     start = time.perf_counter()
     X_train, y_train, X_validation, y_validation, _ = parts
     settings = [candidate.params for candidate in candidates]
-    guesses = _predict(name, X_train, y_train, X_validation, settings, seed=seed)
+    guesses = _predict(name, X_train, y_train, X_validation, settings)
     seconds = (time.perf_counter() - start) / len(candidates)
+    accuracies = [int(np.sum(guess == y_validation)) / len(y_validation) for guess in guesses]
     return [
-        dataclasses.replace(
-            candidate, validation_accuracy=int(np.sum(guess == y_validation)) / len(y_validation), seconds=seconds
-        )
-        for candidate, guess in zip(candidates, guesses, strict=True)
+        dataclasses.replace(candidate, validation_accuracy=accuracy, seconds=seconds)
+        for candidate, accuracy in zip(candidates, accuracies, strict=True)
     ]
 
 
-def fit_best(name: str, tried: Sequence[Candidate], parts: Parts, *, seed: int = 42) -> ClassifierResult:
+def fit_best(name: str, tried: Sequence[Candidate], parts: Parts) -> ClassifierResult:
     """Refit the best of all candidates, in whatever order they were tried, on train and validation; predict test."""
     start = time.perf_counter()
     X_train, y_train, X_validation, y_validation, X_test = parts
     best = min(tried, key=lambda candidate: (-candidate.validation_accuracy, candidate.number))
     X_joined, y_joined = np.concatenate([X_train, X_validation]), np.concatenate([y_train, y_validation])
-    (predictions,) = _predict(name, X_joined, y_joined, X_test, [best.params], seed=seed)
+    (predictions,) = _predict(name, X_joined, y_joined, X_test, [best.params])
     return ClassifierResult(
         classifier=name,
         best_params=dict(best.params),
@@ -155,50 +140,30 @@ def fit_best(name: str, tried: Sequence[Candidate], parts: Parts, *, seed: int =
     )
 
 
-def _predict(
-    name: str, X_fit: np.ndarray, y_fit: np.ndarray, X_eval: np.ndarray, settings: Settings, *, seed: int
-) -> list[np.ndarray]:
+def _predict(name: str, X_fit: np.ndarray, y_fit: np.ndarray, X_eval: np.ndarray, settings: Settings) -> Predictions:
     """Fit and predict in float64, on one thread: threads change the order of sums, and so who wins a close race."""
     X_fit, X_eval = np.asarray(X_fit, dtype=np.float64), np.asarray(X_eval, dtype=np.float64)
     with warnings.catch_warnings(), threadpool_limits(1):
         warnings.filterwarnings("ignore", module=r"sklearn\.")
-        return _PREDICTORS[name](X_fit, y_fit, X_eval, settings, seed=seed)
+        return _PREDICTORS[name](X_fit, y_fit, X_eval, settings)
 
 
-def _predict_lda(
-    X_fit: np.ndarray, y_fit: np.ndarray, X_eval: np.ndarray, settings: Settings, *, seed: int
-) -> list[np.ndarray]:
-    """LDA has one setting."""
-    coefficients, constants = fit_linear(X_fit, y_fit)
-    return [np.unique(y_fit)[(X_eval @ coefficients.T + constants).argmax(axis=1)]]
-
-
-def _predict_qda(
-    X_fit: np.ndarray, y_fit: np.ndarray, X_eval: np.ndarray, settings: Settings, *, seed: int
-) -> list[np.ndarray]:
-    """QDA's settings share the directions of each class."""
-    scores = score_quadratic(X_fit, y_fit, X_eval, [params["reg_param"] for params in settings])
-    return list(np.unique(y_fit)[scores.argmax(axis=2)])
-
-
-def _predict_rf(
-    X_fit: np.ndarray, y_fit: np.ndarray, X_eval: np.ndarray, settings: Settings, *, seed: int
-) -> list[np.ndarray]:
+def _predict_rf(X_fit: np.ndarray, y_fit: np.ndarray, X_eval: np.ndarray, settings: Settings) -> Predictions:
     """Settings that differ in depth alone: a forest below its depth limit is that of every higher limit, too."""
     depth, predictions = np.inf, {}
     for number in sorted(range(len(settings)), key=lambda number: -(settings[number]["max_depth"] or np.inf)):
         params = settings[number]
         if not predictions or params["max_depth"] <= depth:
-            forest = RandomForestClassifier(**params, random_state=seed).fit(X_fit, y_fit)
+            forest = RandomForestClassifier(**params, random_state=solvers.SEED).fit(X_fit, y_fit)
             depth, latest = max(tree.get_depth() for tree in forest.estimators_), forest.predict(X_eval)
         predictions[number] = latest
     return [predictions[number] for number in range(len(settings))]
 
 
-_PREDICTORS: Mapping[str, Callable[..., list[np.ndarray]]] = {
-    "LDA": _predict_lda,
-    "LR": predict_logistic,
-    "QDA": _predict_qda,
+_PREDICTORS: Mapping[str, Callable[..., Predictions]] = {
+    "LDA": solvers.predict_linear,
+    "LR": solvers.predict_logistic,
+    "QDA": solvers.predict_quadratic,
     "RF": _predict_rf,
-    "SVC": predict_svm,
+    "SVC": solvers.predict_svm,
 }

@@ -38,24 +38,10 @@ class CellResult:
 
 
 def normalise_speakers(embeddings: np.ndarray, groups: Sequence[str], parts: Sequence[str]) -> np.ndarray:
-    """Standardise each speaker's embeddings with that speaker's own mean and standard deviation.
+    """Standardise each speaker's embeddings (n, d) with that speaker's own mean and deviation inside each part.
 
-    Parameters
-    ----------
-    embeddings : np.ndarray [shape=(n, d)]
-    groups : sequence of str [shape=(n,)]
-        The speaker, or in the `released` protocol what the release takes for one.
-    parts : sequence of str [shape=(n,)]
-        Statistics are taken inside each part.
-
-    Returns
-    -------
-    np.ndarray [shape=(n, d)]
-        float64. A dimension that is constant for a speaker becomes 0.
-
-    Notes
-    -----
-    As in the release. It is transductive: it needs several unlabelled utterances of each new speaker.
+    The speaker is in the `released` protocol what the release takes for one. A dimension that is constant for a speaker
+    becomes 0. As in the release. It is transductive: it needs several unlabelled utterances of each new speaker.
     """
     result = np.array(embeddings, dtype=np.float64)
     frame = pd.DataFrame({"group": np.asarray(groups), "part": np.asarray(parts)})

@@ -25,6 +25,14 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 from sklearn.utils.class_weight import compute_class_weight, compute_sample_weight
 
+Settings = Sequence[Mapping[str, Any]]
+Predictions = list[np.ndarray]
+"""Labels, one array for each of some settings."""
+
+# The released code's, for forests and for the order in which SVMs and logistic regression look at samples.
+SEED = 42
+MAX_ITERATIONS = 10_000
+
 RANK_TOLERANCE = 1e-4
 """Variance up to which a direction does not count for the rank of a class: scikit-learn's `tol`."""
 
@@ -65,6 +73,12 @@ def fit_linear(X: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         covariance = LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto").fit(X, y).covariance_
         coefficients = linalg.lstsq(covariance, means.T)[0].T
     return coefficients, np.log(priors) - 0.5 * np.sum(means * coefficients, axis=1)
+
+
+def predict_linear(X_fit: np.ndarray, y_fit: np.ndarray, X_eval: np.ndarray, settings: Settings) -> Predictions:
+    """Predict labels by linear discriminant analysis, which has one setting."""
+    coefficients, constants = fit_linear(X_fit, y_fit)
+    return [np.unique(y_fit)[(X_eval @ coefficients.T + constants).argmax(axis=1)]]
 
 
 def _shrink_covariance(group: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -121,6 +135,12 @@ def score_quadratic(
     return np.stack(scores).reshape(-1, len(reg_params), len(X_eval)).transpose(1, 2, 0)
 
 
+def predict_quadratic(X_fit: np.ndarray, y_fit: np.ndarray, X_eval: np.ndarray, settings: Settings) -> Predictions:
+    """Predict labels with each share (``reg_param``); all share the directions of each class."""
+    scores = score_quadratic(X_fit, y_fit, X_eval, [params["reg_param"] for params in settings])
+    return list(np.unique(y_fit)[scores.argmax(axis=2)])
+
+
 def _find_directions(centred: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Principal variances of one class, and directions as columns; only real ones where they do not span the space."""
     n_samples, n_features = centred.shape
@@ -143,12 +163,8 @@ def _are_real(variances: np.ndarray) -> np.ndarray:
 TOLERANCE = 1e-4
 """Largest entry of the gradient at which the optimiser stops (scikit-learn's default)."""
 
-MAX_ITERATIONS = 10_000
 
-
-def predict_logistic(
-    X_fit: np.ndarray, y_fit: np.ndarray, X_eval: np.ndarray, settings: Sequence[Mapping[str, Any]], *, seed: int = 42
-) -> list[np.ndarray]:
+def predict_logistic(X_fit: np.ndarray, y_fit: np.ndarray, X_eval: np.ndarray, settings: Settings) -> Predictions:
     """Fit one model per setting (``C``, ``class_weight``) and predict labels, one array per setting.
 
     With no more features than samples there is nothing to rotate away, and two classes have one output in place of two:
@@ -157,7 +173,7 @@ def predict_logistic(
     """
     classes, codes = np.unique(y_fit, return_inverse=True)
     if X_fit.shape[1] <= X_fit.shape[0] or len(classes) == 2:
-        models = [LogisticRegression(**params, max_iter=MAX_ITERATIONS, random_state=seed) for params in settings]
+        models = [LogisticRegression(**params, max_iter=MAX_ITERATIONS, random_state=SEED) for params in settings]
         return [model.fit(X_fit, y_fit).predict(X_eval) for model in models]
     basis, triangle = np.linalg.qr(X_fit.T)
     samples, eval_samples = (np.column_stack([X, np.ones(len(X))]) for X in (triangle.T, X_eval @ basis))
@@ -214,12 +230,7 @@ def minimise(
     return result.x.reshape(shape)
 
 
-MAX_ITERATIONS = 10_000
-
-
-def predict_svm(
-    X_fit: np.ndarray, y_fit: np.ndarray, X_eval: np.ndarray, settings: Sequence[Mapping[str, Any]], *, seed: int = 42
-) -> list[np.ndarray]:
+def predict_svm(X_fit: np.ndarray, y_fit: np.ndarray, X_eval: np.ndarray, settings: Settings) -> Predictions:
     """Fit one machine per setting (``kernel``, ``C``, ``class_weight``) and predict labels, one array per setting.
 
     libsvm keeps kernel values in single precision while it trains, so that kernels computed by matrix products, which
@@ -232,7 +243,7 @@ def predict_svm(
         fit_kernel = pairwise_kernels(X_fit, metric=kernel, **gamma)
         eval_kernel = pairwise_kernels(X_eval, X_fit, metric=kernel, **gamma)
         own = {number: params for number, params in enumerate(settings) if params["kernel"] == kernel}
-        predictions |= _predict_with_kernel(fit_kernel, y_fit, eval_kernel, own, seed=seed)
+        predictions |= _predict_with_kernel(fit_kernel, y_fit, eval_kernel, own)
     return [predictions[number] for number in range(len(settings))]
 
 
@@ -243,7 +254,7 @@ def scale_gamma(X: np.ndarray) -> float:
 
 
 def _predict_with_kernel(
-    fit_kernel: np.ndarray, y_fit: np.ndarray, eval_kernel: np.ndarray, settings: Mapping[int, Any], *, seed: int
+    fit_kernel: np.ndarray, y_fit: np.ndarray, eval_kernel: np.ndarray, settings: Mapping[int, Any]
 ) -> dict[int, np.ndarray]:
     """Predict with each setting, fitting only those whose C makes a difference.
 
@@ -259,17 +270,13 @@ def _predict_with_kernel(
         if caps.min() >= uncapped_from:
             predictions[number] = uncapped
             continue
-        machine = SVC(C=C, kernel="precomputed", class_weight=class_weight, max_iter=MAX_ITERATIONS, random_state=seed)
+        machine = SVC(C=C, kernel="precomputed", class_weight=class_weight, max_iter=MAX_ITERATIONS, random_state=SEED)
         predictions[number] = machine.fit(fit_kernel, y_fit).predict(eval_kernel)
         previous, previous_cap = latest.get(class_weight, (None, np.inf))
-        if previous_cap < caps.max() and _are_equal(machine, previous):
+        if previous_cap < caps.max() and all(
+            np.array_equal(getattr(machine, name), getattr(previous, name))
+            for name in ("support_", "dual_coef_", "intercept_")
+        ):
             uncapped_from, uncapped = min(uncapped_from, previous_cap), predictions[number]
         latest[class_weight] = machine, caps.max()
     return predictions
-
-
-def _are_equal(one: SVC, other: SVC) -> bool:
-    """Whether two machines have the same coefficients, bit for bit."""
-    return all(
-        np.array_equal(getattr(one, name), getattr(other, name)) for name in ("support_", "dual_coef_", "intercept_")
-    )

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Self
 
 import torch
 from torch import nn
+from torch.nn.functional import pad
 
 from serab_lib.audio import log_mel
 from serab_lib.core import SerabError
@@ -23,11 +23,11 @@ class Statistics:
     std: float
 
 
-class Extractor(ABC):
+class Extractor:
     """A frozen feature extractor.
 
-    A subclass sets the class attributes and writes `encode`, and `prepare` where there is work to do on one utterance
-    at a time. `check_extractor` says whether it keeps to what is promised here.
+    A subclass sets the class attributes and writes `prepare`, for work on one utterance at a time, `encode`, or both.
+    `check_extractor` says whether it keeps to what is promised here.
 
     Attributes
     ----------
@@ -75,9 +75,12 @@ class Extractor(ABC):
         """Do what concerns one utterance alone, from (n_samples,) to (..., n_steps); safe in several threads."""
         return waveform
 
-    @abstractmethod
     def encode(self, prepared: Sequence[torch.Tensor]) -> torch.Tensor:
-        """Embed a batch of what `prepare` returned, of any lengths: (n, embedding_size), float32, on the CPU."""
+        """Embed a batch of what `prepare` returned, of any lengths: (n, embedding_size), float32, on the CPU.
+
+        As it is, for an extractor whose `prepare` makes embeddings, of shape (embedding_size, 1).
+        """
+        return torch.stack([embedding[:, 0] for embedding in prepared])
 
     def embed(self, waveforms: Sequence[torch.Tensor]) -> torch.Tensor:
         """Embed waveforms of any lengths, (n_samples,) each: (n, embedding_size), each row as if it were alone."""
@@ -101,6 +104,9 @@ class WaveformExtractor(Extractor):
 class StatisticsExtractor(Extractor):
     """An extractor whose log-mel input is normalised with one mean and standard deviation per task."""
 
+    # Fewer than the strides of the network need are followed by zeros.
+    min_frames: ClassVar[int] = 1
+
     def __init__(self, window_samples: int = RELEASED_WINDOW_SAMPLES) -> None:
         self.window_samples = window_samples
         self.statistics = default_statistics()
@@ -118,9 +124,11 @@ class StatisticsExtractor(Extractor):
         """Log-mel spectrogram, not yet normalised, shape (64, n_frames)."""
         return log_mel(waveform, window_samples=self.window_samples)
 
-    def normalise(self, log_mels: Sequence[torch.Tensor]) -> list[torch.Tensor]:
-        """Subtract the task's mean and divide by its standard deviation; shape (1, 64, n_frames) each."""
-        return [((spectrogram - self.statistics.mean) / self.statistics.std)[None] for spectrogram in log_mels]
+    def encode(self, prepared: Sequence[torch.Tensor]) -> torch.Tensor:
+        """Embed a batch of log-mel spectrograms, normalised: (len(prepared), embedding_size)."""
+        normalised = [((spectrogram - self.statistics.mean) / self.statistics.std)[None] for spectrogram in prepared]
+        padded = [pad(each, (0, max(0, self.min_frames - each.shape[-1]))) for each in normalised]
+        return self.network(pad_batch(padded, self.device), [each.shape[-1] for each in padded]).cpu()
 
 
 def default_statistics() -> Statistics:

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import ClassVar
 
 import torch
 from torch import nn
-from torch.nn.functional import pad
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from serab_lib.audio import N_MELS
 from serab_lib.corpora.task import RELEASED_WINDOW_SAMPLES
-from serab_lib.extractors.base import StatisticsExtractor, count_parameters, pad_batch
+from serab_lib.extractors.base import StatisticsExtractor, count_parameters
 from serab_lib.extractors.weights import CheckpointError, load_into, read_state_dict
-
-# Three 2 x 2 poolings: fewer mel frames than this leave no time step at all.
-_MIN_FRAMES = 8
 
 
 class AudioNTTEncoder(nn.Module):
@@ -87,6 +84,9 @@ def _flatten_frequency(maps: torch.Tensor) -> torch.Tensor:
 class ByolExtractor(StatisticsExtractor):
     """Mean plus maximum over time of the BYOL-A encoder's steps; of weights drawn by `seed` without a checkpoint."""
 
+    # Three 2 x 2 poolings: fewer leave no time step at all.
+    min_frames: ClassVar[int] = 8
+
     def __init__(
         self,
         checkpoint: str | Path | None = None,
@@ -109,12 +109,6 @@ class ByolExtractor(StatisticsExtractor):
         load_into(encoder, state, source=checkpoint or "the drawn weights")
         self.n_parameters = count_parameters(encoder)
         self.network = FrozenAudioNTT(encoder.eval())
-
-    def encode(self, prepared: Sequence[torch.Tensor]) -> torch.Tensor:
-        """Embed a batch of log-mel spectrograms, shape (len(prepared), embedding_size)."""
-        spectrograms = [pad(each, (0, max(0, _MIN_FRAMES - each.shape[-1]))) for each in self.normalise(prepared)]
-        n_frames = [spectrogram.shape[-1] for spectrogram in spectrograms]
-        return self.network(pad_batch(spectrograms, self.device), n_frames).cpu()
 
 
 def draw_weights(embedding_size: int, seed: int) -> dict[str, torch.Tensor]:

@@ -15,7 +15,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_weights
 from serab_lib.audio import N_MELS
 from serab_lib.core import SerabError
 from serab_lib.corpora.task import RELEASED_WINDOW_SAMPLES
-from serab_lib.extractors.base import StatisticsExtractor, count_parameters, pad_batch
+from serab_lib.extractors.base import StatisticsExtractor, count_parameters
 from serab_lib.extractors.weights import CheckpointError, load_into, read_state_dict
 
 # Channels of the three stages.
@@ -66,14 +66,10 @@ class _Attention(nn.Module):
 
     def forward(self, maps: torch.Tensor) -> torch.Tensor:
         queries = self.to_q(maps)
-        keys, values = self.to_kv(maps).chunk(2, dim=1)
-        mixed = functional.scaled_dot_product_attention(*(_split_heads(each) for each in (queries, keys, values)))
+        parts = queries, *self.to_kv(maps).chunk(2, dim=1)
+        heads = (part.flatten(2).unflatten(1, (-1, _HEAD_SIZE)).transpose(2, 3) for part in parts)
+        mixed = functional.scaled_dot_product_attention(*heads)  # (n, heads, positions, 64)
         return self.to_out(mixed.transpose(2, 3).reshape(queries.shape))
-
-
-def _split_heads(maps: torch.Tensor) -> torch.Tensor:
-    """(n, heads x 64, rows, steps) to (n, heads, rows x steps, 64)."""
-    return maps.flatten(2).unflatten(1, (-1, _HEAD_SIZE)).transpose(2, 3)
 
 
 class _FeedForward(nn.Module):
@@ -320,8 +316,3 @@ class CvtExtractor(StatisticsExtractor):
         load_into(encoder, state, source=checkpoint)
         self.n_parameters = count_parameters(encoder)
         self.network = FrozenCvt(encoder)
-
-    def encode(self, prepared: Sequence[torch.Tensor]) -> torch.Tensor:
-        """Embed a batch of log-mel spectrograms, shape (len(prepared), embedding_size)."""
-        n_frames = [spectrogram.shape[-1] for spectrogram in prepared]
-        return self.network(pad_batch(self.normalise(prepared), self.device), n_frames).cpu()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 
 from serab_lib.audio import log_mel
@@ -19,7 +17,3 @@ class LogMelStats(Extractor):
         """Statistics of one utterance, shape (128, 1)."""
         std, mean = torch.std_mean(log_mel(waveform), dim=1, correction=0)
         return torch.cat([mean, std])[:, None]
-
-    def encode(self, prepared: Sequence[torch.Tensor]) -> torch.Tensor:
-        """Stack the statistics of a batch, shape (len(prepared), 128)."""
-        return torch.stack([tensor[:, 0] for tensor in prepared])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -45,7 +44,3 @@ class OpenSmile(Extractor):
         signal = waveform.clamp(-1.0, _LARGEST_SAMPLE).numpy()
         features = _smile(self.feature_set).process_signal(signal, self.sample_rate).to_numpy(dtype=np.float32)[0]
         return torch.from_numpy(np.nan_to_num(features, nan=0.0, posinf=0.0, neginf=0.0))[:, None]
-
-    def encode(self, prepared: Sequence[torch.Tensor]) -> torch.Tensor:
-        """Stack the functionals of a batch, shape (len(prepared), embedding_size)."""
-        return torch.stack([tensor[:, 0] for tensor in prepared])

@@ -24,7 +24,6 @@ PATCH_FRAMES = 96
 _WINDOW_SAMPLES = 400
 HOP_SAMPLES = 160
 _FFT_SAMPLES = 512
-_LOWEST_HZ, _HIGHEST_HZ = 125.0, 7500.0
 # Patches that go through a network at a time: enough to keep a device busy, few enough to bound the memory
 # that an hour of audio takes.
 _MAX_PATCHES = {"cpu": 32, "cuda": 2048}
@@ -36,15 +35,9 @@ def n_samples_of(n_frames: int) -> int:
 
 
 @functools.lru_cache(maxsize=1)
-def _window() -> torch.Tensor:
-    return torch.hann_window(_WINDOW_SAMPLES)
-
-
-@functools.lru_cache(maxsize=1)
 def mel_bank() -> torch.Tensor:
     """Mel bands by bins of the FFT, (64, 257): straight lines in mel, as TensorFlow's; torchaudio's are so in hertz."""
-    edges = torch.tensor([_LOWEST_HZ, _HIGHEST_HZ], dtype=torch.float64)
-    lowest, highest = _hertz_to_mel(edges).tolist()
+    lowest, highest = _hertz_to_mel(torch.tensor([125.0, 7500.0], dtype=torch.float64)).tolist()
     corners = torch.linspace(lowest, highest, N_MELS + 2, dtype=torch.float64)[:, None]
     bins = _hertz_to_mel(torch.linspace(0, SAMPLE_RATE_HZ / 2, _FFT_SAMPLES // 2 + 1, dtype=torch.float64))
     lower, centre, upper = corners[:-2], corners[1:-1], corners[2:]
@@ -62,7 +55,7 @@ def audioset_log_mel(waveform: torch.Tensor, *, log_offset: float) -> torch.Tens
     As in `features.py` of tensorflow/models' YAMNet: windows of 25 ms every 10 ms from the first sample on, none beyond
     the last; magnitudes (not power) of an FFT of 512; 64 HTK mel bands from 125 to 7,500 Hz without normalisation.
     """
-    frames = waveform.unfold(0, _WINDOW_SAMPLES, HOP_SAMPLES) * _window()  # (n_frames, 400)
+    frames = waveform.unfold(0, _WINDOW_SAMPLES, HOP_SAMPLES) * torch.hann_window(_WINDOW_SAMPLES)  # (n_frames, 400)
     magnitudes = torch.fft.rfft(frames, n=_FFT_SAMPLES).abs()  # (n_frames, 257)
     return torch.log(mel_bank() @ magnitudes.T + log_offset)
 

@@ -9,9 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import platformdirs
-
-from serab_lib.core import SerabError, cache_folder, hash_files
+from serab_lib.core import SerabError, cache_folder, find_folder, hash_files
 
 if TYPE_CHECKING:
     import torch
@@ -40,8 +38,7 @@ class Checkpoint:
 
 def weights_folder(weights: str | Path | None = None) -> Path:
     """Folder that checkpoints are looked for in: the argument, SERAB_WEIGHTS, or the user's cache."""
-    chosen = weights or os.environ.get("SERAB_WEIGHTS")
-    return Path(chosen) if chosen else Path(platformdirs.user_cache_dir("serab")) / "weights"
+    return find_folder("weights", weights)
 
 
 def find_checkpoint(entry: Entry, weights: str | Path | None = None) -> Path | None:
@@ -56,11 +53,6 @@ def require_checkpoint(
     """Find an extractor's weights and verify them: path and SHA-256, or None and `none` where it has none.
 
     A folder counts by each of its files. `cache`, the folder of caches, remembers hashes: a file is read for them once.
-
-    Raises
-    ------
-    CheckpointError
-        If the file is missing or is not the released one.
     """
     cache = cache or cache_folder()
     path = entry.own_checkpoint or find_checkpoint(entry, weights)

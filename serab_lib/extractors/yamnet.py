@@ -89,7 +89,9 @@ def read_yamnet(path: str | Path) -> dict[str, torch.Tensor]:
     if not is_tflite and not content.startswith(_HDF5_SIGNATURE):
         raise CheckpointError(f"{path} is neither a Keras .h5 file nor a .tflite file: give Google's yamnet.h5")
     try:
-        pairs = _read_tflite(content) if is_tflite else _read_h5(path)
+        pairs = list(_read_tflite(content) if is_tflite else _read_h5(path))
+        if len(pairs) != _N_CONVOLUTIONS:
+            raise ValueError(f"it has {len(pairs)} convolutions, YAMNet has {_N_CONVOLUTIONS}")
     except ImportError as error:
         raise CheckpointError(
             f"{path} needs h5py: pip install 'serab-companion[yamnet]', or use yamnet.tflite"
@@ -106,13 +108,13 @@ def read_yamnet(path: str | Path) -> dict[str, torch.Tensor]:
     return state
 
 
-def _read_h5(path: Path) -> list[tuple[np.ndarray, np.ndarray]]:
+def _read_h5(path: Path) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     import h5py
 
     kinds = ("depthwise_conv", "pointwise_conv")
     names = ["layer1/conv", *(f"layer{layer}/{kind}" for layer in range(2, 15) for kind in kinds)]
     with h5py.File(path, "r") as file:
-        return [_fold(file, name) for name in names]
+        yield from (_fold(file, name) for name in names)
 
 
 def _fold(file: h5py.File, name: str) -> tuple[np.ndarray, np.ndarray]:
@@ -127,19 +129,11 @@ def _fold(file: h5py.File, name: str) -> tuple[np.ndarray, np.ndarray]:
     return kernel * scale[:, None, None, None], beta - mean * scale
 
 
-def _read_tflite(content: bytes) -> list[tuple[np.ndarray, np.ndarray]]:
-    import tflite
-
-    pairs = list(_tflite_convolutions(tflite.Model.GetRootAs(content)))
-    if len(pairs) != _N_CONVOLUTIONS:
-        raise ValueError(f"it has {len(pairs)} convolutions, YAMNet has {_N_CONVOLUTIONS}")
-    return pairs
-
-
-def _tflite_convolutions(model: tflite.Model) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def _read_tflite(content: bytes) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Weight and bias of every convolution in the order of the graph; the tensors' names do not matter."""
-    from tflite import BuiltinOperator
+    from tflite import BuiltinOperator, Model
 
+    model = Model.GetRootAs(content)
     graph = model.Subgraphs(0)
     stored_as: dict[int, int] = {}  # what a tensor was made of, where it is a de-quantised copy
     for i in range(graph.OperatorsLength()):

@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import IntEnum
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -167,8 +168,11 @@ def prepare_clips(
 def _decode_all(paths: Sequence[Path], folder: Path, n_jobs: int | None, progress: Progress | None) -> None:
     """Write the samples of all files one after the other, and a table of them."""
     rows = []
-    with replaced(folder / "samples.int16") as temporary, temporary.open("wb") as file:
-        for path, (samples, problem) in zip(paths, _decode_in_order(paths, n_jobs), strict=True):
+    pool = ThreadPoolExecutor(n_jobs or os.cpu_count(), initializer=torch.set_num_threads, initargs=(1,))
+    with replaced(folder / "samples.int16") as temporary, temporary.open("wb") as file, pool:
+        held = (paths[first : first + _N_HELD] for first in range(0, len(paths), _N_HELD))
+        decoded = chain.from_iterable(pool.map(_decode, each) for each in held)
+        for path, (samples, problem) in zip(paths, decoded, strict=True):
             samples.tofile(file)
             rows.append((printable(path), len(samples), problem))
             if progress:
@@ -176,13 +180,6 @@ def _decode_all(paths: Sequence[Path], folder: Path, n_jobs: int | None, progres
     # Written last: where it is, the samples are whole.
     with replaced(folder / "clips.parquet") as temporary:
         pd.DataFrame(rows, columns=["name", "n_samples", "problem"]).to_parquet(temporary, index=False)
-
-
-def _decode_in_order(paths: Sequence[Path], n_jobs: int | None) -> Iterator[tuple[np.ndarray, str]]:
-    """Samples of each file, and why it has none."""
-    with ThreadPoolExecutor(n_jobs or os.cpu_count(), initializer=torch.set_num_threads, initargs=(1,)) as pool:
-        for first in range(0, len(paths), _N_HELD):
-            yield from pool.map(_decode, paths[first : first + _N_HELD])
 
 
 def _decode(path: Path) -> tuple[np.ndarray, str]:

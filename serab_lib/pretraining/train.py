@@ -138,7 +138,8 @@ class _Trainer:
         log = Log(self.out, self.fabric, batches, step=self.step)
         if not self.step:
             self._measure(log, epoch=0)
-        with _deterministic_kernels():
+        # cuDNN chooses kernels that give the same sums each time.
+        with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=True):
             for step, crops in batches.iterate(self.step, n_steps, self.fabric.device):
                 epoch = step // batches.n_steps_per_epoch + 1
                 rate = self.optimizer.param_groups[0]["lr"] = config.learning_rate_at(step / n_steps)
@@ -279,11 +280,4 @@ def seeded(seed: int, purpose: Purpose, *position: int, device: torch.device) ->
     """Seed the global generators that weights and dropout are drawn from; afterwards they are as they were."""
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(int(make_generator(seed, purpose, *position).integers(2**63)))
-        yield
-
-
-@contextlib.contextmanager
-def _deterministic_kernels() -> Iterator[None]:
-    """Have cuDNN choose kernels that give the same sums each time."""
-    with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=True):
         yield

@@ -10,7 +10,7 @@ from making import write_savee
 from typer.testing import CliRunner
 
 from serab_lib.cli import app
-from serab_lib.pretraining import read_log
+from serab_lib.pretraining.run import read_log
 
 
 def test_command_trains_on_a_tasks_training_part(tmp_path: Path) -> None:

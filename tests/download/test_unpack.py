@@ -14,8 +14,8 @@ import pytest
 from archives import Members, make_wav, write_tar, write_zip
 
 from serab_lib.core import SerabError
-from serab_lib.download import unpack as unpacking
-from serab_lib.download.unpack import ArchiveError, unpack
+from serab_lib.download import transfer
+from serab_lib.download.transfer import ArchiveError, unpack
 
 WAV = make_wav("x")
 
@@ -86,7 +86,7 @@ def test_no_link_and_no_program_comes_out_of_a_zip(tmp_path: Path, room: Path) -
 
 @pytest.mark.parametrize("kind", ["zip", "tar.gz"])
 def test_bombs_are_refused(tmp_path: Path, room: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(unpacking, "LEAST", 1 << 20)
+    monkeypatch.setattr(transfer, "LEAST", 1 << 20)
     zeros = {f"{number}.wav": bytes(1 << 19) for number in range(8)}
     archive = pack(tmp_path, zeros, kind)
     limit = max(1 << 20, 100 * archive.stat().st_size)

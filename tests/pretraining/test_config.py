@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from asserting import one_line
 
-from serab_lib.pretraining import PretrainConfig
+from serab_lib.pretraining.config import PretrainConfig
 
 
 def test_defaults_are_the_papers() -> None:

@@ -6,8 +6,7 @@ from types import SimpleNamespace
 import pytest
 from asserting import one_line
 
-from serab_lib.pretraining import read_log, read_probe
-from serab_lib.pretraining.run import COLUMNS, PROBE_COLUMNS, Log, keep_best
+from serab_lib.pretraining.run import COLUMNS, PROBE_COLUMNS, Log, keep_best, read_log, read_probe
 
 FABRIC, BATCHES = SimpleNamespace(is_global_zero=True), SimpleNamespace(wait_s=0.0)
 

@@ -13,12 +13,12 @@ from making import write_noises, write_savee
 
 from serab_lib.core import SerabError
 from serab_lib.extractors.registry import load_extractor
-from serab_lib.pretraining import PretrainConfig, pretrain, read_log, read_probe
 from serab_lib.pretraining.augmentations import Augmentation
 from serab_lib.pretraining.byol import MEASURES, Byol
 from serab_lib.pretraining.clips import CropBatches, Purpose, prepare_clips
-from serab_lib.pretraining.run import COLUMNS, read_checkpoint
-from serab_lib.pretraining.train import seeded
+from serab_lib.pretraining.config import PretrainConfig
+from serab_lib.pretraining.run import COLUMNS, read_checkpoint, read_log, read_probe
+from serab_lib.pretraining.train import pretrain, seeded
 
 pytest.importorskip("lightning", reason="the extra `pretrain` is not installed")
 
