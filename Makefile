@@ -47,8 +47,8 @@ serve: setup  ## Show a built book on this machine: PROFILE=demo PORT=8000
 	@echo "http://localhost:$(PORT)/ (Ctrl-C ends it)"
 	$(BIN)/python -m http.server $(PORT) --bind 127.0.0.1 --directory _build/$(PROFILE)/html
 
-notebooks: setup  ## Derive each notebook's .ipynb from its .py
-	$(BIN)/jupytext --quiet --to ipynb --update notebooks/*.py
+notebooks: setup  ## Derive each notebook's .ipynb from its .py, with the numbers of the last published book
+	$(BIN)/python book/_ext/plain_notebooks.py
 
 # Tests that kill workers and wait for others have the machine to themselves.
 ALONE := tests/faults/test_workers.py tests/faults/test_lost_workers.py tests/benchmark/test_cluster.py

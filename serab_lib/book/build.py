@@ -127,7 +127,9 @@ def _choose_parameters(folder: Path, profile: str, chosen: Mapping[str, Any]) ->
 
 
 def _stage(root: Path, source: Path, profile: str) -> list[Path]:
-    """Copy the book's sources to where they are run and built, and list the copied notebooks."""
+    """Copy the book's sources to where they are run and built, and list the notebooks made of them."""
+    import jupytext
+
     shutil.rmtree(source, ignore_errors=True)
     source.mkdir(parents=True)
     for part in (root / name for name in _PARTS):
@@ -136,9 +138,10 @@ def _stage(root: Path, source: Path, profile: str) -> list[Path]:
         elif part.exists():
             shutil.copy2(part, source)
     notebooks = sorted((source / "notebooks").glob("*.ipynb"))
-    for path in notebooks if profile == "demo" else []:
-        notebook = nbformat.read(path, as_version=4)
-        notebook.cells = [cell for cell in notebook.cells if REAL_TAG not in cell.metadata.get("tags", [])]
+    for path in notebooks:
+        notebook = jupytext.read(path.with_suffix(".py"))
+        if profile == "demo":
+            notebook.cells = [cell for cell in notebook.cells if REAL_TAG not in cell.metadata.get("tags", [])]
         nbformat.write(notebook, path)
     return notebooks
 
@@ -223,6 +226,8 @@ _BOOK_TAGS = {"setup": "remove-input", "parameters": "remove-input", "injected-p
 def weave(path: Path, provenance: Mapping[str, Any]) -> dict[str, Any]:
     """Turn a notebook that papermill ran into a chapter, in place, and say how it ran and what it complained of."""
     notebook = nbformat.read(path, as_version=4)
+    (executed := path.parent / "executed").mkdir(exist_ok=True)
+    nbformat.write(notebook, executed / path.name)
     papermill = notebook.metadata.get("papermill", {})
     cells, complaints = [], []
     for cell in notebook.cells:

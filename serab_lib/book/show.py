@@ -51,7 +51,10 @@ def show_table(
     shown = shown.map(_format_value).rename(columns=lambda name: str(name).replace("_", " "))
     alignment = ["right" if _is_numeric(shown[column]) else "left" for column in shown]
     markdown = shown.to_markdown(index=False, colalign=alignment, disable_numparse=True)
-    styler = shown.style.set_caption(caption).hide(axis="index").format(_as_html)
+    styler = shown.style.set_caption(_as_html(caption)).hide(axis="index").format(_as_html)
+    numeric = ", ".join(f".col{number}" for number, side in enumerate(alignment) if side == "right")
+    styles = {"caption": "caption-side: top", "caption, th, td": "text-align: left", numeric: "text-align: right"}
+    styler = styler.set_table_styles([{"selector": each, "props": css} for each, css in styles.items() if each])
     data = {"text/html": styler.to_html(), "text/plain": f"{caption}\n\n{markdown}", "text/markdown": markdown}
     _publish(data, kind="table", name=name, caption=caption, sortable=sortable, wordy=wordy)
 
@@ -77,10 +80,16 @@ def show_figure(figure: Figure, *, name: str, caption: str, alt: str, vector: bo
     if vector:
         with mpl.rc_context({"svg.hashsalt": "serab"}):  # the same figure gives the same file
             figure.savefig(stream, format="svg", metadata={"Date": None}, bbox_inches="tight")
-        data = {"image/svg+xml": stream.getvalue().decode()}
     else:
         figure.savefig(stream, format="png", dpi=160, bbox_inches="tight")
-        data = {"image/png": _as_base64(stream.getvalue())}
+    kind, encoded = "image/svg+xml" if vector else "image/png", _as_base64(stream.getvalue())
+    image = (
+        f'<img src="data:{kind};base64,{encoded}" alt="{html.escape(alt)}" style="background: white; max-width: 100%">'
+    )
+    data = {
+        kind: stream.getvalue().decode() if vector else encoded,
+        "text/html": f"<figure>{image}<figcaption>{_as_html(caption)}</figcaption></figure>",
+    }
     _publish(data | {"text/plain": alt}, kind="figure", name=name, caption=caption, alt=alt)
 
 
@@ -160,7 +169,8 @@ def _is_numeric(column: pd.Series) -> bool:
 
 
 def _as_html(text: str) -> str:
-    """Write the little Markdown that tables hold as HTML."""
+    """Write the little Markdown that tables and captions hold as HTML."""
     text = html.escape(text.replace("\\|", "|"))
-    text = re.sub(r"\*\*(.+?)\*\*", r"<b>\1</b>", text)
+    for mark, tag in ((r"\*\*", "b"), (r"\*", "em"), ("`", "code")):
+        text = re.sub(rf"{mark}(.+?){mark}", rf"<{tag}>\1</{tag}>", text)
     return re.sub(r"\[(.+?)\]\((https?://.+?)\)", r'<a href="\2">\1</a>', text)

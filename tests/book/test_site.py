@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import functools
 import http.server
+import json
 import re
 import shutil
 import threading
 from html.parser import HTMLParser
 from pathlib import Path
 
+import nbformat
 import pytest
 import yaml
+from plain import plain_notebooks
 
 from serab_lib.book.build import build_book
 
@@ -75,6 +78,31 @@ def test_colab_button_leads_to_a_committed_notebook(site, page):
     (address,) = {link for link in Links(site / f"{page}.html").found if "colab.research.google.com" in link}
     assert address == f"{prefix}{page}.ipynb"
     assert (ROOT / f"{page}.ipynb").is_file()
+
+
+@pytest.mark.parametrize("page", NOTEBOOKS)
+def test_downloaded_notebook_has_figures_tables_and_plain_words(site, page):
+    (link,) = {link for link in Links(site / f"{page}.html").found if link.endswith(".ipynb") and "://" not in link}
+    notebook = nbformat.read((site / page).parent / link, as_version=4)
+    outputs = [each for cell in notebook.cells for each in cell.get("outputs", [])]
+    html = "".join(each.get("data", {}).get("text/html", "") for each in outputs)
+    words = [cell.source for cell in notebook.cells if cell.cell_type == "markdown"]
+    words += [each.get("data", {}).get("text/markdown", "") for each in outputs]
+    assert not [text for text in words if plain_notebooks.ROLE.search(text) or "…" in text]
+    shown = (site / f"{page}.html").read_text()
+    assert html.count("<table") == len(re.findall(r'<table[^>]* id="tbl-', shown))
+    assert html.count("<figure><img") == len(set(re.findall(r"_images/\d\w+-fig-[\w-]+", shown)))
+
+
+def test_numbers_of_sentences_are_those_of_this_run(site):
+    """The committed notebooks have the numbers of the published book, where no random draw makes them."""
+    kept = json.loads((ROOT / "notebooks" / "numbers.json").read_text())
+    found = plain_notebooks.read_numbers(site.parent / "source" / "notebooks" / "executed")
+    assert kept.keys() == found.keys()
+    for name in found:
+        assert kept[name].keys() == found[name].keys(), "run `make book notebooks`"
+        if not re.search(r"n_draws|n_resamples", (ROOT / "notebooks" / f"{name}.py").read_text()):
+            assert kept[name] == found[name], "run `make book notebooks`"
 
 
 def test_synthetic_numbers_are_marked_and_stand_alone(site):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import functools
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +13,7 @@ import jupytext
 import nbformat
 import pytest
 import yaml
+from plain import plain_notebooks
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = sorted((ROOT / "notebooks").glob("*.py"))
@@ -35,12 +38,26 @@ def calls(source: Path) -> Iterator[tuple[str, ast.AST]]:
 pytestmark = pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
 
 
+@functools.cache
+def derive(source: Path) -> nbformat.NotebookNode:
+    numbers = json.loads((ROOT / "notebooks" / "numbers.json").read_text())
+    return plain_notebooks.derive(source, plain_notebooks.read_book(ROOT), numbers)
+
+
 def test_pair_is_in_sync_and_without_outputs(source):
     pair = nbformat.read(source.with_suffix(".ipynb"), as_version=4)
-    kept = [[(c.cell_type, c.source, c.metadata) for c in each] for each in (pair.cells, read(source).cells)]
-    assert kept[0] == kept[1], "run `make notebooks`"
+    made = [[(c.cell_type, c.source, c.metadata) for c in each.cells] for each in (pair, derive(source), read(source))]
+    assert made[0] in made[1:], "run `make notebooks`"
     assert pair.metadata.kernelspec.language == "python"
     assert not any(cell.get("outputs") or cell.get("execution_count") for cell in pair.cells)
+
+
+def test_text_reads_without_the_book(source):
+    """Neither role nor directive is left in what stands beside the source, and no number is missing."""
+    for cell in derive(source).cells:
+        if cell.cell_type == "markdown":
+            assert not re.search(r"\{[\w:-]+\}`|^[`:]{3,}\{|^\([\w-]+\)=", cell.source, re.MULTILINE), cell.source
+            assert "…" not in cell.source, "a number is not known: run `make book notebooks`"
 
 
 def test_begins_with_title_then_setup_then_parameters(source):
