@@ -70,6 +70,30 @@ def test_links_within_the_site_lead_somewhere(site, page):
             assert anchor in Links(target).ids, link
 
 
+@pytest.mark.parametrize("page", PAGES)
+def test_page_tells_other_sites_and_readers_what_it_is(site, page):
+    config, text = yaml.safe_load((ROOT / "_config.yml").read_text()), (site / f"{page}.html").read_text()
+    address, repository = config["html"]["baseurl"], config["repository"]["url"]
+    assert f'<link rel="canonical" href="{address}{page}.html" />' in text
+    for name in ('name="description"', 'property="og:description"', 'property="og:title"'):
+        assert re.search(rf'<meta {name} content="[^"]{{5,220}}" />', text), name
+    assert f'<meta property="og:image" content="{address}_static/card.png" />' in text
+    assert (site / "_static" / "card.png").is_file()
+    assert re.search(r"Version \d+\.\d+.*, built on \d+ \w+ \d{4}", text) and "CC BY 4.0" in text
+    (edited,) = re.findall(rf"{repository}/edit/main/([^\"]+)", text)
+    assert not edited.endswith(".ipynb") and (ROOT / edited).is_file()
+    assert "Your%20issue" not in text
+    assert f"<loc>{address}{page}.html</loc>" in (site / "sitemap.xml").read_text()
+
+
+def test_first_page_and_missing_page_have_a_title_and_lead_on(site):
+    address = yaml.safe_load((ROOT / "_config.yml").read_text())["html"]["baseurl"]
+    for name, link in (("index", f"{TOC['root']}.html"), ("404", f"{address}{TOC['root']}.html")):
+        text = (site / f"{name}.html").read_text()
+        assert '<html lang="en">' in text and "SERAB, recomputed</title>" in text and f'href="{link}"' in text
+    assert "<title>SERAB, recomputed</title>" in (site / f"{TOC['root']}.html").read_text()
+
+
 @pytest.mark.parametrize("page", NOTEBOOKS)
 def test_colab_button_leads_to_a_committed_notebook(site, page):
     settings = yaml.safe_load((ROOT / "_config.yml").read_text())["repository"]
