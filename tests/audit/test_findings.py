@@ -16,6 +16,9 @@ import pytest
 from serab_lib.audit import findings, tables
 from serab_lib.audit.findings import FINDERS, Finding, audit, write_findings
 from serab_lib.benchmark.results import COLUMNS
+from serab_lib.corpora.corpus import list_utterances
+from serab_lib.corpora.splits import split
+from serab_lib.corpora.task import PAPER_TASKS, get_task
 from serab_lib.evaluation.paper import read_accuracies
 from serab_lib.extractors.registry import EXTRACTORS
 
@@ -64,6 +67,7 @@ VALUES = {
     },
     "selection-on-test": {"n_classifiers": 5, "least_task": "CRE", "most_task": "SAV"},
     "transductive-normalisation": {"smallest_median": 14, "largest_median": 561},
+    "sample-rate-SHE": {"n_other": 121},
     "class-order": {},
     "means-BYOL-A-512": {
         "UM_printed": 72.7,
@@ -178,6 +182,20 @@ def test_facts_are_those_of_the_lists_and_of_the_printed_table(found: dict[str, 
     assert read_facts()["spontaneous-RAV"] == counted
     others = read_accuracies()[["UM"]].query("not model.str.startswith('BYOL')")["UM"]
     assert others.idxmax() == "openSMILE"
+
+
+def test_recordings_of_another_rate_are_counted() -> None:
+    shemo = split(list_utterances("SHE"), get_task("SHE"), "released")
+    known = shemo["sample_rate"].notna()
+    other = known & (shemo["sample_rate"] != 44_100)
+    counted = {
+        "n_known": known.sum(),
+        "n_other": other.sum(),
+        "n_other_test": (other & (shemo["part"] == "test")).sum(),
+    }
+    assert read_facts()["sample-rate-SHE"] == counted
+    rates = {code: list_utterances(code)["sample_rate"].dropna().unique() for code in PAPER_TASKS if code != "SHE"}
+    assert all(len(own) <= 1 for own in rates.values())
 
 
 def test_shares_are_counted_and_no_column_allows_a_true_fifth(found: dict[str, Finding]) -> None:
