@@ -57,6 +57,7 @@ def test_samples_beyond_16_bits_are_counted(code: str, real_data: Path, clicks: 
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 def test_emodb_with_clicks_gives_the_printed_accuracy(real_data: Path, clicks: dict[str, float]) -> None:
     """The printed cell and the clipped one are an utterance apart."""
     import opensmile
