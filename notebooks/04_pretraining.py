@@ -64,6 +64,7 @@ from serab_lib.pretraining.clips import find_training_part
 from serab_lib.book.show import record, show_figure, show_table
 from serab_lib.book.profile import open_profile
 
+# %% tags=["hide-input"]
 data = open_profile(profile)
 corpus = data.find_corpus("EMV")
 data.show_origin()

@@ -73,6 +73,8 @@ show_table(
     caption="The findings at a glance, those first that change a number. Each has its section at the end of this chapter.",
     index=False,
 )
+
+# %% tags=["hide-input"]
 changes = [each.changes for each in found]
 record(
     n_findings=len(found),
