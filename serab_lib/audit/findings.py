@@ -282,11 +282,12 @@ def _find_shares(_: Measured) -> Iterator[Values]:
 
 
 def _find_selection(measured: Measured) -> Iterator[Values]:
-    n_draws = 1_000
-    simulated = selection.simulate_selection(n_draws=n_draws).set_index("task")["gap"]
-    values = {"n_draws": n_draws, "n_classifiers": selection.N_CLASSIFIERS, "spread": 100 * selection.SPREAD}
-    values |= {"least_gap": simulated.min(), "most_gap": simulated.max(), "mean_gap": simulated.mean()}
-    values |= {"least_task": simulated.idxmin(), "most_task": simulated.idxmax()}
+    tasks, grids = selection.simulate_selection()
+    gaps = tasks.set_index("task")["gap"]
+    values = {"n_draws": selection.N_DRAWS, "n_classifiers": selection.N_CLASSIFIERS}
+    values |= {"spread": 100 * selection.SPREAD, "shift": 100 * selection.SHIFT, **grids.mean()}
+    values |= {"least_gap": gaps.min(), "most_gap": gaps.max(), "mean_gap": gaps.mean()}
+    values |= {"least_task": gaps.idxmin(), "most_task": gaps.idxmax(), "optimism": tasks["optimism"].mean()}
     gaps = 100 * selection.measure_selection(measured.cells.query("protocol == 'released'"))["gap"]
     if len(gaps):
         values |= {"case": "measured", "measured_cells": len(gaps), "measured_gap": gaps.mean()}

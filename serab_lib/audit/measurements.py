@@ -25,7 +25,7 @@ _WINDOWS = {"window_400": "byol-a-512-window-400", "window_1024": "byol-a-512-wi
 def read_measurement(results: Results, name: str) -> pd.DataFrame:
     """Read a table that a program in `benchmarks/` measured, by its name; empty where there is none."""
     path = results.folder / "audit" / f"{name}.csv"
-    return pd.read_csv(path, converters={"best_params": json.loads}) if path.is_file() else NO_ROWS
+    return pd.read_csv(path, converters={"best_params": json.loads, "speaker": str}) if path.is_file() else NO_ROWS
 
 
 def read_windows(results: Results) -> pd.DataFrame:

@@ -1,19 +1,24 @@
-"""Models over tasks: ranks, what a subset of the tasks does to a ranking, and whether size helps."""
+"""Models over tasks: ranks, planned contrasts, what a subset of the tasks does to a ranking, and sizes of models."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import combinations, pairwise
+from itertools import combinations
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
 from serab_lib.core import SerabError
-from serab_lib.evaluation.significance import ALPHA, N_DRAWS, require
+from serab_lib.evaluation.significance import ALPHA, require
 
-N_BAYESIAN_DRAWS = 20_000
+# Differences of up to so many points count as none in the Bayesian test, whose prior is half a task without any.
+SMALL = 1.0
+PRIOR_WEIGHT = 0.5
 PREDICTORS = ("parameters_millions", "embedding_size")
+# Of whether two models get an utterance right: near what was measured (`audit.selection.calibrate`).
+CORRELATION = 0.4
 
 
 @dataclass(frozen=True)
@@ -52,20 +57,35 @@ def compare_ranks(accuracies: pd.DataFrame) -> RankComparison:
     )
 
 
-def compare_neighbours(accuracies: pd.DataFrame) -> pd.DataFrame:
-    """Bayesian signed-rank test over the tasks of each model with the next by mean accuracy, in percent.
+def compare_pairs(accuracies: pd.DataFrame, means: pd.DataFrame, pairs: Iterable[tuple[str, str]]) -> pd.DataFrame:
+    """Contrast planned pairs of models, the first minus the second, over the tasks (models by tasks, percent).
 
-    The probabilities are that, of the three, it is most probable of a new task that the first is better by more than a
-    point, that they are alike, or that the second is better.
+    Returns
+    -------
+    pandas.DataFrame
+        One row per pair: `first`, `second`, the differences of the columns of `means` (models by UM, WM and GM), in how
+        many tasks the first is `up`, `down` or `equal`, `p` of the exact Wilcoxon signed-rank test, and `better`,
+        `alike` and `worse`: posterior means of the Bayesian signed-rank test, in percent. That test compares averages
+        of two tasks each: how many favour the first by more than a point, neither, the second by more than a point?
     """
-    test = require("baycomp").SignedRankTest
     rows = []
-    for first, second in pairwise(accuracies.mean(axis=1).sort_values(ascending=False).index):
-        one, other = (accuracies.loc[name].to_numpy(dtype=float) for name in (first, second))
-        winners = test.sample(one, other, 1.0, nsamples=N_BAYESIAN_DRAWS, random_state=0).argmax(axis=1)
-        shares = np.bincount(winners, minlength=3) / N_BAYESIAN_DRAWS
-        rows.append((first, second, (one - other).mean(), *shares))
-    return pd.DataFrame(rows, columns=["first", "second", "mean_difference", "first_better", "alike", "second_better"])
+    for first, second in pairs:
+        # Printed values differ by tenths; floats would break their ties.
+        steps = (accuracies.loc[first] - accuracies.loc[second]).to_numpy(dtype=float).round(1)
+        row = {"first": first, "second": second, **(means.loc[first] - means.loc[second])}
+        row |= {"up": (steps > 0).sum(), "down": (steps < 0).sum(), "equal": (steps == 0).sum()}
+        row["p"] = float(stats.wilcoxon(steps, method=stats.PermutationMethod()).pvalue)
+        rows.append(row | dict(zip(("better", "alike", "worse"), _weigh_signs(steps), strict=True)))
+    return pd.DataFrame(rows)
+
+
+def _weigh_signs(steps: np.ndarray) -> tuple[float, float, float]:
+    """Posterior means of the Bayesian signed-rank test, exact: weights of tasks are drawn from a Dirichlet process."""
+    steps, weights = np.append(steps, 0), np.append(np.ones(len(steps)), PRIOR_WEIGHT)
+    products = (np.outer(weights, weights) + np.diag(weights)) / (weights.sum() * (weights.sum() + 1))
+    means = np.add.outer(steps, steps).round(1) / 2
+    better, worse = (100 * (products * np.heaviside(sign * means - SMALL, 0.5)).sum() for sign in (1, -1))
+    return better, 100 - better - worse, worse
 
 
 def rank_subsets(accuracies: pd.DataFrame) -> pd.DataFrame:
@@ -79,95 +99,70 @@ def rank_subsets(accuracies: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        One row per subset that is not empty: `tasks` (tuple), `n_tasks`, `kendall_tau` (tau-b to the ranking on all
-        tasks) and `same_best` (whether the best model is the same; among equals the first).
+        One row per subset that is not empty: `tasks` (tuple), `n_tasks`, `tau_all` (Kendall's tau-b to the ranking on
+        all tasks, of which the subset is a part, so that it has to rise to 1), `tau_rest` (to the ranking on the tasks
+        that are left out) and `same_best` (whether the best model on all tasks is the best, or shares that place).
     """
     masks = _list_masks(accuracies.shape[1])
-    tau, same_best = _compare_subsets(accuracies.to_numpy(dtype=float), masks)
-    codes = np.array(accuracies.columns)
+    values, codes = accuracies.to_numpy(dtype=float).T, np.array(accuracies.columns)
+    means, rest = (chosen @ values / np.maximum(chosen.sum(axis=1, keepdims=True), 1) for chosen in (masks, ~masks))
+    best = means[:, means[-1].argmax()]
     columns = {"tasks": [tuple(codes[mask]) for mask in masks], "n_tasks": masks.sum(axis=1)}
-    return pd.DataFrame(columns | {"kendall_tau": tau, "same_best": same_best})
+    columns |= {"tau_all": correlate_ranks(means, means[-1:]), "tau_rest": correlate_ranks(means, rest)}
+    columns["same_best"] = _sign(means.max(axis=1) - best) == 0
+    return pd.DataFrame(columns).assign(tau_rest=lambda table: table["tau_rest"].where(~masks.all(axis=1)))
 
 
 def summarise_sizes(subsets: pd.DataFrame) -> pd.DataFrame:
-    """Summarise the subsets by how many tasks they have: tau, and the share that has the same best model."""
+    """Average the subsets by how many tasks they have; `tau_lowest` is of the least like ranking to that on all."""
     grouped = subsets.groupby("n_tasks")
-    tau = grouped["kendall_tau"]
-    columns = {"tau_mean": tau.mean(), "tau_lowest": tau.min(), "tau_low": tau.quantile(0.05)}
-    columns |= {"tau_high": tau.quantile(0.95), "same_best": grouped["same_best"].mean()}
-    return pd.DataFrame(columns).reset_index()
+    means = grouped[["tau_all", "tau_rest", "same_best"]].mean()
+    return means.assign(tau_lowest=grouped["tau_all"].min()).reset_index()
 
 
-def find_enough_tasks(sizes: pd.DataFrame) -> int | None:
-    """Find the smallest number of tasks with a mean tau of 0.9: with 13 models, 4 of 78 pairs in the other order."""
-    enough = sizes.loc[sizes["tau_mean"] >= 0.9, "n_tasks"]
-    return int(enough.min()) if len(enough) else None
+def redraw(accuracies: np.ndarray, n: np.ndarray | int, rng: np.random.Generator) -> np.ndarray:
+    """Draw what models of these accuracies [shape=(..., n_models)], 0 to 1, would get on n other utterances.
 
-
-def weigh_tasks(subsets: pd.DataFrame) -> pd.DataFrame:
-    """Say how much each task tells about the ranking on all of them.
-
-    Tau is that of its own ranking, and means over the subsets that have it and that have not, each number of tasks
-    counting alike, from one to all but one; `gain` is the difference of the means.
+    Errors are as large as binomial ones, and `CORRELATION` of them is common to the models, which are tested on the
+    same utterances.
     """
-    everything = max(subsets["tasks"], key=len)
-    some = subsets[subsets["n_tasks"] < len(everything)]
-    alone = subsets.set_index("tasks")["kendall_tau"]
-    rows = []
-    for task in everything:
-        has = some["tasks"].map(lambda tasks, task=task: task in tasks)
-        means = some.groupby([has, "n_tasks"])["kendall_tau"].mean().groupby(level=0).mean()
-        rows.append((task, alone[(task,)], means[True], means[False], means[True] - means[False]))
-    return pd.DataFrame(rows, columns=["task", "tau_alone", "tau_with_it", "tau_without_it", "gain"])
+    shared = rng.standard_normal((*accuracies.shape[:-1], 1))
+    errors = np.sqrt(CORRELATION) * shared + np.sqrt(1 - CORRELATION) * rng.standard_normal(accuracies.shape)
+    drawn = accuracies + np.sqrt(accuracies * (1 - accuracies) / n) * errors
+    return np.clip(np.round(drawn * n), 0, n) / n
 
 
-def bootstrap_subsets(
-    accuracies: pd.DataFrame, sizes: pd.Series, *, n_draws: int = 500, rng: np.random.Generator | int = 0
-) -> pd.DataFrame:
-    """Give the stability of subsets with 95 % intervals, by redrawing what was measured.
+def redraw_rankings(accuracies: pd.DataFrame, sizes: pd.Series, *, n_draws: int = 500) -> np.ndarray:
+    """Kendall's tau of each redrawn ranking by UM to the one that is given (models by tasks, percent).
 
-    Parameters
-    ----------
-    accuracies : pandas.DataFrame
-        Models by tasks, percent.
-    sizes : pandas.Series
-        Task to number of test utterances: every accuracy is redrawn as a binomial count of that many.
-    n_draws : int
-    rng : numpy.random.Generator or int
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row per number of tasks: `n_tasks`, `low` and `high` (of the mean tau), `same_best_low`, `same_best_high`.
-
-    Notes
-    -----
-    Each draw is held against the ranking as it was measured. That holds the noise of the test parts once already and is
-    given it again, so that draws lie below what was measured. Models are redrawn independently, though they are tested
-    on the same utterances; that overstates the noise of their differences.
+    That one holds the noise of its test parts already, and the draws are given it once more.
     """
-    values, n = accuracies.to_numpy(dtype=float), sizes[accuracies.columns].to_numpy(dtype=int)
-    masks = _list_masks(len(n))
-    by_size = np.eye(len(n))[masks.sum(axis=1) - 1]
-    by_size /= by_size.sum(axis=0)
-    draws = 100 * np.random.default_rng(rng).binomial(n, values / 100, size=(n_draws, *values.shape)) / n
-    reference = values.mean(axis=1)
-    compared = np.array([_compare_subsets(drawn, masks, reference) for drawn in draws]) @ by_size
-    (low, same_best_low), (high, same_best_high) = np.quantile(compared, [0.025, 0.975], axis=0)
-    columns = {"low": low, "high": high, "same_best_low": same_best_low, "same_best_high": same_best_high}
-    return pd.DataFrame({"n_tasks": range(1, len(n) + 1)} | columns)
+    values, n = accuracies.to_numpy(dtype=float).T / 100, sizes[accuracies.columns].to_numpy()[:, None]
+    drawn = redraw(np.broadcast_to(values, (n_draws, *values.shape)), n, np.random.default_rng(0))
+    return correlate_ranks(drawn.mean(axis=1), values.mean(axis=0)[None])
+
+
+def measure_spread(accuracies: pd.DataFrame, sizes: pd.Series) -> pd.DataFrame:
+    """Hold the spread of models (models by tasks, percent) against what equal models would show, task by task.
+
+    Columns `spread` (standard deviation over the models), and that of equal ones whose mistakes are `independent`, or
+    `correlated` by `CORRELATION`, which leaves less to differ by.
+    """
+    mean = accuracies[sizes.index].mean() / 100
+    independent = 100 * np.sqrt(mean * (1 - mean) / sizes)
+    columns = {"spread": accuracies[sizes.index].std(), "independent": independent}
+    return pd.DataFrame(columns | {"correlated": independent * np.sqrt(1 - CORRELATION)}).rename_axis("task")
 
 
 def correlate_ranks(scores: np.ndarray, reference: np.ndarray) -> np.ndarray:
-    """Kendall's tau-b of many rankings [shape=(n, n_models)] with one, as scipy's `kendalltau` for all rows at once.
+    """Kendall's tau-b of rankings [shape=(n, n_models)] with as many, or with one [shape=(1, n_models)], row by row.
 
     Means that differ by rounding errors alone are equal.
     """
     one, other = np.triu_indices(scores.shape[1], k=1)
-    signs = _sign(scores[:, one] - scores[:, other])
-    wanted = _sign(reference[one] - reference[other])
-    ties = (signs != 0).sum(axis=1) * np.count_nonzero(wanted)
-    return (signs @ wanted) / np.sqrt(np.maximum(ties, 1))
+    signs, wanted = (_sign(values[:, one] - values[:, other]) for values in (scores, reference))
+    pairs = np.count_nonzero(signs, axis=1) * np.count_nonzero(wanted, axis=1)
+    return (signs * wanted).sum(axis=1) / np.sqrt(np.maximum(pairs, 1))
 
 
 def _sign(differences: np.ndarray) -> np.ndarray:
@@ -178,15 +173,6 @@ def _list_masks(n_tasks: int) -> np.ndarray:
     """All subsets as rows of a table of bool, from single tasks to all of them."""
     chosen = [subset for size in range(1, n_tasks + 1) for subset in combinations(range(n_tasks), size)]
     return np.array([np.isin(range(n_tasks), subset) for subset in chosen])
-
-
-def _compare_subsets(
-    values: np.ndarray, masks: np.ndarray, reference: np.ndarray | None = None
-) -> tuple[np.ndarray, np.ndarray]:
-    """Hold the mean of each model over each subset against a reference, the mean over all tasks by default."""
-    means = (masks / masks.sum(axis=1, keepdims=True)) @ values.T
-    reference = means[-1] if reference is None else reference
-    return correlate_ranks(means, reference), means.argmax(axis=1) == reference.argmax()
 
 
 def join_sizes(accuracies: pd.DataFrame, models: pd.DataFrame, sizes: pd.Series) -> pd.DataFrame:
@@ -202,33 +188,3 @@ def join_sizes(accuracies: pd.DataFrame, models: pd.DataFrame, sizes: pd.Series)
     first = table.index.str.split(",").str[0]
     table["family"] = np.where(first.str.startswith("BYOL"), first, "other")
     return table
-
-
-def correlate_sizes(table: pd.DataFrame, *, n_draws: int = N_DRAWS, rng: np.random.Generator | int = 0) -> pd.DataFrame:
-    """Correlate UM with the sizes of models, some rows of `join_sizes`; `slope` is for ten times the size.
-
-    The models were not drawn at random, and size goes with other things: the large ones are of one family, the small
-    baselines were trained on other data. A correlation over a dozen of them proves nothing about size.
-    """
-    rng = np.random.default_rng(rng)
-    rows = []
-    for predictor in PREDICTORS:
-        known = table[table[predictor].notna()]
-        x, y = np.log10(known[predictor].to_numpy(dtype=float)), known["UM"].to_numpy(dtype=float)
-        permuted = stats.permutation_test(
-            (y,), lambda y, axis, x=x: _spearman(x, y), permutation_type="pairings", n_resamples=n_draws, rng=rng
-        )
-        picked = rng.integers(0, len(x), size=(n_draws, len(x)))
-        # NaN where a resample drew one size only.
-        low, high = np.nanquantile(_spearman(x[picked], y[picked]), [0.025, 0.975])
-        slope = float(np.polyfit(x, y, 1)[0])
-        rows.append((predictor, len(x), float(permuted.statistic), low, high, float(permuted.pvalue), slope))
-    return pd.DataFrame(rows, columns=["predictor", "n_models", "spearman", "low", "high", "p", "slope"])
-
-
-def _spearman(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Spearman's correlation along the last axis."""
-    x, y = (stats.rankdata(values, axis=-1) for values in (x, y))
-    x, y = (values - values.mean(axis=-1, keepdims=True) for values in (x, y))
-    with np.errstate(invalid="ignore"):
-        return (x * y).sum(axis=-1) / np.sqrt((x**2).sum(axis=-1) * (y**2).sum(axis=-1))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import combinations
+from itertools import combinations, product
 from types import ModuleType
 from typing import TYPE_CHECKING
 
@@ -20,9 +20,7 @@ if TYPE_CHECKING:
     from serab_lib.benchmark.results import Results
 
 ALPHA = 0.05
-N_DRAWS = 5_000
-# With fewer units than this a bootstrap interval is known to be too narrow.
-FEW_UNITS = 10
+N_SIMULATED = 1_000
 
 
 def require(module: str) -> ModuleType:
@@ -42,98 +40,47 @@ def wilson_interval(n_right: int, n: int) -> tuple[float, float]:
 
     Examples
     --------
-    >>> low, high = wilson_interval(232, 300)
-    >>> round(low, 3), round(high, 3)
-    (0.723, 0.817)
+    >>> [round(float(end), 3) for end in wilson_interval(232, 300)]
+    [0.723, 0.817]
     """
-    found = stats.binomtest(int(n_right), int(n)).proportion_ci(confidence_level=1 - ALPHA, method="wilson")
-    return float(found.low), float(found.high)
+    share, z = n_right / n, stats.norm.ppf(1 - ALPHA / 2)
+    centre, half = share + z**2 / (2 * n), z * np.sqrt(share * (1 - share) / n + (z / (2 * n)) ** 2)
+    return (centre - half) / (1 + z**2 / n), (centre + half) / (1 + z**2 / n)
 
 
-def bootstrap(
-    values: np.ndarray,
-    sizes: np.ndarray,
-    units: Sequence,
-    *,
-    n_draws: int = N_DRAWS,
-    rng: np.random.Generator | int = 0,
-) -> tuple[float, float]:
-    """Bootstrap a share of utterances, drawing whole units such as speakers.
+def t_interval(values: Sequence[float]) -> tuple[float, float]:
+    """Student's 95 % interval of a mean over few units, such as speakers or seeds; NaN for one unit.
 
-    Parameters
-    ----------
-    values, sizes : np.ndarray [shape=(n_utterances, k)]
-        The share is the mean over the columns of the sums of `values` over the sums of `sizes`: an accuracy with one
-        column of right answers and one of ones, an unweighted average recall with one column per emotion. A draw that
-        lacks an emotion has no recall of it.
-    units : sequence [shape=(n_utterances,)]
-        What is drawn as a whole: units weigh by their sizes.
-    n_draws : int
-    rng : numpy.random.Generator or int
+    Each unit counts alike. It knows how few they are, and trusts that they scatter about as a normal distribution does.
 
-    Returns
-    -------
-    low, high : float
-        95 % interval by percentiles; NaN with a single unit, as nothing can be drawn anew.
-
-    Notes
-    -----
-    Drawing speakers answers the question of a new user: how would it go with others? With the one to five test
-    speakers of most tasks the answer is a lower bound of the doubt: a handful of voices shows too little of how voices
-    differ, and percentiles of so few are too narrow.
+    Examples
+    --------
+    >>> low, high = t_interval([60, 70, 80])
+    >>> round(low, 1), round(high, 1)
+    (45.2, 94.8)
     """
-    numbers = np.unique(np.asarray(units), return_inverse=True)[1]
-    values, sizes = (pd.DataFrame(table).groupby(numbers).sum().to_numpy(float) for table in (values, sizes))
-    n_units = len(values)
-    if n_units < 2:
+    n = len(values)
+    if n < 2:
         return float("nan"), float("nan")
-
-    def score(drawn: np.ndarray, axis: int) -> np.ndarray:
-        counts = np.apply_along_axis(np.bincount, axis, drawn, minlength=n_units)
-        totals = counts @ sizes
-        shares = np.divide(counts @ values, totals, out=np.full(totals.shape, np.nan), where=totals > 0)
-        return np.nanmean(shares, axis=-1)
-
-    found = stats.bootstrap(
-        (np.arange(n_units),), score, n_resamples=n_draws, batch=500, method="percentile", vectorized=True, rng=rng
-    )
-    return float(found.confidence_interval.low), float(found.confidence_interval.high)
+    half = stats.t.ppf(1 - ALPHA / 2, n - 1) * np.std(values, ddof=1) / np.sqrt(n)
+    return float(np.mean(values) - half), float(np.mean(values) + half)
 
 
-def paired_bootstrap(
-    right_first: Sequence[bool],
-    right_second: Sequence[bool],
-    units: Sequence,
-    *,
-    n_draws: int = N_DRAWS,
-    rng: np.random.Generator | int = 0,
-) -> tuple[float, float]:
-    """Bootstrap the first accuracy minus the second one on the same utterances; arguments as for `bootstrap`."""
-    difference = np.asarray(right_first, dtype=float) - np.asarray(right_second, dtype=float)
-    return bootstrap(difference[:, None], np.ones((len(difference), 1)), units, n_draws=n_draws, rng=rng)
+def simulate_coverage(n_speakers: int, *, spread: float = 0.08, n_utterances: int = 300) -> dict[str, float]:
+    """Share of 95 % intervals that hold the accuracy over endless speakers, 0.7, whose own ones differ by `spread`.
 
-
-def intervals_of_cell(
-    predictions: pd.DataFrame, classifier: str, *, n_draws: int = N_DRAWS, rng: np.random.Generator | int = 0
-) -> pd.DataFrame:
-    """Give every interval of one classifier's predictions, in percent: a row per metric and method.
-
-    `remark` says why an interval deserves little trust.
+    As many utterances are tested however many speakers there are. `bootstrap` takes percentiles over draws of speakers.
     """
-    rng = np.random.default_rng(rng)
-    right = (predictions["emotion"] == predictions[classifier]).to_numpy(dtype=float)[:, None]
-    accuracy, uar = right.mean(), unweighted_average_recall(predictions["emotion"], predictions[classifier])
-    units = {"utterances": np.arange(len(right)), "speakers": predictions["speaker"].to_numpy()}
-    rows = [("accuracy", "Wilson", accuracy, *wilson_interval(right.sum(), len(right)), len(right), "")]
-    by_emotion = pd.get_dummies(predictions["emotion"]).to_numpy(float)
-    for metric, estimate, sizes in (("accuracy", accuracy, np.ones_like(right)), ("uar", uar, by_emotion)):
-        for what, own in units.items():
-            low, high = bootstrap(right * sizes, sizes, own, n_draws=n_draws, rng=rng)
-            n_units = len(np.unique(own))
-            remark = f"only {n_units} {what}: the true interval is wider" if n_units < FEW_UNITS else ""
-            rows.append((metric, what, estimate, low, high, n_units, remark))
-    table = pd.DataFrame(rows, columns=["metric", "method", "estimate", "low", "high", "n_units", "remark"])
-    return table.assign(**{name: 100 * table[name] for name in ("estimate", "low", "high")})
+    rng = np.random.default_rng(0)
+    n = n_utterances // n_speakers
+    own = rng.binomial(n, np.clip(rng.normal(0.7, spread, (N_SIMULATED, n_speakers)), 0, 1)) / n
+    drawn = own[:, rng.integers(0, n_speakers, (N_SIMULATED, n_speakers))].mean(axis=2)
+    intervals = {
+        "Wilson": wilson_interval(n * own.sum(axis=1), n * n_speakers),
+        "bootstrap": np.quantile(drawn, [ALPHA / 2, 1 - ALPHA / 2], axis=1),
+        "t": np.transpose([t_interval(each) for each in own]),
+    }
+    return {name: float(np.mean((low <= 0.7) & (high >= 0.7))) for name, (low, high) in intervals.items()}
 
 
 def exact_mcnemar(n_only_first: int, n_only_second: int) -> float:
@@ -169,14 +116,14 @@ def read_right(results: Results, task: str, protocol: str, *, models: Iterable[s
     return pd.DataFrame(right)
 
 
-def compare_models(results: Results, task: str, protocol: str, *, n_draws: int = N_DRAWS) -> pd.DataFrame:
+def compare_models(results: Results, task: str, protocol: str) -> pd.DataFrame:
     """Compare every two models on a task by what they predicted with the classifiers that their cells report.
 
     Returns
     -------
     pandas.DataFrame
         One row per pair, the more accurate model first: `first`, `second`, `accuracy_first`, `accuracy_second`,
-        `difference`, its 95 % bootstraps over utterances (`low`, `high`) and over speakers (`low_speakers`,
+        `difference`, its 95 % t-intervals over utterances (`low`, `high`) and over speakers (`low_speakers`,
         `high_speakers`), all in percent; `n_only_first`, `n_only_second`, `p` (exact McNemar) and `p_holm` of all
         pairs.
 
@@ -186,30 +133,35 @@ def compare_models(results: Results, task: str, protocol: str, *, n_draws: int =
         If there are fewer than two models, if their test parts differ, or if statsmodels is not installed.
     """
     right = read_right(results, task, protocol)
-    rng = np.random.default_rng(0)
-    units = {"": np.arange(len(right)), "_speakers": right.index.get_level_values("speaker")}
     rows = []
     for one, other in combinations(sorted(right, key=lambda model: -right[model].mean()), 2):
         a, b = right[one], right[other]
-        shares = {"accuracy_first": a.mean(), "accuracy_second": b.mean(), "difference": a.mean() - b.mean()}
-        for suffix, own in units.items():
-            shares["low" + suffix], shares["high" + suffix] = paired_bootstrap(a, b, own, n_draws=n_draws, rng=rng)
+        differences = 100 * (a.astype(float) - b)
+        row = {"first": one, "second": other, "accuracy_first": 100 * a.mean(), "accuracy_second": 100 * b.mean()}
+        row |= {"difference": differences.mean()}
+        for suffix, each in (("", differences), ("_speakers", differences.groupby("speaker").mean())):
+            row["low" + suffix], row["high" + suffix] = np.clip(t_interval(each), -100, 100)
         only = int((a & ~b).sum()), int((b & ~a).sum())
-        rows.append({"first": one, "second": other} | {name: 100 * share for name, share in shares.items()})
-        rows[-1] |= {"n_only_first": only[0], "n_only_second": only[1], "p": exact_mcnemar(*only)}
+        rows.append(row | {"n_only_first": only[0], "n_only_second": only[1], "p": exact_mcnemar(*only)})
     return pd.DataFrame(rows).assign(p_holm=lambda table: holm(table["p"]))
 
 
-def score_cells(results: Results, *, n_draws: int = N_DRAWS) -> pd.DataFrame:
-    """Give accuracy and UAR of what every measured cell reports, with every interval of the accuracy, in percent."""
+def score_cells(results: Results) -> pd.DataFrame:
+    """Give accuracy and UAR of what every measured cell reports, in percent, with two 95 % intervals of the accuracy.
+
+    They are Wilson's (`low`, `high`), and Student's over the accuracies of its `n_speakers` (`low_speakers`,
+    `high_speakers`).
+    """
     rows = []
     for cell, predictions in _read_reported(results):
-        intervals = intervals_of_cell(predictions, cell.classifier, n_draws=n_draws)
-        wilson, utterances, speakers, uar, _ = intervals.itertuples()
+        right = predictions["emotion"] == predictions[cell.classifier]
+        by_speaker = right.groupby(predictions["speaker"]).mean()
+        spans = *wilson_interval(right.sum(), len(right)), *np.clip(t_interval(by_speaker), 0, 1)
+        shares = dict(zip(("low", "high", "low_speakers", "high_speakers"), spans, strict=True))
+        uar = unweighted_average_recall(predictions["emotion"], predictions[cell.classifier])
+        shares = {"accuracy": right.mean()} | shares | {"uar": uar}
         row = {name: getattr(cell, name) for name in ("task", "model", "protocol", "classifier")}
-        row |= {"accuracy": wilson.estimate, "low": wilson.low, "high": wilson.high}
-        row |= {"low_utterances": utterances.low, "high_utterances": utterances.high}
-        rows.append(row | {"low_speakers": speakers.low, "high_speakers": speakers.high, "uar": uar.estimate})
+        rows.append(row | {name: 100 * share for name, share in shares.items()} | {"n_speakers": len(by_speaker)})
     return pd.DataFrame(rows)
 
 
@@ -277,30 +229,35 @@ def bound_mcnemar(k_first: int, k_second: int, n: int) -> tuple[float, float]:
     return float(p.min()), float(p.max())
 
 
-def compare_best_with_runner_up(accuracies: pd.DataFrame, sizes: pd.Series) -> pd.DataFrame:
-    """Ask of every task's best number (models by tasks, percent) whether it can be told from the runner-up.
+def compare_best(accuracies: pd.DataFrame, sizes: pd.Series, *, rival: str | None = None) -> pd.DataFrame:
+    """Ask of every task's best number (models by tasks, percent) whether it can be told from another.
 
-    `p_lowest` and `p_highest` are of the exact McNemar test under the most and the least favourable pairing of the
-    answers, `p_unpaired` is of Fisher's. Where a printed value stands for several counts, the bounds are over all of
-    them, and the counts shown are furthest apart. Nothing is corrected for the number of tasks, nor for the thirteen
-    models of which the best was picked: both would make fewer differences distinguishable.
+    The other is the runner-up's, or that of a `rival`, which is then left out of the search for the best. `p_lowest`
+    and `p_highest` are of the exact McNemar test under the most and the least favourable pairing of the answers,
+    `p_unpaired` is Fisher's, as if each model had been tested on other utterances. Where a printed value stands for
+    several counts, the bounds are over all of them, and the counts shown are furthest apart. Nothing is corrected for
+    the number of tasks, nor for that of the models of which the best was picked: both would make fewer differences
+    distinguishable.
     """
     rows = []
     for task, n in sizes.astype(int).items():
         column = accuracies[task].sort_values(ascending=False, kind="stable")
-        best, second = column.iloc[:2]
-        k_best, k_second = find_counts(best, n), find_counts(second, n)
-        p_lowest = bound_mcnemar(k_best[-1], k_second[0], n)[0]
-        p_highest = bound_mcnemar(k_best[0], k_second[-1], n)[1]
+        others = column.drop(rival) if rival else column
+        best, second = others.iloc[0], column[rival] if rival else column.iloc[1]
+        names = [rival] if rival else column.index[1:][column[1:] == second]
+        pairs = list(product(find_counts(best, n), find_counts(second, n)))
+        bounds = np.array([bound_mcnemar(*pair, n) for pair in pairs])
+        p_lowest, p_highest = bounds[:, 0].min(), bounds[:, 1].max()
         if best == second:
             verdict = "tie"
         elif p_lowest >= ALPHA:
             verdict = "not distinguishable"
         else:
             verdict = "distinguishable" if p_highest < ALPHA else "depends on the pairing"
-        counts = [[k_best[-1], n - k_best[-1]], [k_second[0], n - k_second[0]]]
-        row = {"task": task, "best": column.index[0], "runner_up": " and ".join(column.index[1:][column[1:] == second])}
-        row |= {"accuracy_best": float(best), "accuracy_runner_up": float(second), "n": n}
-        row |= {"k_best": k_best[-1], "k_runner_up": k_second[0], "p_lowest": p_lowest, "p_highest": p_highest}
-        rows.append(row | {"p_unpaired": float(stats.fisher_exact(counts).pvalue), "verdict": verdict})
+        furthest = max(pairs, key=lambda pair: abs(pair[0] - pair[1]))
+        row = {"task": task, "best": others.index[0], "other": " and ".join(names)}
+        row |= {"accuracy_best": float(best), "accuracy_other": float(second), "n": n}
+        row |= {"k_best": furthest[0], "k_other": furthest[1], "p_lowest": p_lowest, "p_highest": p_highest}
+        p_unpaired = stats.fisher_exact([[k, n - k] for k in furthest]).pvalue
+        rows.append(row | {"p_unpaired": float(p_unpaired), "verdict": verdict})
     return pd.DataFrame(rows)

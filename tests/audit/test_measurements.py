@@ -125,10 +125,14 @@ def test_byol_s_is_averaged_where_all_its_cells_are_there() -> None:
     assert pd.isna(compare_windows(windows, cells[1:]).loc["mean", "byol_s_measured"])
 
 
-def test_the_committed_halvings_are_differences_of_accuracies() -> None:
+def test_the_committed_leaks_are_differences_of_accuracies() -> None:
     leaks = read_measurement(Results(RESULTS), "speaker_leak")
     assert set(leaks["task"]) == {"RAV"}
-    assert (leaks["leak"] - leaks["with_leak"] + leaks["without"]).abs().max() < 2e-6
+    assert (leaks["leak"] - leaks["seen"] + leaks["unseen"]).abs().max() < 2e-6
+    assert (leaks.groupby(["model", "takes"])["speaker"].nunique() == 5).all()
+    # Without the other take of a sentence in the other half, less is known.
+    means = leaks.groupby(["takes", "model"])["leak"].mean()
+    assert (means["together"] < means["apart"]).all()
 
 
 def test_cremad_has_three_pairs_with_contradicting_labels() -> None:

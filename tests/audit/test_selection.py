@@ -1,4 +1,4 @@
-"""What selection on the test part is worth: measured cells, and the simulation against brute force."""
+"""What selection on the test part is worth: measured cells, and a simulation whose answers are known at its ends."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from serab_lib.audit import selection
-from serab_lib.benchmark.results import COLUMNS
+from serab_lib.benchmark.results import COLUMNS, Results
 
 
 def make_cells() -> pd.DataFrame:
@@ -37,31 +37,48 @@ def test_protocols_are_taken_apart() -> None:
     assert selection.decompose_protocols(make_cells().query("protocol == 'released'")).empty
 
 
-def test_drawn_accuracies_have_the_right_mean_and_correlation(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(selection, "SPREAD", 0.0)
-    monkeypatch.setattr(selection, "SHIFT", 0.0)
-    _, test = selection.draw_accuracies(0.7, 400, 400, 4_000, np.random.default_rng(0))
-    assert test.mean() == pytest.approx(0.7, abs=0.002)
-    # The same by brute force: utterances one by one.
-    rng = np.random.default_rng(1)
-    shared, own = rng.standard_normal((1_000_000, 1)), rng.standard_normal((1_000_000, 2))
-    right = np.sqrt(0.7) * shared + np.sqrt(0.3) * own < 0.5244005
-    assert np.corrcoef(test.T)[0, 1] == pytest.approx(np.corrcoef(right.T)[0, 1], abs=0.03)
+def test_assumptions_are_found_again_in_simulated_cells(tmp_path) -> None:
+    """Cells with known differences, and predictions in which two classifiers always agree and the third does not."""
+    rng, rows = np.random.default_rng(0), []
+    (tmp_path / "predictions").mkdir()
+    for model in range(300):
+        true = 0.7 + 0.04 * rng.standard_normal(3)
+        base = dict.fromkeys(COLUMNS, 0) | {"task": "RAV", "model": f"m{model}", "protocol": "released"}
+        base |= {"n_validation": 10**9, "n_test": 10**9, "best_params": "{}", "synthetic": False, "selected": True}
+        base |= {"search": True, "complete": True}
+        shifted = (true + 0.02 * rng.standard_normal(3) for _ in range(2))
+        for name, validation, test in zip(("LDA", "LR", "SVC"), *shifted, strict=True):
+            rows.append(base | {"classifier": name, "validation_accuracy": validation, "test_accuracy": test})
+        answers = pd.DataFrame({"stem": range(8), "speaker": 1, "group": 1, "emotion": "joy"})
+        same = ["joy"] * 4 + ["fear"] * 4
+        answers = answers.assign(LDA=same, LR=same, SVC=["joy", "fear"] * 4)
+        answers.to_csv(tmp_path / "predictions" / f"RAV-m{model}-released.csv", index=False)
+    pd.DataFrame(rows)[COLUMNS].to_csv(tmp_path / "cells.csv", index=False)
+    found = selection.calibrate(Results(tmp_path))
+    assert found[["spread", "shift"]].tolist() == pytest.approx([4, 2], rel=0.1)
+    assert found["correlation"] == pytest.approx(100 / 3)
 
 
-def test_no_gap_where_classifiers_never_differ(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in (("SPREAD", 0.0), ("SHIFT", 0.0), ("CORRELATION", 1 - 1e-9)):
-        monkeypatch.setattr(selection, name, value)
-    assert selection.simulate_selection(n_draws=100)["gap"].max() < 0.1
+def test_a_gap_is_optimism_and_choice() -> None:
+    tasks, grids = selection.simulate_selection()
+    rest = tasks["gap"] - tasks["optimism"] - tasks["better_choice"]
+    assert rest.abs().max() < 0.25, "what validation chose is not optimistic"
+    own = tasks.set_index("task")
+    assert own.loc["SAV", "gap"] > own.loc["CRE", "gap"] > 0
+    assert ((own["low"] <= own["gap"]) & (own["gap"] <= own["high"])).all()
+    assert grids["tau_test"].mean() > grids["tau_validation"].mean() > 0.6
+    assert 0 < grids["same_best"].mean() < 1
 
 
-def test_small_test_parts_gain_more() -> None:
-    table = selection.simulate_selection(n_draws=300).set_index("task")
-    assert table.loc["SAV", "gap"] > table.loc["CRE", "gap"] > 0
-    assert (table["low"] <= table["gap"]).all() and (table["gap"] <= table["high"]).all()
+def test_endless_parts_without_shift_leave_no_gap(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes = selection.list_readings().assign(n_validation=10**9, n_test=10**9)
+    monkeypatch.setattr(selection, "list_readings", lambda: sizes)
+    tasks, grids = selection.simulate_selection(shift=0.0, n_draws=50)
+    assert tasks[["gap", "optimism"]].abs().max(axis=None) < 0.05
+    assert grids[["tau_test", "tau_validation", "tau_between"]].min(axis=None) > 0.95
 
 
-def test_rankings_by_the_two_selections_differ_and_are_not_unrelated() -> None:
-    table = selection.simulate_ranking(n_draws=20)
-    assert 0.6 < table["kendall_tau"].mean() < 0.95
-    assert 0 < table["same_best"].mean() < 1
+def test_optimism_grows_with_what_speakers_add() -> None:
+    table = selection.vary_assumptions(n_draws=30)
+    for _, own in table.groupby("spread"):
+        assert own["optimism"].is_monotonic_increasing and own["tau_test"].is_monotonic_decreasing

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
+from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pandas as pd
@@ -14,27 +17,44 @@ from serab_lib.corpora.task import get_task
 
 
 @pytest.fixture(scope="module")
-def leaks() -> dict[float, pd.DataFrame]:
-    """What is measured on voices that show emotions in their own ways, by how much they do."""
+def program() -> Iterator[ModuleType]:
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(Path(__file__).resolve().parents[2] / "benchmarks")
-        from speaker_leak import measure_leak
+        yield importlib.import_module("speaker_leak")
 
-        parts = split(list_utterances("RAV"), get_task("RAV"), "described")
-        return {own: measure_leak(make_voices(parts, own), parts, n_repeats=4) for own in (0.0, 0.8)}
+
+@pytest.fixture(scope="module")
+def parts() -> pd.DataFrame:
+    return split(list_utterances("RAV"), get_task("RAV"), "described")
 
 
 def make_voices(parts: pd.DataFrame, own: float) -> np.ndarray:
+    """Embeddings of emotions, which voices show in their own ways by so much."""
     rng = np.random.default_rng(0)
     emotion, speaker = (parts[column].astype("category").cat.codes for column in ("emotion", "speaker"))
     shared, single = 0.2 * rng.standard_normal((8, 64)), own * rng.standard_normal((24, 8, 64))
     return shared[emotion] + single[speaker, emotion] + rng.standard_normal((len(parts), 64))
 
 
-def test_known_voices_help_where_they_show_emotions_in_their_own_ways(leaks: dict[float, pd.DataFrame]) -> None:
-    assert leaks[0.8]["leak"].mean() > 0.05
-    assert (leaks[0.8]["n_test"] > 140).all()
+@pytest.mark.parametrize(("own", "least", "most"), [(0.0, -0.03, 0.03), (0.8, 0.05, 1.0)])
+def test_seen_speakers_help_where_they_show_emotions_in_their_own_ways(program, parts, own, least, most) -> None:
+    units = program.name_sentences(parts, get_task("RAV"))
+    leaks = program.measure_leak(make_voices(parts, own), parts, units, n_repeats=4)
+    assert leaks["n_test"].tolist() == [30] * 5
+    assert least < leaks["leak"].mean() < most
 
 
-def test_known_voices_do_not_help_where_all_show_emotions_alike(leaks: dict[float, pd.DataFrame]) -> None:
-    assert abs(leaks[0.0]["leak"].mean()) < 0.03
+def test_takes_of_a_sentence_are_one_unit(program, parts) -> None:
+    """All share a unit with one other file of the same speaker, emotion, intensity and statement."""
+    units = program.name_sentences(parts, get_task("RAV"))
+    pairs = parts.groupby(units)
+    assert (pairs.size() == 2).all() and (pairs["speaker"].nunique() == 1).all()
+    first, second = parts["stem"][units == units[0]]
+    assert [i for i, (a, b) in enumerate(zip(first, second, strict=True)) if a != b] == [16]  # of the repetition
+
+
+def test_a_planted_twin_leaks_only_where_takes_are_apart(program, parts) -> None:
+    units = program.name_sentences(parts, get_task("RAV"))
+    twins = np.random.default_rng(0).standard_normal((units.nunique(), 64))[pd.factorize(units)[0]]
+    together, apart = (program.measure_leak(twins, parts, each, n_repeats=2) for each in (units, parts["stem"]))
+    assert abs(together["leak"].mean()) < 0.05 < apart["leak"].mean()

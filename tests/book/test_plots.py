@@ -27,14 +27,14 @@ from serab_lib.corpora.corpus import list_utterances
 from serab_lib.corpora.task import TASKS
 from serab_lib.evaluation.paper import read_accuracies, read_models
 from serab_lib.evaluation.rankings import (
-    bootstrap_subsets,
     compare_ranks,
     join_sizes,
+    measure_spread,
     rank_subsets,
+    redraw_rankings,
     summarise_sizes,
-    weigh_tasks,
 )
-from serab_lib.evaluation.significance import compare_best_with_runner_up, confidence_intervals
+from serab_lib.evaluation.significance import compare_best, confidence_intervals
 from serab_lib.pretraining.augmentations import illustrate
 
 
@@ -85,7 +85,7 @@ def draw_gain() -> Figure:
 
 
 def draw_selection() -> Figure:
-    simulated = simulate_selection(n_draws=50)
+    simulated = simulate_selection(n_draws=50).tasks
     cell = dict.fromkeys(COLUMNS, 0) | {"task": "RAV", "model": "m", "protocol": "released", "classifier": "LDA"}
     return audit.plot_selection_gap(simulated, measure_selection(pd.DataFrame([cell])))
 
@@ -117,7 +117,7 @@ def draw_windows() -> Figure:
 
 def draw_subsets() -> Figure:
     by_size = summarise_sizes(rank_subsets(paper().grid))
-    return grid.plot_subsets(by_size, bootstrap_subsets(paper().grid, paper().sizes, n_draws=10))
+    return grid.plot_subsets({"all": by_size}, redraw_rankings(paper().grid, paper().sizes, n_draws=10))
 
 
 def confusions() -> pd.DataFrame:
@@ -139,10 +139,13 @@ FIGURES: dict[str, Callable[[], Figure]] = {
     ),
     "gain": draw_gain,
     "intervals": lambda: grid.plot_intervals(confidence_intervals(paper().accuracies, paper().sizes)),
-    "bold": lambda: grid.plot_bold(compare_best_with_runner_up(paper().accuracies, paper().sizes)),
+    "bold": lambda: grid.plot_bold(compare_best(paper().accuracies, paper().sizes)),
+    "contrasts": lambda: grid.plot_contrasts(
+        paper().grid, {f"{n}": (f"BYOL-S, {n}", f"BYOL-A, {n}") for n in (512, 1024)}
+    ),
     "critical difference": lambda: grid.plot_critical_difference(compare_ranks(paper().grid)),
     "subsets": draw_subsets,
-    "task information": lambda: grid.plot_task_information(weigh_tasks(rank_subsets(paper().grid))),
+    "task spread": lambda: grid.plot_task_spread(measure_spread(paper().grid, paper().sizes)),
     "model sizes": lambda: grid.plot_model_sizes(join_sizes(paper().accuracies, read_models(), paper().sizes)),
     "one confusion matrix": lambda: grid.plot_confusions({"model": confusions()}),
     "confusion matrices": lambda: grid.plot_confusions(dict.fromkeys(("one", "two", "three"), confusions())),
@@ -150,7 +153,7 @@ FIGURES: dict[str, Callable[[], Figure]] = {
     "weighted means": draw_weighted_means,
     "selection": draw_selection,
     "measured leak": lambda: audit.plot_measured_leak(
-        {"model": pd.DataFrame({"without": [0.6, 0.62], "with_leak": [0.7, 0.68]})}
+        {"model": pd.DataFrame({"unseen": [0.6, 0.62], "seen": [0.7, 0.68]})}
     ),
     "windows": draw_windows,
     "label order": draw_label_order,

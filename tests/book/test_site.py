@@ -39,7 +39,7 @@ def site(copy_project, shared_cache):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SERAB_CACHE", str(shared_cache))
         patch.delenv("SERAB_RESULTS", raising=False)
-        return build_book("published", root=copy_project(), parameters={"n_draws": 50, "n_resamples": 100}).parent
+        return build_book("published", root=copy_project(), parameters={"n_draws": 50}).parent
 
 
 class Links(HTMLParser):

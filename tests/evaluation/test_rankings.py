@@ -1,34 +1,29 @@
-"""Ranks over tasks, subsets of the tasks and sizes of the models, held against scipy and brute force."""
+"""Ranks, contrasts, subsets of the tasks and sizes of models, held against scipy and a second implementation."""
 
 from __future__ import annotations
 
+import csv
 import sys
 from itertools import combinations
+from math import prod
+from pathlib import Path
 
+import baycomp
 import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
 
+import serab_lib
 from serab_lib.core import SerabError
+from serab_lib.evaluation import rankings
 from serab_lib.evaluation.paper import read_accuracies, read_models
-from serab_lib.evaluation.rankings import (
-    bootstrap_subsets,
-    compare_neighbours,
-    compare_ranks,
-    correlate_ranks,
-    correlate_sizes,
-    find_enough_tasks,
-    join_sizes,
-    rank_subsets,
-    summarise_sizes,
-    weigh_tasks,
-)
 from serab_lib.evaluation.significance import ALPHA
 
 SIZES = pd.Series(
     {"AES": 207, "CAF": 216, "CRE": 1556, "EMB": 84, "EMV": 196, "IEM": 1122, "RAV": 300, "SAV": 120, "SHE": 372}
 )
+LIKE = [(f"BYOL-S, {size}", f"BYOL-A, {size}") for size in (512, 1024, 2048)]
 
 
 @pytest.fixture(scope="module")
@@ -38,110 +33,129 @@ def accuracies() -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def subsets(accuracies: pd.DataFrame) -> pd.DataFrame:
-    return rank_subsets(accuracies)
+    return rankings.rank_subsets(accuracies)
 
 
-def test_friedman_and_ranks_agree_with_scipy(accuracies: pd.DataFrame) -> None:
-    found = compare_ranks(accuracies)
+def read_table() -> tuple[dict[str, list[float]], dict[str, tuple[float, float, float]]]:
+    """The second implementation: accuracies and UM, WM and GM by row, from the file alone."""
+    path = Path(serab_lib.__file__).parent / "data" / "paper" / "table3_accuracy.csv"
+    with path.open() as file:
+        rows = {row["model"]: [float(row[task]) for task in SIZES.index] for row in csv.DictReader(file)}
+    weighted = {name: sum(n * x for n, x in zip(SIZES, row, strict=True)) / SIZES.sum() for name, row in rows.items()}
+    means = {name: (sum(row) / 9, weighted[name], prod(x ** (1 / 9) for x in row)) for name, row in rows.items()}
+    return rows, means
+
+
+def as_means(means: dict[str, tuple[float, float, float]]) -> pd.DataFrame:
+    return pd.DataFrame(means, index=["UM", "WM", "GM"]).T
+
+
+def test_speech_is_not_consistently_better(accuracies: pd.DataFrame) -> None:
+    rows, means = read_table()
+    found = rankings.compare_pairs(accuracies, as_means(means), LIKE)
+    assert found["UM"].round(2).tolist() == [1.62, -0.37, 2.23]
+    for contrast, (first, second) in zip(found.to_dict("records"), LIKE, strict=True):
+        steps = [round(a - b, 1) for a, b in zip(rows[first], rows[second], strict=True)]
+        assert (contrast["up"], contrast["down"]) == (sum(x > 0 for x in steps), sum(x < 0 for x in steps))
+        for i, name in enumerate(("UM", "WM", "GM")):
+            assert contrast[name] == pytest.approx(means[first][i] - means[second][i])
+        # Wilcoxon's test by all 2 ** n signs of the ranks.
+        ranks = stats.rankdata([abs(x) for x in steps if x])
+        signs = 2 * (np.arange(2 ** len(ranks))[:, None] >> np.arange(len(ranks)) & 1) - 1
+        extreme = abs(signs @ ranks) >= abs(np.sign([x for x in steps if x]) @ ranks) - 1e-9
+        assert contrast["p"] == pytest.approx(extreme.mean())
+    assert found[["up", "down", "equal"]].sum().tolist() == [18, 7, 2]
+
+
+def test_larger_proposed_models_are_better_and_larger_byol_a_is_not() -> None:
+    _, means = read_table()
+    ladders = {"BYOL-S": (512, 1024, 2048), "BYOL-S/CvT": (256, 512, 2048), "BYOL-A": (512, 1024, 2048)}
+    rising = {
+        family: [sorted(own) == list(own) for own in zip(*(means[f"{family}, {size}"] for size in sizes), strict=True)]
+        for family, sizes in ladders.items()
+    }
+    assert rising == {"BYOL-S": [True] * 3, "BYOL-S/CvT": [True] * 3, "BYOL-A": [False, True, False]}
+    assert means["BYOL-S, 1024"][0] - means["BYOL-S, 512"][0] == pytest.approx(0.13, abs=0.005)
+
+
+def test_posterior_means_are_those_of_the_draws(accuracies: pd.DataFrame) -> None:
+    found = rankings.compare_pairs(accuracies, as_means(read_table()[1]), LIKE)
+    for row in found.itertuples():
+        pair = (accuracies.loc[name].to_numpy() for name in (row.first, row.second))
+        drawn = baycomp.SignedRankTest.sample(*pair, rankings.SMALL, nsamples=4_000, random_state=0).mean(axis=0)
+        assert [row.better, row.alike, row.worse] == pytest.approx(100 * drawn, abs=1.5)
+
+
+def test_friedman_nemenyi_and_ranks_agree_with_scipy_and_with_each_other(accuracies: pd.DataFrame) -> None:
+    found = rankings.compare_ranks(accuracies)
     ranks = stats.rankdata(-accuracies.to_numpy(), axis=0).mean(axis=1)
     assert found.ranks[accuracies.index].to_numpy() == pytest.approx(ranks)
     assert found.p_friedman == pytest.approx(stats.friedmanchisquare(*accuracies.to_numpy()).pvalue)
-    assert found.ranks.index[0] == "BYOL-S, 2048"
+    for one, other in combinations(found.ranks.index, 2):
+        is_near = abs(found.ranks[one] - found.ranks[other]) < found.critical_difference
+        assert is_near == (found.p_pairs.loc[one, other] >= ALPHA)
 
 
 def test_critical_difference_is_that_of_the_published_table() -> None:
     # Demšar (2006), table 5: q = 3.164 for ten classifiers at 0.05.
-    found = compare_ranks(pd.DataFrame(np.random.default_rng(0).random((10, 30))))
+    found = rankings.compare_ranks(pd.DataFrame(np.random.default_rng(0).random((10, 30))))
     assert found.critical_difference == pytest.approx(3.164 * np.sqrt(10 * 11 / (6 * 30)), rel=1e-3)
 
 
-def test_nemenyi_and_critical_difference_agree(accuracies: pd.DataFrame) -> None:
-    found = compare_ranks(accuracies)
-    for one, other in combinations(found.ranks.index, 2):
-        is_alike = abs(found.ranks[one] - found.ranks[other]) < found.critical_difference
-        assert is_alike == (found.p_pairs.loc[one, other] >= ALPHA)
-
-
-def test_too_few_models_are_refused() -> None:
+def test_too_few_models_and_missing_libraries_are_told(accuracies: pd.DataFrame, monkeypatch) -> None:
     with pytest.raises(SerabError, match="2 models on 3 tasks"):
-        compare_ranks(pd.DataFrame(np.eye(3)[:2]))
-
-
-@pytest.mark.parametrize(("name", "compare"), [("scikit_posthocs", compare_ranks), ("baycomp", compare_neighbours)])
-def test_missing_libraries_name_the_extra(name, compare, accuracies, monkeypatch) -> None:
-    monkeypatch.setitem(sys.modules, name, None)
-    with pytest.raises(SerabError, match=rf"{name} is not installed: .*\[stats\]"):
-        compare(accuracies)
-
-
-def test_bayesian_signed_rank_is_sure_where_it_should_be() -> None:
-    leads = np.array([[10.0], [10.1], [0.0]])
-    table = pd.DataFrame(leads + np.random.default_rng(0).normal(50, 2, (1, 9)), index=["a", "b", "c"])
-    found = compare_neighbours(table)
-    assert found["first"].tolist() == ["b", "a"] and found["second"].tolist() == ["a", "c"]
-    assert found["mean_difference"].to_numpy() == pytest.approx([0.1, 10.0])
-    assert found["alike"][0] > 0.99 and found["first_better"][1] > 0.99
-    assert found[["first_better", "alike", "second_better"]].sum(axis=1).to_numpy() == pytest.approx(1)
+        rankings.compare_ranks(pd.DataFrame(np.eye(3)[:2]))
+    monkeypatch.setitem(sys.modules, "scikit_posthocs", None)
+    with pytest.raises(SerabError, match=r"scikit_posthocs is not installed: .*\[stats\]"):
+        rankings.compare_ranks(accuracies)
 
 
 def test_all_511_subsets_agree_with_scipy(accuracies: pd.DataFrame, subsets: pd.DataFrame) -> None:
     assert len(subsets) == subsets["tasks"].nunique() == 511
-    full = accuracies.mean(axis=1)
-    for row in subsets.iloc[::23].itertuples():
-        means = accuracies[list(row.tasks)].mean(axis=1)
-        assert row.n_tasks == len(row.tasks)
-        assert row.kendall_tau == pytest.approx(stats.kendalltau(means.round(9), full).statistic)
-        assert row.same_best == (means.idxmax() == full.idxmax())
+    full = accuracies.mean(axis=1).round(9)
+    for row in subsets.iloc[:-1:23].itertuples():
+        means = accuracies[list(row.tasks)].mean(axis=1).round(9)
+        rest = accuracies.drop(columns=list(row.tasks)).mean(axis=1).round(9)
+        assert row.tau_all == pytest.approx(stats.kendalltau(means, full).statistic)
+        assert row.tau_rest == pytest.approx(stats.kendalltau(means, rest).statistic)
+        assert row.same_best == (means[full.idxmax()] == means.max())
+    assert subsets["tau_rest"].isna().sum() == 1
+    assert subsets.set_index("tasks").loc[[("CRE",)], "same_best"].all(), "a shared first place counts"
 
 
-def test_tau_agrees_with_scipy_with_ties() -> None:
-    rng = np.random.default_rng(0)
-    scores, reference = rng.integers(0, 4, (50, 8)).astype(float), rng.integers(0, 5, 8).astype(float)
-    wanted = [stats.kendalltau(row, reference).statistic for row in scores]
-    assert correlate_ranks(scores, reference) == pytest.approx(wanted)
+def test_subsets_do_not_foretell_the_other_tasks(accuracies: pd.DataFrame, subsets: pd.DataFrame) -> None:
+    table = rankings.summarise_sizes(subsets)
+    assert table["tau_all"].is_monotonic_increasing and table["tau_all"].iloc[-1] == 1
+    assert table["tau_rest"].iloc[:8].max() < 0.6 < table["tau_all"].iloc[0]
+    single = subsets.loc[subsets["n_tasks"] == 1, ["tau_all", "tau_rest", "same_best"]].mean()
+    assert table.loc[0, single.index].tolist() == pytest.approx(single.tolist())
+    byol = rankings.summarise_sizes(rankings.rank_subsets(accuracies[accuracies.index.str.startswith("BYOL")]))
+    assert byol.set_index("n_tasks").loc[4, "tau_rest"] == pytest.approx(0.19, abs=0.005)
 
 
-def test_subsets_by_size(subsets: pd.DataFrame) -> None:
-    table = summarise_sizes(subsets)
-    single = subsets.loc[subsets["n_tasks"] == 1, "kendall_tau"]
-    wanted = [single.mean(), single.min(), single.quantile(0.05), single.quantile(0.95)]
-    assert table.loc[0, ["tau_mean", "tau_lowest", "tau_low", "tau_high"]].tolist() == pytest.approx(wanted)
-    assert table["tau_mean"].is_monotonic_increasing
-    assert table.loc[8, ["n_tasks", "tau_mean", "same_best"]].tolist() == [9, 1, 1]
-    assert find_enough_tasks(table) == 8
-    assert find_enough_tasks(table.iloc[:3]) is None
+def test_redrawn_accuracies_have_binomial_errors_that_are_correlated() -> None:
+    drawn = rankings.redraw(np.full((20_000, 2), 0.8), 300, np.random.default_rng(0))
+    assert drawn.std(axis=0) == pytest.approx(np.sqrt(0.8 * 0.2 / 300), rel=0.03)
+    assert np.corrcoef(drawn.T)[0, 1] == pytest.approx(rankings.CORRELATION, abs=0.03)
+    assert np.allclose(drawn * 300, np.round(drawn * 300)), "numbers of right answers are whole"
+    assert rankings.redraw(np.array([[0.0, 1.0]]), 10, np.random.default_rng(0)).tolist() == [[0, 1]]
 
 
-def test_a_task_of_pure_noise_tells_least() -> None:
-    rng = np.random.default_rng(0)
-    table = pd.DataFrame(np.linspace(40, 80, 12)[:, None] + rng.normal(0, 1, (12, 4)), columns=list("ABCD"))
-    table["N"] = rng.normal(60, 4, 12)
-    subsets = rank_subsets(table)
-    weights = weigh_tasks(subsets).set_index("task")
-    assert weights["gain"].idxmin() == "N"
-    assert weights.loc["A", "tau_alone"] == pytest.approx(
-        stats.kendalltau(table["A"], table.mean(axis=1).round(9)).statistic
-    )
-    # Each number of tasks counts alike, however many subsets there are of it.
-    has = subsets[subsets["tasks"].map(lambda tasks: "N" in tasks) & (subsets["n_tasks"] < 5)]
-    assert weights.loc["N", "tau_with_it"] == pytest.approx(has.groupby("n_tasks")["kendall_tau"].mean().mean())
+def test_redrawn_rankings_settle_with_endless_test_sets(accuracies: pd.DataFrame) -> None:
+    one, same = (rankings.redraw_rankings(accuracies, sizes, n_draws=40) for sizes in (SIZES, SIZES[::-1]))
+    assert one.tolist() == same.tolist() and 0.7 < one.mean() < 0.9
+    assert rankings.redraw_rankings(accuracies, SIZES * 0 + 10**9, n_draws=20).min() > 0.98
 
 
-def test_redrawing_is_seeded_and_vanishes_with_endless_test_parts(
-    accuracies: pd.DataFrame, subsets: pd.DataFrame
-) -> None:
-    one, same = (bootstrap_subsets(accuracies, SIZES[::-1], n_draws=40, rng=2) for _ in range(2))
-    pd.testing.assert_frame_equal(one, same)
-    assert one["high"].iloc[-1] < 1 and (one["low"] < one["high"]).all()
-    # Numbers that print alike fall apart, so that tau is not quite the printed one.
-    endless = bootstrap_subsets(accuracies, SIZES * 0 + 10**9, n_draws=20)
-    measured = summarise_sizes(subsets)
-    assert endless["low"].to_numpy() == pytest.approx(measured["tau_mean"].to_numpy(), abs=0.03)
-    assert endless["same_best_low"].to_numpy() == pytest.approx(measured["same_best"].to_numpy(), abs=0.15)
+def test_spread_is_held_against_that_of_equal_models() -> None:
+    equal = rankings.redraw(np.full((9, 400), 0.7), SIZES.to_numpy()[:, None], np.random.default_rng(0))
+    table = rankings.measure_spread(100 * pd.DataFrame(equal, index=SIZES.index).T, SIZES)
+    assert (table["spread"] / table["correlated"]).mean() == pytest.approx(1, abs=0.03)
+    assert (table["correlated"] < table["independent"]).all()
 
 
 def test_sizes_are_joined_with_every_row() -> None:
-    table = join_sizes(read_accuracies(), read_models(), SIZES)
+    table = rankings.join_sizes(read_accuracies(), read_models(), SIZES)
     assert table["embedding_size"].notna().all()
     assert table["parameters_millions"].isna().sum() == 1
     assert table["family"].value_counts().to_dict() == {"other": 4, "BYOL-A": 3, "BYOL-S": 3, "BYOL-S/CvT": 3}
@@ -149,22 +163,3 @@ def test_sizes_are_joined_with_every_row() -> None:
     p = table.loc["YAMNet", list(SIZES.index)].to_numpy(dtype=float) / 100
     wanted = 1.959964 * np.sqrt((p * (1 - p) / SIZES.to_numpy()).sum()) / 9
     assert table.loc["YAMNet", "UM_half_width"] == pytest.approx(100 * wanted, rel=1e-5)
-
-
-def test_correlations_agree_with_scipy() -> None:
-    table = join_sizes(read_accuracies(), read_models(), SIZES)
-    found = correlate_sizes(table, n_draws=2_000).set_index("predictor")
-    for predictor, row in found.iterrows():
-        known = table[table[predictor].notna()]
-        wanted = stats.spearmanr(known[predictor], known["UM"])
-        assert row["n_models"] == len(known)
-        assert row["spearman"] == pytest.approx(wanted.statistic)
-        assert row["p"] == pytest.approx(wanted.pvalue, abs=0.05)
-        assert row["low"] < row["spearman"] < row["high"]
-        assert row["slope"] == pytest.approx(stats.linregress(np.log10(known[predictor]), known["UM"]).slope)
-
-
-def test_resamples_of_one_size_do_not_count() -> None:
-    table = pd.DataFrame({"parameters_millions": [1.0, 1, 2], "embedding_size": [1.0, 2, 3], "UM": [1.0, 2, 3]})
-    found = correlate_sizes(table, n_draws=200)
-    assert found[["spearman", "low", "high"]].notna().all(axis=None)

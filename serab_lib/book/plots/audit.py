@@ -101,16 +101,13 @@ def plot_selection_gap(simulated: pd.DataFrame, measured: pd.DataFrame) -> Figur
 
 
 def plot_measured_leak(tables: Mapping[str, pd.DataFrame]) -> Figure:
-    """Draw what it is worth to have heard the test speakers, one line a halving of the test part, one panel a model."""
+    """Draw accuracies with the test speakers unseen and seen in training, one line a speaker, one panel a model."""
     figure, panels = new_figure(1, len(tables), height=3.2, sharey=True, squeeze=False)
     for axes, (title, table) in zip(panels.flat, tables.items(), strict=True):
-        accuracies = 100 * table[["without", "with_leak"]]
-        axes.plot([0, 1], accuracies.T, color=PAPER_COLOUR, linewidth=1, alpha=0.6)
-        for x, (column, protocol) in enumerate({"without": "described", "with_leak": "released"}.items()):
-            colour = PROTOCOL_COLOURS[protocol]
-            axes.plot([x] * len(table), accuracies[column], "o", color=colour, markersize=5)
-            axes.plot(x, accuracies[column].mean(), "_", color=colour, markersize=36, mew=3)
-        axes.set_xticks([0, 1], ["unknown", "known"])
+        accuracies = 100 * table[["unseen", "seen"]]
+        axes.plot([0, 1], accuracies.T, "o-", color=PAPER_COLOUR, linewidth=1, markersize=5)
+        axes.plot([0, 1], accuracies.mean(), "_-", color=PALETTE[0], markersize=24, mew=3, linewidth=2)
+        axes.set_xticks([0, 1], accuracies.columns)
         axes.set_xlim(-0.4, 1.4)
         axes.set_title(title, fontsize=10)
         axes.grid(axis="x", visible=False)

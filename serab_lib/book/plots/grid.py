@@ -1,4 +1,4 @@
-"""Figures of the accuracy grid: intervals, ranks, subsets of the tasks, size against accuracy, confusions."""
+"""Figures of the accuracy grid: intervals, contrasts, ranks, subsets of the tasks, sizes of models, confusions."""
 
 from __future__ import annotations
 
@@ -61,22 +61,22 @@ def plot_intervals(intervals: pd.DataFrame) -> Figure:
 
 
 def plot_bold(comparison: pd.DataFrame, *, alpha: float = 0.05) -> Figure:
-    """Draw the p-values that the pairings of the answers of the best model and the runner-up allow, task by task."""
+    """Draw the p-values that the pairings of the answers of the best model and another allow, task by task."""
     figure, axes = new_figure(height=0.38 * len(comparison) + 1.3)
     y = np.arange(len(comparison))
-    axes.axvspan(1e-3, alpha, color="0.92", zorder=0)
+    axes.axvspan(1e-5, alpha, color="0.92", zorder=0)
     axes.hlines(y, comparison["p_lowest"], comparison["p_highest"], color=PALETTE[0], linewidth=3)
     for column in ("p_lowest", "p_highest"):
         axes.plot(comparison[column], y, "|", color=PALETTE[0], markersize=12, mew=2)
     axes.plot(comparison["p_unpaired"], y, "D", color=PALETTE[1], markersize=6)
-    set_log_ticks(axes, [0.01, 0.05, 0.1, 0.25, 0.5, 1])
-    axes.set_xlim(min(5e-3, comparison["p_lowest"].min() / 1.5), 1.4)
-    leads = comparison["accuracy_best"] - comparison["accuracy_runner_up"]
-    name_rows(axes, [f"{task} (+{lead:.1f})" for task, lead in zip(comparison["task"], leads, strict=True)])
-    axes.set(xlabel="p of best against runner-up", ylabel="task (lead in points)")
+    set_log_ticks(axes, [0.001, 0.01, 0.05, 0.1, 0.25, 0.5, 1])
+    axes.set_xlim(max(5e-4, min(5e-3, comparison["p_lowest"].min() / 1.5)), 1.4)
+    leads = comparison["accuracy_best"] - comparison["accuracy_other"]
+    name_rows(axes, [f"{task} ({lead:+.1f})" for task, lead in zip(comparison["task"], leads, strict=True)])
+    axes.set(xlabel="p of the difference", ylabel="task (lead in points)")
     handles = [
         explain("paired: all possible pairings", PALETTE[0], line="-", linewidth=3),
-        explain("unpaired", PALETTE[1], "D"),
+        explain("unpaired: other utterances for each", PALETTE[1], "D"),
         Patch(color="0.92", label=f"p < {alpha:g}"),
     ]
     put_legend_above(figure, handles)
@@ -106,39 +106,58 @@ def plot_critical_difference(comparison: RankComparison) -> Figure:
     return figure
 
 
-def plot_subsets(sizes: pd.DataFrame, redrawn: pd.DataFrame) -> Figure:
-    """Draw how well rankings on some of the tasks agree with that on all: as printed, and with test parts redrawn."""
+def plot_contrasts(accuracies: pd.DataFrame, pairs: Mapping[str, tuple[str, str]]) -> Figure:
+    """Draw two models on every task, a panel for each pair, joined by the colour of the better one."""
+    figure, panels = new_figure(1, len(pairs), height=0.3 * accuracies.shape[1] + 1.3, sharex=True, sharey=True)
+    y = np.arange(accuracies.shape[1])
+    for axes, (title, names) in zip(panels, pairs.items(), strict=True):
+        first, second = (accuracies.loc[name] for name in names)
+        colours = [_COLOURS[_find_family(name)] for name in names]
+        better = [colours[0] if ahead else colours[1] for ahead in first >= second]
+        axes.hlines(y, first, second, color=better, linewidth=3, alpha=0.5)
+        for name, colour, values in zip(names, colours, (first, second), strict=True):
+            family = _find_family(name)
+            axes.plot(values, y, _MARKERS[family], color=colour, markersize=6, label=family)
+        axes.set_title(title, fontsize=10)
+    name_rows(panels[0], list(accuracies.columns))
+    figure.supxlabel("accuracy (%)", fontsize=10)
+    put_legend_above(figure, panels[0].lines)
+    return figure
+
+
+def plot_subsets(groups: Mapping[str, pd.DataFrame], redrawn: np.ndarray) -> Figure:
+    """Draw how rankings on some of the tasks agree with others, and how often the best model stays best.
+
+    `groups` has a summary by number of tasks for each set of models; `redrawn` the tau of redrawn grids of the first.
+    """
     figure, (left, right) = new_figure(1, 2, height=3.3)
-    x, x_redrawn = sizes["n_tasks"], redrawn["n_tasks"] + 0.2
-    left.fill_between(x, sizes["tau_low"], sizes["tau_high"], color=PALETTE[0], alpha=0.2, linewidth=0)
-    left.plot(x, sizes["tau_mean"], "o-", color=PALETTE[0], label="as printed: mean, 5–95 % of the subsets")
-    left.plot(x, sizes["tau_lowest"], "_", color=PALETTE[0], markersize=10, mew=2, label="as printed: lowest")
-    right.plot(x, 100 * sizes["same_best"], "o-", color=PALETTE[0])
-    for axes, low, high in (
-        (left, redrawn["low"], redrawn["high"]),
-        (right, 100 * redrawn["same_best_low"], 100 * redrawn["same_best_high"]),
-    ):
-        label = "test parts redrawn: mean, 95 %"
-        options = {"fmt": "none", "capsize": 3, "color": PALETTE[1], "linewidth": 2, "label": label}
-        axes.errorbar(x_redrawn, (low + high) / 2, (high - low) / 2, **options)
+    for (name, sizes), colour in zip(groups.items(), PALETTE, strict=False):
+        x = sizes["n_tasks"]
+        left.plot(x, sizes["tau_rest"], "o-", color=colour, label=f"{name}: with the tasks left out")
+        left.plot(x, sizes["tau_all"], ":", color=colour, label=f"{name}: with all tasks")
+        right.plot(x, 100 * sizes["same_best"], "o-", color=colour)
+    low, high = np.quantile(redrawn, [0.025, 0.975])
+    span = [[redrawn.mean() - low], [high - redrawn.mean()]]
+    label = "all tasks, test sets redrawn: mean, 95 %"
+    left.errorbar(x.max() + 0.25, redrawn.mean(), span, fmt="s", capsize=3, color=PALETTE[2], label=label)
+    left.set(ylabel="Kendall's tau (mean)", ylim=(0, 1.03))
+    right.set(ylabel="same best model (% of subsets)", ylim=(0, 103))
+    for axes in (left, right):
         axes.set(xlabel="number of tasks", xticks=list(x))
-    left.set(ylabel="Kendall's tau to the full ranking", ylim=(0.25, 1.03))
-    right.set(ylabel="same best model (% of subsets)", ylim=(-3, 103))
     put_legend_above(figure, n_columns=2)
     return figure
 
 
-def plot_task_information(weights: pd.DataFrame) -> Figure:
-    """Draw how much each task tells about the ranking on all of them."""
-    table = weights.sort_values("gain", ascending=False)
-    figure, axes = new_figure(height=0.38 * len(table) + 1.2)
+def plot_task_spread(table: pd.DataFrame) -> Figure:
+    """Draw how much models differ on each task, and by how much equal ones would seem to."""
+    table = table.assign(excess=table["spread"] / table["correlated"]).sort_values("excess", ascending=False)
+    figure, axes = new_figure(height=0.36 * len(table) + 1.2)
     y = np.arange(len(table))
-    axes.hlines(y, table["tau_without_it"], table["tau_with_it"], color="0.7", linewidth=3, zorder=1)
-    axes.plot(table["tau_without_it"], y, "o", color="white", mec=PALETTE[0], mew=2, markersize=8, label="without it")
-    axes.plot(table["tau_with_it"], y, "o", color=PALETTE[0], markersize=8, label="with it")
-    axes.plot(table["tau_alone"], y, "x", color=PALETTE[1], markersize=8, mew=2, label="alone")
-    name_rows(axes, list(table["task"]))
-    axes.set_xlabel("Kendall's tau to the ranking on all tasks (mean over subsets)")
+    label = "equal models: mistakes correlated to independent"
+    axes.hlines(y, table["correlated"], table["independent"], color=PAPER_COLOUR, linewidth=6, alpha=0.5, label=label)
+    axes.plot(table["spread"], y, "o", color=PALETTE[0], markersize=8, label="as printed")
+    name_rows(axes, list(table.index))
+    axes.set(xlabel="standard deviation over the models (points)", xlim=(0, None))
     put_legend_above(figure)
     return figure
 
