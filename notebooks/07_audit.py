@@ -267,6 +267,8 @@ show_figure(
     caption=f"Best on test minus chosen on validation, in points: simulated means with 95 % of {selection.N_DRAWS:,} draws, and measured cells.",
     alt="Mean gaps of two to four points, largest for the smallest test sets; measured cells lie among the draws.",
 )
+
+# %% tags=["hide-input"]
 if len(measured):
     estimates = selection.calibrate(data.measured)
     show_markdown(
@@ -287,16 +289,12 @@ show_table(
     caption="Mean over tasks of the gap and of what it is made of, in points, and Kendall's tau by UM with the true order of the models, for the choice on test and for that on validation, from mild to strong assumptions (standard deviations in points).",
     index=False,
 )
-record(
-    spread=f"{100 * selection.SPREAD:.0f}",
-    shift=f"{100 * selection.SHIFT:.0f}",
-    optimism=f"{simulated['optimism'].mean():.1f}",
-    better=f"{simulated['better_choice'].mean():.1f}",
-    least_optimism=f"{varied['optimism'].min():.1f}",
-    most_optimism=f"{varied['optimism'].max():.1f}",
-    tau_test=f"{grids['tau_test'].mean():.2f}",
-    tau_validation=f"{grids['tau_validation'].mean():.2f}",
-)
+
+# %% tags=["hide-input"]
+record(spread=f"{100 * selection.SPREAD:.0f}", shift=f"{100 * selection.SHIFT:.0f}")
+record(optimism=f"{simulated['optimism'].mean():.1f}", better=f"{simulated['better_choice'].mean():.1f}")
+record(least_optimism=f"{varied['optimism'].min():.1f}", most_optimism=f"{varied['optimism'].max():.1f}")
+record(tau_test=f"{grids['tau_test'].mean():.2f}", tau_validation=f"{grids['tau_validation'].mean():.2f}")
 
 # %% tags=["hide-input"]
 if len(measured):

@@ -65,7 +65,7 @@ VALUES = {
         "printed_mean_s": 4.5,
         "printed_total_h": 1.1,
     },
-    "selection-on-test": {"n_classifiers": 5, "least_task": "CRE", "most_task": "SAV"},
+    "selection-on-test": {"n_classifiers": 5, "least_task": "CRE"},
     "transductive-normalisation": {"smallest_median": 14, "largest_median": 561},
     "sample-rate-SHE": {"n_other": 121},
     "class-order": {},
@@ -242,14 +242,16 @@ def test_cafes_durations_are_those_without_neutral(found: dict[str, Finding]) ->
 
 def test_the_gap_of_selection_is_simulated_and_measured(measured: dict[str, Finding], tmp_path: Path) -> None:
     values = measured["selection-on-test"].values
-    assert 0.5 < values["least_gap"] < 1.5 < values["most_gap"] < 4
+    assert 1 < values["least_gap"] < 2.5 < values["most_gap"] < 5
+    assert values["optimism"] == pytest.approx(values["mean_gap"], abs=0.3)
+    assert values["tau_test"] > values["tau_validation"]
     assert values["least"] <= values["measured_gap"] <= values["most"]
     row = "RAV,m,released,{},0.7,{},0.5,{},840,300,300,{{}},1.0,True,True,1440,{}"
     lines = [",".join(COLUMNS), row.format("LDA", 0.6, False, False), row.format("SVC", 0.65, True, False)]
     lines += [row.replace(",m,", ",made-up,").format("LDA", 0.1, False, True)]
     (tmp_path / "cells.csv").write_text("\n".join(lines))
     (finding,) = find("selection-on-test", results=tmp_path).values()
-    assert finding.evidence.endswith("In 1 measured cell it is 5.0 to 5.0 points, 5.0 on average.")
+    assert finding.evidence.endswith("In 1 measured cell the gap is 5.0 to 5.0 points, 5.0 on average.")
 
 
 def test_measured_orders_are_told(measured: dict[str, Finding]) -> None:

@@ -81,7 +81,7 @@ def draw_training() -> Figure:
 def draw_gain() -> Figure:
     rows = [("random", 0.4, 0.35, 0.46, "1"), ("pretrained", 0.5, 0.45, 0.55, "1"), ("gain", 0.1, 0.05, 0.15, "all")]
     columns = ["condition", "accuracy", "low", "high", "seed"]
-    return pretraining.plot_gain(pd.DataFrame(rows, columns=columns).assign(model="byol-s-512"))
+    return pretraining.plot_gain(pd.DataFrame(rows, columns=columns).assign(model="byol-s-512"), level=45)
 
 
 def draw_selection() -> Figure:

@@ -98,8 +98,8 @@ def plot_probe(probe: pd.DataFrame) -> Figure:
     return figure
 
 
-def plot_gain(results: pd.DataFrame) -> Figure:
-    """Draw the test accuracies of pre-trained and of random encoders with their intervals, one place a run."""
+def plot_gain(results: pd.DataFrame, *, level: float) -> Figure:
+    """Draw test accuracies of pre-trained and of random encoders with their intervals, and another's level, percent."""
     single = results[results["seed"].astype(str) != "all"]
     names = single["model"] + "\nseed " + single["seed"].astype(str)
     runs = list(names.drop_duplicates())
@@ -112,6 +112,7 @@ def plot_gain(results: pd.DataFrame) -> Figure:
         places = [runs.index(name) + shift for name in names[own.index]]
         spans = [own["accuracy"] - own["low"], own["high"] - own["accuracy"]]
         axis.errorbar(places, own["accuracy"], spans, fmt=marker, color=colour, capsize=2, label=label)
+    axis.axhline(level, color="0.2", linewidth=1.5, linestyle="--", label="log-mel statistics")
     axis.set_xticks(range(len(runs)), runs)
     axis.set(xlim=(-0.5, len(runs) - 0.5), ylabel="test accuracy (%)", xlabel="encoder and run")
     axis.grid(axis="x", visible=False)
