@@ -138,7 +138,7 @@ show_figure(
 
 # %% tags=["hide-input"]
 comparison = tables.compare_test_sizes()
-small = comparison["small_sizes"].map(lambda sizes: ", ".join(map(str, sizes)) or "none")
+small = [", ".join(map(str, sizes)) or "none" for sizes in comparison["small_sizes"]]
 show_table(
     comparison.assign(possible_below_500=small)[
         ["task", "reading", "n_test", "n_fitting", "n_rows", "possible_below_500", "verdict"]
