@@ -83,9 +83,12 @@ def test_workers_with_a_gpu_extract(folder: Path) -> None:
     assert "cpu" in {name for kind, name in by_kind if kind != "extract_there"}
 
 
-@pytest.mark.parametrize(("address", "words"), [("127.0.0.1:1", "tcp://HOST:PORT"), ("local:0", "local:N")])
-def test_a_wrong_address_is_one_line(address: str, words: str) -> None:
-    with one_line(words), open_cluster(address):
+def test_a_wrong_address_and_a_missing_extra_are_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    for address, words in (("127.0.0.1:1", "tcp://HOST:PORT"), ("local:0", "local:N")):
+        with one_line(words), open_cluster(address):
+            pass
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with one_line(r"serab-companion\[dask\]"), open_cluster("local:1"):
         pass
 
 
@@ -99,12 +102,6 @@ def test_no_scheduler_is_one_line_within_seconds(folder: Path) -> None:
     assert result.exit_code == 1 and "Traceback" not in result.output
     assert [line for line in result.output.splitlines() if "error:" in line and "dask scheduler" in line]
     assert time.monotonic() - started < 30
-
-
-def test_without_the_extra_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "distributed", None)
-    with one_line(r"serab-companion\[dask\]"), open_cluster("local:1"):
-        pass
 
 
 class Stub:

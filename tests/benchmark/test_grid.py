@@ -135,24 +135,6 @@ def test_unknown_names_and_an_unwritable_out_stop_before_any_work(data: Path) ->
         run(data)
 
 
-def test_an_interrupted_cell_leaves_nothing_half_written(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole, models = Results.write, ["logmel-stats", "egemaps"]
-
-    def interrupt(self, cell):
-        if cell.key[1] == "egemaps":
-            raise KeyboardInterrupt
-        whole(self, cell)
-
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(Results, "write", interrupt)
-        run(data, models)
-    assert set(read(data)[0]["model"]) == {"logmel-stats"}
-    summary = run(data, models)
-    assert summary.present == [("SAV", "logmel-stats", "described")]
-    assert summary.computed == [("SAV", "egemaps", "described")]
-    assert read(data)[1]["SAV/egemaps/described"]["embeddings_from_cache"] == 56
-
-
 def test_looking_for_finished_cells_loads_nothing_heavy() -> None:
     """A second run over finished cells takes a second; importing torch and scikit-learn alone takes longer."""
     code = "import sys, serab_lib.benchmark.grid; print(sorted({'torch', 'sklearn', 'joblib'} & set(sys.modules)))"

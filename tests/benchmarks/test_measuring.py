@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -38,14 +37,3 @@ def test_only_the_same_cells_are_replaced(tmp_path: Path) -> None:
     assert kept["test_accuracy"].tolist() == [0.5, 0.6, 0.2, 0.3, 0.4]
     assert (kept["task"] + "/" + kept["model"]).tolist() == ["RAV/a", "RAV/a", "RAV/b", "RAV/b", "EMB/a"]
     assert kept["best_params"].tolist()[1] == {"C": 10.0}
-
-
-@pytest.mark.parametrize("name", [file.stem for file in AUDIT.glob("*.csv")])
-def test_writing_a_committed_cell_again_changes_nothing(name: str, tmp_path: Path) -> None:
-    from measuring import keep
-
-    (tmp_path / "audit").mkdir()
-    copy = Path(shutil.copy(AUDIT / f"{name}.csv", tmp_path / "audit"))
-    table = read_measurement(Results(tmp_path), name)
-    keep(Results(tmp_path), name, table[table["model"] == table["model"].iloc[0]])
-    assert copy.read_bytes() == (AUDIT / f"{name}.csv").read_bytes()

@@ -48,7 +48,9 @@ def test_a_timestamp_every_50_ms_from_0_to_the_end(model: hear.HearModel, n_samp
     torch.testing.assert_close(timestamps, expected.expand(2, n_timestamps), rtol=0, atol=1e-3)
 
 
-def test_frames_of_1_s_are_centred_on_their_timestamps(model: hear.HearModel) -> None:
+def test_frames_of_1_s_are_centred_on_their_timestamps(model: hear.HearModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In several calls of the extractor, of seven frames here."""
+    monkeypatch.setattr(hear, "_FRAMES_PER_CALL", 7)
     audio, silence = make_audio(2, 32_000), torch.zeros(8_000)
     embeddings, timestamps = hear.get_timestamp_embeddings(audio, model)
     centre = int((timestamps[0] == 1000).nonzero())
@@ -65,13 +67,6 @@ def test_frames_between_two_samples_are_rounded() -> None:
     assert {len(frame) for frame in frames} == {22_050}
     starts = [int(frame[11_025:][0]) if i else 0 for i, frame in enumerate(frames[:5])]
     assert starts == [0, 1102, 2205, 3308, 4410]
-
-
-def test_many_frames_are_embedded_in_several_calls(model: hear.HearModel, monkeypatch: pytest.MonkeyPatch) -> None:
-    expected, _ = hear.get_timestamp_embeddings(make_audio(), model)
-    monkeypatch.setattr(hear, "_FRAMES_PER_CALL", 7)
-    result, _ = hear.get_timestamp_embeddings(make_audio(), model)
-    torch.testing.assert_close(result, expected, rtol=0, atol=0)
 
 
 def test_a_path_may_be_given_in_place_of_a_name(byol_checkpoint: Path) -> None:
@@ -222,10 +217,9 @@ def test_what_breaks_the_api_is_said_in_one_line(write_guest: Write, message: st
         load_extractor(f"hear:{write_guest(BREAKAGES[message])}").embed(list(make_audio(2)))
 
 
-@pytest.mark.parametrize("name", ["no_such_module.inside", "torch.no_such_part"])
-def test_missing_module_is_named(name: str) -> None:
-    with one_line(f"no module '{name}'.*PYTHONPATH"):
-        get_entry(f"hear:{name}")
+def test_missing_module_is_named() -> None:
+    with one_line("no module 'torch.no_such_part'.*PYTHONPATH"):
+        get_entry("hear:torch.no_such_part")
 
 
 def test_a_guest_in_tensorflow_that_takes_no_path(write_guest: Write) -> None:
