@@ -165,7 +165,7 @@ def test_nine_tasks_on_a_stand_in_for_slurm(tmp_path: Path, monkeypatch: pytest.
     """`sbatch` and `scancel` that run the jobs here."""
     pytest.importorskip("dask_jobqueue")
     pytest.importorskip("espeakng_loader", reason="needs the extra [demo]")
-    from serab_lib.corpora.synthetic.speech import generate
+    from serab_lib.corpora.synthetic import generate
 
     programs = tmp_path / "bin"
     programs.mkdir()

@@ -192,4 +192,4 @@ def test_no_lightning_and_a_loss_that_is_not_finite_stop_the_run(
         pretrain(audio, tmp_path, make_config(learning_rate=1e30), cache=cache)
     monkeypatch.setitem(sys.modules, "lightning.fabric", None)
     with one_line(r"pip install 'serab-companion\[pretrain\]'"):
-        pretrain(audio, tmp_path, TINY)
+        pretrain(audio, tmp_path / "other", TINY)
