@@ -179,8 +179,8 @@ if not data.synthetic:
 
 # %% [markdown] tags=["real"]
 # On average over the seeds, pre-training gains {glue:text}`gain_described` under `described` and
-# {glue:text}`gain_released` under `released`. The intervals are Student's over three seeds; if one contains 0, the gain
-# cannot be told from chance. And what is gained is small beside the simplest alternative: the mean and standard
+# {glue:text}`gain_released` under `released`. The intervals are Student's over three seeds; if one contains 0, or
+# touches it, the gain cannot be told from chance. And what is gained is small beside the simplest alternative: the mean and standard
 # deviation of each mel band, without any network, give {glue:text}`floor_described` and {glue:text}`floor_released` %. The
 # pre-trained encoders reach {glue:text}`reached_described` and {glue:text}`reached_released` % on average;
 # {glue:text}`random_below` of {glue:text}`n_random` random encoders of this small network stay below the statistics.
@@ -219,7 +219,7 @@ if not data.synthetic:
 # %% [markdown] tags=["real"]
 # Pre-training on AudioSet's speech is worth {glue:text}`least_worth` to {glue:text}`most_worth` points. A network that
 # has learnt nothing lies {glue:text}`random_above` points above the log-mel statistics on average: random convolutional
-# features already carry information. That is this network, which is far larger than the one of the small runs above.
+# features already carry information. That holds for this network; the CvT of the small runs above lay below them.
 # Log-mel statistics are no floor, either: YAMNet is at or below them on {glue:text}`yamnet_below`, and
 # differs by {glue:text}`yamnet_above` points on average.
 

@@ -282,9 +282,9 @@ if len(measured):
 # %% tags=["hide-input"]
 varied = selection.vary_assumptions()
 show_table(
-    varied.round({name: 2 for name in ("tau_test", "tau_validation")})
-    .astype({"tau_test": str, "tau_validation": str})
-    .drop(columns=["tau_between", "same_best"]),
+    varied.assign(**{name: varied[name].map("{:.2f}".format) for name in ("tau_test", "tau_validation")}).drop(
+        columns=["tau_between", "same_best"]
+    ),
     name="tbl-assumptions",
     caption="Mean over tasks of the gap and of what it is made of, in points, and Kendall's tau by UM with the true order of the models, for the choice on test and for that on validation, from mild to strong assumptions (standard deviations in points).",
     index=False,
@@ -313,7 +313,7 @@ if len(measured):
 # assumptions of {numref}`tbl-assumptions` the optimism is {glue:text}`least_optimism` to {glue:text}`most_optimism`
 # points.
 #
-# Does it spoil the ranking? No: all thirteen models gain alike. With the choice on test the models come out in an order
+# Does it spoil the ranking? Hardly: all thirteen models gain nearly alike. With the choice on test the models come out in an order
 # whose Kendall's tau to the true one is {glue:text}`tau_test`; with the choice on validation it is
 # {glue:text}`tau_validation`, even lower, since a small validation set adds noise of its own. So printed accuracies are
 # optimistic by one to some points. That affects comparisons with numbers obtained otherwise, hardly the order within the
