@@ -79,13 +79,13 @@ changes = [each.changes for each in found]
 record(
     n_findings=len(found),
     n_numbers=changes.count("a number"),
-    n_rankings=changes.count("a ranking"),
+    n_comparisons=changes.count("a ranking"),
     n_descriptions=changes.count("a description"),
 )
 
 # %% [markdown]
 # Of {glue:text}`n_findings` findings {glue:text}`n_numbers` change a printed number or what it stands for,
-# {glue:text}`n_rankings` a comparison of models, and {glue:text}`n_descriptions` a description alone. Two questions are
+# {glue:text}`n_comparisons` a comparison of models, and {glue:text}`n_descriptions` a description alone. Two questions are
 # kept apart. What the code does, or what a table holds, was read or computed, and anyone can check it. Whether the
 # paper's table 3 was made that way is another matter: the code was published in November 2021, after the paper. (*Not
 # concerned* are findings about something else than table 3.)
