@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 import soundfile
 import torch
 import torchaudio
+from asserting import one_line
 
 from serab_lib.audio import AudioError, decode, load_audio, log_mel, resample
 
@@ -39,46 +41,36 @@ def test_decode_averages_channels(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", ["wav", "flac", "ogg", "mp3"])
-def test_decode_reads_every_format(tmp_path: Path, suffix: str) -> None:
-    tone = 0.5 * np.sin(2 * np.pi * 440 * np.arange(16_000) / 16_000)
+def test_every_format_is_read_and_resampled(tmp_path: Path, suffix: str) -> None:
+    tone = 0.5 * np.sin(2 * np.pi * 440 * np.arange(32_000) / 32_000)
     path = tmp_path / f"a.{suffix}"
-    soundfile.write(path, tone, 16_000)
-    waveform, rate = decode(path)
-    assert rate == 16_000
+    soundfile.write(path, tone, 32_000)
+    waveform = load_audio(path)
     assert abs(len(waveform) - 16_000) < 2_500  # lossy formats pad
     assert 0.3 < waveform.abs().max() < 0.7
 
 
-def broken_text(path: Path) -> None:
-    path.with_suffix(".wav").write_text("this is not audio")
-
-
-def broken_flac(path: Path) -> None:
-    whole = path.with_suffix(".flac")
-    soundfile.write(whole, noise(48_000).numpy() * 0.5, 16_000)
-    whole.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
-
-
-def broken_wav(path: Path) -> None:
-    soundfile.write(path.with_suffix(".wav"), np.zeros(0), 16_000)
-
-
-def broken_nan(path: Path) -> None:
-    soundfile.write(path.with_suffix(".wav"), np.full(1000, np.nan), 16_000, subtype="FLOAT")
-
-
-@pytest.mark.parametrize("breakage", [broken_text, broken_flac, broken_wav, broken_nan])
-def test_unusable_files_are_named_in_one_line(tmp_path: Path, breakage) -> None:
-    breakage(tmp_path / "utterance")
-    (path,) = tmp_path.iterdir()
-    with pytest.raises(AudioError) as caught:
+@pytest.mark.parametrize(
+    ("suffix", "samples", "n_bytes"),
+    [
+        ("wav", noise(1_000), 30),
+        ("flac", noise(48_000) / 2, 50_000),
+        ("wav", torch.zeros(0), None),
+        ("wav", torch.full((1_000,), torch.nan), None),
+    ],
+    ids=["no audio", "cut off", "empty", "not finite"],
+)
+def test_unusable_files_are_named_in_one_line(
+    tmp_path: Path, suffix: str, samples: torch.Tensor, n_bytes: int | None
+) -> None:
+    path = tmp_path / f"utterance.{suffix}"
+    soundfile.write(path, samples.numpy(), 16_000, subtype="FLOAT" if suffix == "wav" else None)
+    path.write_bytes(path.read_bytes()[:n_bytes])
+    with one_line(rf"{re.escape(str(path))}.*(replace the file|fetch the file again)", AudioError):
         decode(path)
-    assert str(path) in str(caught.value)
-    assert "\n" not in str(caught.value)
-    assert any(remedy in str(caught.value) for remedy in ("replace the file", "fetch the file again"))
 
 
-@pytest.mark.parametrize("rate", [48_000, 44_100, 22_050, 24_000, 11_025, 8_000, 32_000])
+@pytest.mark.parametrize("rate", [48_000, 44_100, 11_025, 8_000])
 def test_resample_equals_torchaudio(rate: int) -> None:
     waveform = noise(rate // 2 + 7)
     expected = torchaudio.functional.resample(waveform.double(), rate, 16_000, **KAISER_BEST)
@@ -93,11 +85,6 @@ def test_resample_takes_rates_without_a_large_divisor() -> None:
     result = resample(tone, rate)
     assert len(result) == 16_000
     torch.testing.assert_close(result[500:-500], expected[500:-500], atol=1e-4, rtol=0)
-
-
-def test_load_audio_resamples(tmp_path: Path) -> None:
-    soundfile.write(tmp_path / "a.wav", noise(8_000).numpy() * 0.3, 8_000)
-    assert len(load_audio(tmp_path / "a.wav")) == 16_000
 
 
 @pytest.mark.parametrize("window_samples", [400, 1024])

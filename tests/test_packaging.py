@@ -51,12 +51,6 @@ def test_every_requirement_of_the_setup_is_pinned_inside_its_range(extra: str) -
         assert names[requirement.name.casefold()] in requirement.specifier
 
 
-def test_the_readmes_commands_exist() -> None:
-    commands = re.findall(r"^make (\w+)", (ROOT / "README.md").read_text(), flags=re.MULTILINE)
-    targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)
-    assert {"demo", "test"} <= set(commands) <= set(targets)
-
-
 @pytest.mark.parametrize("name", ["book", "nightly"])
 def test_workflows_name_targets_extras_and_files_that_exist(name: str) -> None:
     workflow = yaml.safe_load((ROOT / ".github" / "workflows" / f"{name}.yml").read_text())

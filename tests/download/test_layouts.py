@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 import archives
 import pandas as pd
 import pytest
-from archives import BUILDERS, build
+from archives import BUILDERS
 
 from serab_lib.corpora import check
 from serab_lib.corpora import corpus as lists
@@ -45,7 +45,8 @@ def test_the_archive_as_delivered_becomes_the_corpus(layout: str, tmp_path: Path
     name = layout.partition(",")[0]
     data, room = tmp_path / "data", tmp_path / "archives"
     room.mkdir()
-    made = fetch(name, Options(data=data, archives=build(layout, room)))
+    delivered = list(BUILDERS[layout](room))
+    made = fetch(name, Options(data=data, archives=delivered))
     assert (made.state, made.path) == ("fetched", data / name)
     assert [each for each in made.problems if each.affects_result] == []
     found = find_corpus(name, data)
@@ -56,7 +57,8 @@ def test_the_archive_as_delivered_becomes_the_corpus(layout: str, tmp_path: Path
         assert all(known[row.stem] == (row.speaker, row.emotion) for row in found.utterances.itertuples())
     assert not list(data.rglob("__MACOSX")) and not list(data.rglob("._*")), "litter stays in the archive"
     assert {path.suffix for path in (data / name).rglob("*")} & {".exe", ".avi", ".flv"} == set()
-    assert sorted(path.name for path in data.iterdir()) == [name], "nothing else is left behind"
+    assert [path.name for path in data.iterdir()] == [name], "nothing else is left behind"
+    assert all(path.exists() for path in delivered), "the user's archives stay"
     assert fetch(name, Options(data=data)).state == "present"
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from faulting import (
@@ -17,71 +19,55 @@ from faulting import (
 )
 
 from serab_lib.benchmark import embeddings
-from serab_lib.benchmark.results import Results
 from serab_lib.evaluation import protocol
 
 BOTH = ("logmel-stats", "egemaps")
 FIT, EMBED = "serab_lib.evaluation.protocol:try_candidates", "serab_lib.benchmark.embeddings:_embed_files"
 
 
-def test_worker_killed_once_during_a_fit(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A worker process killed during a fit: what it had begun is begun again."""
-    with monkeypatch.context() as patch:
-        patch.setattr(protocol, "try_candidates", Deadly(FIT, folder / "flag"))
-        summary = run(folder, n_jobs=2)
-    assert (folder / "flag").exists()
-    assert not summary.failures
-    assert len(summary.computed) == 2
-    assert_same_as_undisturbed(folder)
-
-
-def test_worker_killed_each_time_during_a_fit(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize(
+    ("module", "function", "model"),
+    [(protocol, FIT, "logmel-stats"), (embeddings, EMBED, "egemaps")],
+    ids=["fit", "extraction"],
+)
+def test_worker_killed_once(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, module: ModuleType, function: str, model: str
 ) -> None:
-    """A fit that kills its worker each time: one line, the other extractor's cells are there."""
+    """A worker process killed during a fit or an extraction: what it had begun is begun again."""
     with monkeypatch.context() as patch:
-        patch.setattr(protocol, "try_candidates", Deadly(FIT, when=is_wide))
-        summary = run(folder, BOTH, n_jobs=2)
-    assert any("a worker process died" in record.getMessage() for record in caplog.records)
+        patch.setattr(module, function.split(":")[1], Deadly(function, folder / "flag"))
+        summary = run(folder, (model,), n_jobs=2)
+    assert (folder / "flag").exists()
+    assert (summary.failures, len(summary.computed)) == ([], 2)
+    assert_same_as_undisturbed(folder, (model,))
+
+
+@pytest.mark.parametrize(
+    ("module", "function", "when", "model"),
+    [(protocol, FIT, is_wide, "logmel-stats"), (embeddings, EMBED, is_in_processes, "egemaps")],
+    ids=["fit", "extraction"],
+)
+def test_worker_killed_each_time(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, module: ModuleType, function: str, when: Callable, model: str
+) -> None:
+    """A fit or an extraction that kills its worker each time: one line, the other extractor's cells are there."""
+    with monkeypatch.context() as patch:
+        patch.setattr(module, function.split(":")[1], Deadly(function, when=when))
+        summary = run(folder, (model, *({*BOTH} - {model})), n_jobs=2)
     (failure,) = summary.failures
-    assert failure.startswith("SAV, logmel-stats: a worker process died")
-    assert "\n" not in failure
-    assert set(read_numbers(folder)["model"]) == {"egemaps"}
+    assert failure.startswith(f"SAV, {model}: a worker process died") and "\n" not in failure
+    assert set(read_numbers(folder)["model"]) == {*BOTH} - {model}
     summary = run(folder, BOTH)
     assert (len(summary.present), len(summary.computed)) == (2, 2)
     assert_same_as_undisturbed(folder, BOTH)
 
 
-def test_worker_killed_once_during_extraction(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A worker process of a pool killed during extraction: its utterances are made again."""
-    with monkeypatch.context() as patch:
-        patch.setattr(embeddings, "_embed_files", Deadly(EMBED, folder / "flag"))
-        summary = run(folder, ("egemaps",), n_jobs=2)
-    assert (folder / "flag").exists()
-    assert not summary.failures
-    assert_same_as_undisturbed(folder, ("egemaps",))
-
-
-def test_worker_killed_each_time_during_extraction(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An extraction that kills its worker each time: one line, the other extractor's cells are there."""
-    with monkeypatch.context() as patch:
-        patch.setattr(embeddings, "_embed_files", Deadly(EMBED, when=is_in_processes))
-        summary = run(folder, BOTH[::-1], n_jobs=2)
-    (failure,) = summary.failures
-    assert failure.startswith("SAV, egemaps: a worker process died while egemaps was at work")
-    assert set(read_numbers(folder)["model"]) == {"logmel-stats"}
-    run(folder, BOTH)
-    assert_same_as_undisturbed(folder, BOTH)
-
-
-@pytest.mark.parametrize("caches", [("cache", "cache"), ("cache", "another")], ids=["one cache", "two caches"])
-def test_two_runs_on_one_folder(folder: Path, caches: tuple[str, str]) -> None:
-    """Two runs on one --out at once: both finish, each cell is there once, and none is taken for stale."""
-    children = [start_child(run_in_child, folder, cache) for cache in caches]
+def test_two_runs_on_one_folder(folder: Path) -> None:
+    """Two runs on one --out at once, each with a cache of its own: each cell is there once, and none is stale."""
+    children = [start_child(run_in_child, folder, cache) for cache in ("cache", "another")]
     for child in children:
         child.join(120)
     assert [child.exitcode for child in children] == [0, 0]
     assert len(read_numbers(folder)) == 10
     assert not (folder / "out" / "stale.csv").exists()
-    assert len(Results(folder / "out").finished_inputs()) == 2
     assert_same_as_undisturbed(folder)

@@ -9,7 +9,6 @@ import pandas as pd
 import pytest
 from sklearn.svm import SVC
 
-from serab_lib.audio import decode
 from serab_lib.benchmark.embeddings import extract, measure_statistics
 from serab_lib.benchmark.grid import Job, Settings, run_grid
 from serab_lib.benchmark.results import Results
@@ -87,9 +86,3 @@ def test_statistics_are_close_to_the_published_ones(parts: pd.DataFrame, real_we
     train = list(parts.loc[parts["part"] == "train", "path"])
     measured = measure_statistics(train, load_extractor("byol-s-512", weights=real_weights))
     assert (measured.mean, measured.std) == pytest.approx(TASK.log_mel_statistics, abs=0.01)
-
-
-def test_stereo_files_are_mixed_down(real_data: Path) -> None:
-    (stereo,) = (real_data / "ravdess").rglob("03-01-02-01-02-02-05.flac")
-    waveform, rate = decode(stereo)
-    assert (waveform.ndim, rate) == (1, 48_000)

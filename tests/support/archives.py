@@ -7,7 +7,9 @@ import io
 import struct
 import tarfile
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 from serab_lib.corpora.corpus import read_manifest
@@ -51,19 +53,10 @@ def write_tar(path: Path, members: Members, *, mode: str = "w:gz") -> Path:
     return path
 
 
-def litter(folders: Iterable[str]) -> Members:
+def litter(*folders: str) -> Members:
     """What macOS adds to an archive."""
-    made: Members = {}
-    for folder in folders:
-        made[f"__MACOSX/{folder}/._x.wav"] = b"\0\5\26\7Mac OS X"
-        made[f"{folder}/.DS_Store"] = b"Bud1"
-        made[f"{folder}/._a.wav"] = b"\0\5\26\7Mac OS X"
-    return made
-
-
-def build(name: str, folder: Path) -> list[Path]:
-    """Write a corpus's archives as they come from its official source."""
-    return list(BUILDERS[name](folder))
+    names = ("__MACOSX/{}/._x.wav", "{}/.DS_Store", "{}/._a.wav")
+    return {name.format(folder): b"\0\5\26\7Mac OS X" for folder in folders for name in names}
 
 
 def _recordings(name: str, **changes: int) -> Iterator[tuple[PurePosixPath, bytes]]:
@@ -74,12 +67,32 @@ def _recordings(name: str, **changes: int) -> Iterator[tuple[PurePosixPath, byte
         yield path, make_wav(path.stem, **options)
 
 
-def _aesdd(folder: Path) -> Iterator[Path]:
-    top = "Acted Emotional Speech Dynamic Database"
-    members: Members = {f"{top}/{path}": wav for path, wav in _recordings("aesdd")}
-    # Broken as released: the head only.
-    members[f"{top}/sadness/s05 (3).wav"] = make_wav("x")[:36]
-    yield write_zip(folder / f"{top}.zip", members | litter([top, f"{top}/anger"]))
+# Each archive's name, where a recording lies in it, and what else does.
+AESDD, CREMAD = "Acted Emotional Speech Dynamic Database", "crema-d-mirror-main"
+LAYOUTS: dict[str, tuple[str, str, Members]] = {
+    # One file is broken as released: the head only.
+    "aesdd": (f"{AESDD}.zip", f"{AESDD}/{{path}}", {f"{AESDD}/sadness/s05 (3).wav": make_wav("x")[:36]}),
+    "cremad": (
+        f"{CREMAD}.zip",
+        f"{CREMAD}/{{path}}",
+        {f"{CREMAD}/AudioMP3/1001_DFA_ANG_XX.mp3": b"ID3", f"{CREMAD}/VideoFlash/1001_DFA_ANG_XX.flv": b"FLV"},
+    ),
+    "emodb": ("download.zip", "{path}", {"erklaerung.txt": b"", "lablaut/03a01Fa.lablaut": b"signal"}),
+    "emovo": ("emovo.zip", "EMOVO/{path}", {"EMOVO/documents/EMOVO.doc": b"doc", "EMOVO/test.exe": b"MZ"}),
+    "ravdess": ("Audio_Speech_Actors_01-24.zip", "{path.parent.name}/{path.name}", {}),
+    "savee": ("AudioData.zip", "AudioData/{speaker}/{take}.wav", {}),
+    "subesco": ("SUBESCO.zip", "SUBESCO/{path.name}", {}),
+}
+
+
+def _layout(name: str, folder: Path) -> Iterator[Path]:
+    file, template, others = LAYOUTS[name]
+    members: Members = {}
+    for path, wav in _recordings(name, n_channels=2 if name == "emovo" else 1):
+        speaker, _, take = path.stem.partition("_")
+        place = template.format(path=path, speaker=speaker, take=take)
+        members[place] = wav
+    yield write_zip(folder / file, members | others | litter(place.rpartition("/")[0]))
 
 
 def _cafe(folder: Path, encoding: str = "cp850") -> Iterator[Path]:
@@ -92,47 +105,20 @@ def _cafe(folder: Path, encoding: str = "cp850") -> Iterator[Path]:
     yield write_zip(folder / "CaFE_48k.zip", members)
 
 
-def _cremad(folder: Path) -> Iterator[Path]:
-    top = "crema-d-mirror-main"
-    members: Members = {f"{top}/{path}": wav for path, wav in _recordings("cremad")}
-    for name in list(members)[:20]:
-        members[str(name).replace("AudioWAV", "AudioMP3").replace(".wav", ".mp3")] = b"ID3"
-    members[f"{top}/VideoFlash/1001_DFA_ANG_XX.flv"] = b"FLV"
-    members[f"{top}/processedResults/summaryTable.csv"] = b"FileName\n"
-    yield write_zip(folder / "crema-d-mirror-main.zip", members)
-
-
-def _emodb(folder: Path) -> Iterator[Path]:
-    members: Members = {str(path): wav for path, wav in _recordings("emodb")}
-    for path in list(members):
-        stem = PurePosixPath(str(path)).stem
-        members |= {f"lablaut/{stem}.lablaut": b"signal", f"labsilb/{stem}.labsilb": b"signal"}
-    yield write_zip(folder / "download.zip", members | {"erklaerung.txt": b"", "silb/readme": b""})
-
-
-def _emovo(folder: Path) -> Iterator[Path]:
-    recordings = dict(_recordings("emovo", n_channels=2))
-    first = next(iter(recordings))
-    recordings[first] = make_wav(first.stem, rate_hz=48_000)
-    members: Members = {f"EMOVO/{path}": wav for path, wav in recordings.items()}
-    members |= {"EMOVO/documents/EMOVO.doc": b"doc", "EMOVO/test.exe": b"MZ"}
-    yield write_zip(folder / "emovo.zip", members | litter(["EMOVO", "EMOVO/f1"]))
-
-
 def _iemocap(folder: Path) -> Iterator[Path]:
     top = "IEMOCAP_full_release"
     codes = {"anger": ("ang",), "happiness": ("hap", "exc"), "sadness": ("sad",), "neutral": ("neu",)}
     members: Members = {f"{top}/README.txt": b"IEMOCAP"}
     turns: dict[tuple[str, str], list[tuple[str, str]]] = {}
-    number: dict[tuple[str, str], int] = {}
+    numbers: Counter[tuple[str, str]] = Counter()
     for row in read_manifest("iem4_counts.csv").itertuples():
         session, letter = row.dialogue_prefix[:2], row.speaker[-1]
         for each in range(int(row.utterances)):
-            n = number[row.dialogue_prefix, letter] = number.get((row.dialogue_prefix, letter), -1) + 1
-            kind = "impro" if n < 500 else "script"
-            dialogue = f"Ses{row.dialogue_prefix}_{kind}{1 + n // 100 % 5:02d}" + ("_1" if kind == "script" else "")
+            n = numbers[row.dialogue_prefix, letter]
+            numbers[row.dialogue_prefix, letter] += 1
+            dialogue = f"Ses{row.dialogue_prefix}_impro{1 + n // 50:02d}"
             label = codes[row.emotion][each % len(codes[row.emotion])]
-            turns.setdefault((session, dialogue), []).append((f"{dialogue}_{letter}{n % 100:03d}", label))
+            turns.setdefault((session, dialogue), []).append((f"{dialogue}_{letter}{n % 50:03d}", label))
     for (session, dialogue), named in turns.items():
         base = f"{top}/Session{int(session)}"
         letter = named[0][0][-4]
@@ -148,50 +134,18 @@ def _iemocap(folder: Path) -> Iterator[Path]:
         members[f"{base}/dialog/avi/DivX/{dialogue}.avi"] = b"RIFFxxxxAVI "
         members[f"{base}/sentences/MOCAP_hand/{dialogue}/{named[0][0]}.txt"] = b"0 0"
         members[f"{base}/sentences/ForcedAlignment/{dialogue}/{named[0][0]}.wdseg"] = b"x"
-    yield write_tar(folder / "IEMOCAP_full_release.tar.gz", members | litter([top]))
-
-
-def _ravdess(folder: Path) -> Iterator[Path]:
-    members = {f"{path.parent.name}/{path.name}": wav for path, wav in _recordings("ravdess")}
-    stereo = ["01/03-01-02-01-01-02-01", "01/03-01-08-01-02-02-01", "05/03-01-02-01-02-02-05"]
-    for name in (f"Actor_{each}.wav" for each in stereo):
-        members[name] = make_wav(name, rate_hz=48_000, n_channels=2)
-    yield write_zip(folder / "Audio_Speech_Actors_01-24.zip", members)
-
-
-def _savee(folder: Path) -> Iterator[Path]:
-    members: Members = {f"AudioData/{path.stem.replace('_', '/')}.wav": wav for path, wav in _recordings("savee")} | {
-        "AudioData/Info.txt": b"SAVEE"
-    }
-    yield write_zip(folder / "AudioData.zip", members | litter(["AudioData", "AudioData/DC"]))
-
-
-def _savee_flat(folder: Path) -> Iterator[Path]:
-    yield write_zip(folder / "archive.zip", {f"ALL/{path.name}": wav for path, wav in _recordings("savee")})
+    yield write_tar(folder / "IEMOCAP_full_release.tar.gz", members | litter(top))
 
 
 def _shemo(folder: Path) -> Iterator[Path]:
     for sex in ("female", "male"):
         members: Members = {str(path): wav for path, wav in _recordings("shemo") if path.parts[0] == sex}
-        yield write_zip(folder / f"{sex}.zip", members | {"README.md": b"ShEMO"} | litter([sex]))
+        yield write_zip(folder / f"{sex}.zip", members | {"README.md": b"ShEMO"} | litter(sex))
 
 
-def _subesco(folder: Path) -> Iterator[Path]:
-    members: Members = {f"SUBESCO/{path.name}": wav for path, wav in _recordings("subesco")}
-    yield write_zip(folder / "SUBESCO.zip", members)
-
-
-BUILDERS = {
-    "aesdd": _aesdd,
+BUILDERS = {name: partial(_layout, name) for name in LAYOUTS} | {
     "cafe": _cafe,
-    "cafe, Latin-1": lambda folder: _cafe(folder, "latin-1"),
-    "cremad": _cremad,
-    "emodb": _emodb,
-    "emovo": _emovo,
+    "cafe, Latin-1": partial(_cafe, encoding="latin-1"),
     "iemocap": _iemocap,
-    "ravdess": _ravdess,
-    "savee": _savee,
-    "savee, flat": _savee_flat,
     "shemo": _shemo,
-    "subesco": _subesco,
 }

@@ -9,12 +9,14 @@ import importlib
 import multiprocessing
 import os
 import signal
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pytest
 
 from serab_lib.benchmark.grid import Settings, run_grid
 from serab_lib.benchmark.results import Results
@@ -150,16 +152,9 @@ def run_in_child(folder: Path, cache: str) -> None:
 
 
 class Deadly:
-    """Stands in for a function in worker processes: kills the one that calls it, once if there is a flag.
+    """Stands in for a function, `module:name`, in worker processes: kills the one that calls it.
 
-    Parameters
-    ----------
-    function : str
-        As `module:name`.
-    flag : Path, optional
-        Made by the first call; later ones do what the function does.
-    when : callable, optional
-        Told the arguments: which calls are deadly.
+    Once, if there is a flag, which the first call makes; only where `when`, told the arguments, says so.
     """
 
     def __init__(self, function: str, flag: Path | None = None, *, when: Callable[..., bool] | None = None) -> None:
@@ -201,10 +196,6 @@ def is_first(flag: Path | None) -> bool:
 @contextlib.contextmanager
 def mounted(folder: Path, size: str) -> Iterator[Path]:
     """A file system of its own, or a skip where none may be mounted."""
-    import subprocess
-
-    import pytest
-
     folder.mkdir(exist_ok=True)
     command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
     try:

@@ -15,7 +15,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 class Page:
     """A file of the site, and how its requests are answered: the last way goes on for all further ones.
 
-    Ways: `good`; `slow`; `cut:N`, the line breaks after N bytes; `hang`; `redirect:ADDRESS`; a status such as `503`;
+    Ways: `good`; `cut:N`, the line breaks after N bytes; `hang`; `redirect:ADDRESS`; a status such as `503`;
     `html`, a form in place of the file; `odd range`, another part than asked for.
     """
 
@@ -85,30 +85,19 @@ class _Handler(BaseHTTPRequestHandler):
         if way == "cut":
             self._answer(status, content[: int(detail)], headers, n_promised=len(content))
             self.close_connection = True
-        elif way == "slow":
-            self._answer(status, content, headers, pause_s=0.005)
         else:
             self._answer(status, content, headers)
 
     def _answer(
-        self,
-        status: int,
-        content: bytes,
-        headers: dict[str, str] | None = None,
-        *,
-        n_promised: int | None = None,
-        pause_s: float = 0,
+        self, status: int, content: bytes, headers: dict[str, str] | None = None, *, n_promised: int | None = None
     ) -> None:
         self.send_response(status)
         for name, value in (headers or {}).items():
             self.send_header(name, value)
         self.send_header("Content-Length", str(len(content) if n_promised is None else n_promised))
         self.end_headers()
-        step = max(1, len(content) // 8) if pause_s else max(1, len(content))
         try:
-            for start in range(0, len(content), step):
-                self.wfile.write(content[start : start + step])
-                time.sleep(pause_s)
+            self.wfile.write(content)
         except (BrokenPipeError, ConnectionResetError):
             self.close_connection = True
 
