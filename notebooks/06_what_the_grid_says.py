@@ -133,8 +133,8 @@ titles = [f"{size} (UM {step:+.1f})" for size, step in zip(like, contrasts["UM"]
 show_figure(
     plots.plot_contrasts(grid, dict(zip(titles, like.values(), strict=True))),
     name="fig-like",
-    caption="BYOL-S and BYOL-A at equal sizes of the embedding. Bars have the colour of the better one.",
-    alt="Three panels of nine pairs each; at 512 and 2,048 most bars have the colour of BYOL-S, at 1,024 half of them.",
+    caption="BYOL-S minus BYOL-A at equal sizes of the embedding, task by task.",
+    alt="Three panels of nine differences each; at 512 and 2,048 most are above 0, at 1,024 half of them.",
 )
 show_table(
     contrasts.round({"UM": 2, "WM": 2, "GM": 2, "p": 3}).astype({"UM": str, "WM": str, "GM": str, "p": str}),

@@ -107,21 +107,21 @@ def plot_critical_difference(comparison: RankComparison) -> Figure:
 
 
 def plot_contrasts(accuracies: pd.DataFrame, pairs: Mapping[str, tuple[str, str]]) -> Figure:
-    """Draw two models on every task, a panel for each pair, joined by the colour of the better one."""
+    """Draw by how much the first of two models is ahead or behind on every task, a panel for each pair."""
     figure, panels = new_figure(1, len(pairs), height=0.3 * accuracies.shape[1] + 1.3, sharex=True, sharey=True)
     y = np.arange(accuracies.shape[1])
-    for axes, (title, names) in zip(panels, pairs.items(), strict=True):
-        first, second = (accuracies.loc[name] for name in names)
-        colours = [_COLOURS[_find_family(name)] for name in names]
-        better = [colours[0] if ahead else colours[1] for ahead in first >= second]
-        axes.hlines(y, first, second, color=better, linewidth=3, alpha=0.5)
-        for name, colour, values in zip(names, colours, (first, second), strict=True):
-            family = _find_family(name)
-            axes.plot(values, y, _MARKERS[family], color=colour, markersize=6, label=family)
+    for axes, (title, (first, second)) in zip(panels, pairs.items(), strict=True):
+        steps = accuracies.loc[first] - accuracies.loc[second]
+        families = [_find_family(name) for name in (first, second)]
+        axes.axvline(0, color="0.2", linewidth=1)
+        for family, own in zip(families, (steps >= 0, steps < 0), strict=True):
+            axes.hlines(y[own], 0, steps[own], color=_COLOURS[family], linewidth=3, alpha=0.5)
+            label, style = f"{family} ahead", {"color": _COLOURS[family], "markersize": 7}
+            axes.plot(steps[own], y[own], _MARKERS[family], label=label, **style)
         axes.set_title(title, fontsize=10)
     name_rows(panels[0], list(accuracies.columns))
-    figure.supxlabel("accuracy (%)", fontsize=10)
-    put_legend_above(figure, panels[0].lines)
+    figure.supxlabel("difference in accuracy (points)", fontsize=10)
+    put_legend_above(figure)
     return figure
 
 
@@ -141,7 +141,7 @@ def plot_subsets(groups: Mapping[str, pd.DataFrame], redrawn: np.ndarray) -> Fig
     label = "all tasks, test sets redrawn: mean, 95 %"
     left.errorbar(x.max() + 0.25, redrawn.mean(), span, fmt="s", capsize=3, color=PALETTE[2], label=label)
     left.set(ylabel="Kendall's tau (mean)", ylim=(0, 1.03))
-    right.set(ylabel="same best model (% of subsets)", ylim=(0, 103))
+    right.set(ylabel="same best model (%)", ylim=(0, 103))
     for axes in (left, right):
         axes.set(xlabel="number of tasks", xticks=list(x))
     put_legend_above(figure, n_columns=2)
