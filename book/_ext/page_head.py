@@ -33,8 +33,8 @@ REDIRECT = """<!DOCTYPE html>
 MISSING = """<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><title>No such page: {title}</title>
 <meta name="viewport" content="width=device-width, initial-scale=1"><meta name="robots" content="noindex">
-<style>body {{ font: 1.1rem/1.5 system-ui, sans-serif; margin: 15vh auto; max-width: 34rem; padding: 0 1rem;
-color-scheme: light dark; }}</style></head>
+<style>body {{ font: 1.1rem/1.5 system-ui, sans-serif; margin: 15vh auto; max-width: 34rem; padding: 0 1rem; }}</style>
+</head>
 <body><h1>There is no such page</h1><p>It may have moved: <a href="{address}{first}">{title}</a> begins here, and
 <a href="{address}search.html">the search</a> looks through all of it.</p></body></html>
 """

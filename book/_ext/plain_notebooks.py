@@ -4,7 +4,7 @@
 
 The numbers of the sentences are those of the last published book (`serab book`), kept in notebooks/numbers.json. As an
 extension of Sphinx, this puts each executed notebook, with its figures and tables, where the page's download button
-finds it.
+finds it, and recorded numbers and texts into the prose of other pages, where glue of MyST-NB takes numbers alone.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from pybtex.database import parse_file
 ROLE = re.compile(r"\{([a-z][\w:+.-]*)\}`([^`]+)`")
 DIRECTIVE = re.compile(r"^(`{3,}|:{3,})\{([\w-]+)\}[ ]*(.*?)\n(.*?)^\1[ ]*$", re.MULTILINE | re.DOTALL)
 LABEL = re.compile(r"^\(([\w-]+)\)=\n+(?:#+ (.+))?", re.MULTILINE)
+FAR_NUMBER = re.compile(r"\{glue:text\}`([^`]+::[^`]+)`")
 RECORD = "application/papermill.record/text/plain"
 Numbers = Mapping[str, Mapping[str, Any]]
 
@@ -215,6 +216,17 @@ def derive(source: Path, book: Book, numbers: Numbers) -> nbformat.NotebookNode:
     return make_plain(jupytext.read(source), f"notebooks/{source.stem}", book, numbers, source.parent)
 
 
+def fill(app: Any, page: str, source: list[str]) -> None:
+    """Put the numbers and texts that notebooks recorded into the prose of other pages."""
+    executed = Path(app.srcdir) / "notebooks" / "executed"
+    if Path(app.env.doc2path(page)).suffix != ".md" or "::" not in source[0]:
+        return
+    numbers = read_numbers(executed)
+    written = {match[0]: _write_number(match[1], page, numbers) for match in FAR_NUMBER.finditer(source[0])}
+    for role, number in written.items():
+        source[0] = source[0].replace(role, number if number != "…" else role)
+
+
 def finish(app: Any, exception: Exception | None) -> None:
     """Put the executed notebooks where the pages' download buttons lead."""
     root = Path(app.srcdir)
@@ -230,6 +242,7 @@ def finish(app: Any, exception: Exception | None) -> None:
 
 def setup(app: Any) -> dict[str, bool]:
     """Connect to Sphinx."""
+    app.connect("source-read", fill)
     app.connect("build-finished", finish)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
