@@ -1,7 +1,5 @@
 """The self-supervised transformers: the released architectures at a small size, with random weights."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,17 +26,12 @@ N_LAYERS = 3
 @pytest.fixture(scope="module", autouse=True)
 def _small_networks() -> Iterator[None]:
     """The bundles with few, narrow layers, as deep in time as the released ones."""
-    small = {
-        "encoder_embed_dim": 16,
-        "encoder_num_layers": N_LAYERS,
-        "encoder_num_heads": 2,
-        "encoder_ff_interm_features": 24,
-        "encoder_pos_conv_groups": 4,
-    }
+    small = {"embed_dim": 16, "num_layers": N_LAYERS, "num_heads": 2, "ff_interm_features": 24, "pos_conv_groups": 4}
     with pytest.MonkeyPatch.context() as patch:
         for name, released in BUNDLES.items():
             layers = [(8, kernel, stride) for _, kernel, stride in released._params["extractor_conv_layer_config"]]
-            changed = {**released._params, **small, "extractor_conv_layer_config": layers}
+            changed = released._params | {f"encoder_{key}": value for key, value in small.items()}
+            changed["extractor_conv_layer_config"] = layers
             if released._model_type == "WavLM":
                 changed |= {"encoder_num_buckets": 32, "encoder_max_distance": 20}
             patch.setattr(pipelines, name, dataclasses.replace(released, _params=changed))
@@ -77,12 +70,11 @@ def make_waveforms(*lengths: int) -> list[torch.Tensor]:
 def test_what_every_extractor_promises(bundle: str, checkpoint: Path) -> None:
     torch.save(make_network(bundle, seed=1).state_dict(), checkpoint.with_name("other.pth"))
     entry = next(each for each in ENTRIES if each.options["bundle"] == bundle)
-    first, other = (
-        load_extractor(dataclasses.replace(entry, own_checkpoint=checkpoint.with_name(name)))
-        for name in ("network.pth", "other.pth")
+    entries = (
+        dataclasses.replace(entry, own_checkpoint=checkpoint.with_name(f"{n}.pth")) for n in ("network", "other")
     )
     # Attention to half a minute takes seconds: once is enough.
-    check_extractor(first, other, longest_s=30 if bundle == "HUBERT_LARGE" else 3)
+    check_extractor(*map(load_extractor, entries), longest_s=30 if bundle == "HUBERT_LARGE" else 3)
 
 
 @pytest.mark.parametrize("layer", [None, 1])
@@ -98,15 +90,12 @@ def test_one_padded_batch_gives_what_each_gets_alone(bundle: str, checkpoint: Pa
 
 @pytest.mark.parametrize("layer", [1, N_LAYERS])
 def test_agrees_with_torchaudio_on_one_utterance(bundle: str, checkpoint: Path, layer: int) -> None:
-    network = make_network(bundle)
-    (waveform,) = make_waveforms(4_000)
+    network, (waveform,) = make_network(bundle), make_waveforms(4_000)
     normalises = BUNDLES[bundle]._normalize_waveform
-    given = functional.layer_norm(waveform, waveform.shape) if normalises else waveform
+    given = (functional.layer_norm(waveform, waveform.shape) if normalises else waveform)[None]
     with torch.inference_mode():
-        if layer == N_LAYERS:
-            frames = network(given[None])[0]
-        else:
-            frames = network.extract_features(given[None], num_layers=layer)[0][-1]
+        last = layer == N_LAYERS
+        frames = network(given)[0] if last else network.extract_features(given, num_layers=layer)[0][-1]
     result = SslExtractor(checkpoint, bundle=bundle, layer=layer).embed([waveform])
     torch.testing.assert_close(result, frames.mean(dim=1), rtol=1e-4, atol=1e-5)
 
@@ -116,25 +105,19 @@ def test_weight_normalisation_under_its_older_names(bundle: str, checkpoint: Pat
     old = {name.replace(f"{newer}0", "weight_g").replace(f"{newer}1", "weight_v"): state[name] for name in state}
     torch.save(old, checkpoint.with_name("old.pth"))
     assert set(old) != set(state)
-    waveforms = make_waveforms(1_000, 800)
-    expected = SslExtractor(checkpoint, bundle=bundle).embed(waveforms)
-    result = SslExtractor(checkpoint.with_name("old.pth"), bundle=bundle).embed(waveforms)
-    torch.testing.assert_close(result, expected, rtol=0, atol=0)
+    both = (SslExtractor(checkpoint.with_name(name), bundle=bundle) for name in ("network.pth", "old.pth"))
+    assert torch.equal(*(extractor.embed(make_waveforms(1_000, 800)) for extractor in both))
 
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
 def test_entry_says_what_the_full_network_is(entry, monkeypatch: pytest.MonkeyPatch) -> None:
-    bundle = entry.options["bundle"]
-    monkeypatch.setattr(pipelines, bundle, BUNDLES[bundle])
+    bundle, (checkpoint,) = BUNDLES[entry.options["bundle"]], entry.checkpoints
+    monkeypatch.setattr(pipelines, entry.options["bundle"], bundle)
     with torch.device("meta"):
-        network = build_network(bundle)
-    assert count_parameters(network) == entry.n_parameters
-    parameters = BUNDLES[bundle]._params
-    assert parameters["encoder_embed_dim"] == entry.embedding_size
-    assert parameters["encoder_num_layers"] == entry.n_layers
-    (checkpoint,) = entry.checkpoints
-    assert checkpoint.file == BUNDLES[bundle]._path
-    assert checkpoint.url.endswith(f"/{checkpoint.file}")
+        assert count_parameters(build_network(entry.options["bundle"])) == entry.n_parameters
+    sizes = [bundle._params[f"encoder_{each}"] for each in ("embed_dim", "num_layers")]
+    assert sizes == [entry.embedding_size, entry.n_layers]
+    assert checkpoint.file == bundle._path and checkpoint.url.endswith(f"/{bundle._path}")
 
 
 def test_layers_are_chosen_by_name(tmp_path: Path) -> None:
@@ -144,8 +127,7 @@ def test_layers_are_chosen_by_name(tmp_path: Path) -> None:
         load_extractor("wavlm-large-layer-12", weights=tmp_path)
     torch.save(make_network("HUBERT_BASE").state_dict(), tmp_path / "hubert_fairseq_base_ls960.pth")
     last, second = (load_extractor(name, weights=tmp_path) for name in ("hubert-base", "hubert-base-layer-2"))
-    assert (last.layer, second.layer) == (N_LAYERS, 2)
-    assert last.identify() != second.identify()
+    assert (last.layer, second.layer) == (N_LAYERS, 2) and last.identify() != second.identify()
     for name, layer, message in (
         ("hubert-base", 13, "hubert-base has no layer 13: choose 1 to 12"),
         ("hubert-base", 0, "choose 1 to 12"),

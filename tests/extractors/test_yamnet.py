@@ -1,11 +1,8 @@
-"""YAMNet: its network, its patches, and its weights; those of TensorFlow Lite are read in tests/realdata."""
-
-from __future__ import annotations
-
 import re
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from asserting import one_line
@@ -14,9 +11,7 @@ from torch.nn import functional
 
 from serab_lib.extractors.registry import EXTRACTORS
 from serab_lib.extractors.weights import CheckpointError
-from serab_lib.extractors.yamnet import YamnetExtractor
-
-State = dict[str, torch.Tensor]
+from serab_lib.extractors.yamnet import YamnetExtractor, _tflite_tensor
 
 
 @pytest.fixture(scope="module")
@@ -39,10 +34,8 @@ def run_unfolded(h5: Path, patches: torch.Tensor) -> torch.Tensor:
         if weight.shape[-1] == 3:  # TensorFlow's "same" padding of an even size
             maps = functional.pad(maps, (0, 1, 0, 1) if stride == 2 else (1, 1, 1, 1))
         maps = functional.conv2d(maps, weight, stride=stride, groups=len(weight) if "depthwise" in kernel else 1)
-        norm = content[f"{name}/bn/{name}/bn"]
-        mean, variance, beta = (
-            torch.from_numpy(norm[f"{each}:0"][:]) for each in ("moving_mean", "moving_variance", "beta")
-        )
+        names = [f"{name}/bn/{name}/bn/{each}:0" for each in ("moving_mean", "moving_variance", "beta")]
+        mean, variance, beta = (torch.from_numpy(content[each][:]) for each in names)
         return functional.batch_norm(maps, mean, variance, None, beta, eps=1e-4).relu()
 
     maps = layer(patches, "layer1/conv", "kernel", 2)
@@ -59,19 +52,30 @@ def test_folding_keeps_what_the_network_computes(h5: Path) -> None:
     torch.testing.assert_close(result, run_unfolded(h5, patches), rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize(
-    ("n_samples", "n_patches"),
-    [(1, 1), (15_600, 1), (15_601, 2), (23_280, 2), (23_281, 3)],
-)
-def test_patches_cover_the_whole_utterance(h5: Path, n_samples: int, n_patches: int) -> None:
-    log_mel = YamnetExtractor(h5).prepare(torch.ones(n_samples))
-    assert log_mel.shape == (64, 96 + 48 * (n_patches - 1))
+@pytest.mark.parametrize(("scales", "zeros", "expected"), [([0.5], [1], [0, 1.5]), ([0.5, 2.0], [1, -1], [0, 10])])
+def test_8_bits_are_read_at_the_values_they_stand_for(scales: list, zeros: list, expected: list) -> None:
+    """With one scale for a tensor of TensorFlow Lite, or one per channel."""
+    reason = "needs ai-edge-litert, part of the test extra on Linux"
+    schema = pytest.importorskip("ai_edge_litert.schema_py_generated", reason=reason)
+    import flatbuffers
+    import tflite
+
+    quantisation = schema.QuantizationParametersT(scale=scales, zeroPoint=zeros, quantizedDimension=len(scales) - 1)
+    tensor = schema.TensorT(type=schema.TensorType.INT8, shape=[1, 2], quantization=quantisation)
+    buffer = schema.BufferT(data=np.array([1, 4], dtype=np.uint8))
+    model, builder = (
+        schema.ModelT(subgraphs=[schema.SubGraphT(tensors=[tensor])], buffers=[buffer]),
+        flatbuffers.Builder(),
+    )
+    builder.Finish(model.Pack(builder), b"TFL3")
+    assert _tflite_tensor(tflite.Model.GetRootAs(builder.Output()), 0).tolist() == [expected]
 
 
-def test_the_end_is_padded_with_silence(h5: Path) -> None:
+def test_patches_cover_the_whole_utterance_and_silence_behind_it(h5: Path) -> None:
     extractor, waveform = YamnetExtractor(h5), make_noise(20_000)
-    padded = torch.cat([waveform, torch.zeros(23_280 - 20_000)])
-    torch.testing.assert_close(extractor.prepare(waveform), extractor.prepare(padded), rtol=0, atol=0)
+    for n_samples, n_patches in ((1, 1), (15_600, 1), (15_601, 2), (23_280, 2), (23_281, 3)):
+        assert extractor.prepare(torch.ones(n_samples)).shape == (64, 96 + 48 * (n_patches - 1))
+    assert extractor.prepare(waveform).equal(extractor.prepare(functional.pad(waveform, (0, 23_280 - 20_000))))
 
 
 @pytest.mark.parametrize("content", [b"hello", slice(1_000_000), b"\x1c\0\0\0TFL3", b"\x1c\0\0\0TFL3" + bytes(5_000)])
@@ -82,7 +86,9 @@ def test_what_is_not_yamnet_is_refused_in_one_line(h5: Path, tmp_path: Path, con
         YamnetExtractor(path)
 
 
-def test_another_network_is_refused(h5: Path, tmp_path: Path) -> None:
+def test_another_network_is_refused_and_without_h5py_the_extra_is_named(
+    h5: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import h5py
 
     (tmp_path / "other.h5").write_bytes(h5.read_bytes())
@@ -90,13 +96,8 @@ def test_another_network_is_refused(h5: Path, tmp_path: Path) -> None:
         del file["layer3/depthwise_conv/layer3/depthwise_conv/depthwise_kernel:0"]
     with one_line("YAMNet", CheckpointError):
         YamnetExtractor(tmp_path / "other.h5")
-
-
-def test_without_h5py_the_message_names_the_extra(h5: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "h5py", None)
     with one_line(r"serab-companion\[yamnet\].*yamnet\.tflite", CheckpointError):
         YamnetExtractor(h5)
-
-
-def test_floats_are_preferred_to_8_bits() -> None:
+    # Floats are preferred to 8 bits.
     assert [each.file for each in EXTRACTORS["yamnet"].checkpoints] == ["yamnet.h5", "yamnet.tflite"]

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch
@@ -34,17 +32,15 @@ def test_a_batch_is_normalised_by_everything_heard_so_far() -> None:
     torch.testing.assert_close(augment.memory[5:10], normalised[5:], rtol=1e-4, atol=1e-4)
     augment(make_crops(5, seed=1), 2, measure=False)
     assert augment.normalise(heard).equal(normalised)
-
-
-def test_silence_divides_by_no_zero() -> None:
+    # Silence divides by no zero.
     assert Augmentation(PretrainConfig(), CPU)(torch.zeros(2, 15_200, dtype=torch.int16), 0).isfinite().all()
 
 
 def test_mixup_adds_energies_by_its_ratio() -> None:
     first, second = make_spectrograms(4), make_spectrograms(4, seed=1)
     ratios = torch.tensor([0.0, 0.1, 0.4, 1.0])
-    mixed, weights = mix(first, second, ratios), ratios[:, None, None]
-    torch.testing.assert_close(mixed.exp(), (1 - weights) * first.exp() + weights * second.exp())
+    expected = torch.lerp(first.exp(), second.exp(), ratios[:, None, None])
+    torch.testing.assert_close(mix(first, second, ratios).exp(), expected)
 
 
 def test_memory_keeps_the_latest_and_forgets_the_oldest() -> None:
@@ -54,8 +50,7 @@ def test_memory_keeps_the_latest_and_forgets_the_oldest() -> None:
         augment(make_crops(3, seed=step), step, measure=not step)
         latest += augment.normalise(log_mel(make_crops(3, seed=step).float() / 32_767))
     # Six to eight went to the places of the oldest.
-    expected = [latest[i] for i in (5, 6, 7, 8, 4)]
-    torch.testing.assert_close(augment.memory, torch.stack(expected))
+    torch.testing.assert_close(augment.memory, torch.stack([latest[i] for i in (5, 6, 7, 8, 4)]))
 
 
 def test_draws_keep_their_bounds_and_reach_them_apart_for_each_view() -> None:
@@ -63,25 +58,21 @@ def test_draws_keep_their_bounds_and_reach_them_apart_for_each_view() -> None:
     for drawn in views:
         assert 0 <= drawn.ratios.min() < 0.001 and 0.399 < drawn.ratios.max() <= 0.4
         assert (drawn.partners.min(), drawn.partners.max()) == (0, 2047)
-        starts, sizes = drawn.rows.T
-        assert (sizes.min(), sizes.max()) == (38, 64)  # int(0.6 x 64), and no taller than the canvas
-        assert (starts.min(), (starts + sizes).max()) == (0, 64)
-        starts, sizes = drawn.columns.T
-        assert (sizes.min(), sizes.max()) == (57, 143)
-        assert (starts.min(), (starts + sizes).max()) == (0, 144)
+        # A side is at least int(0.6 x 64) or int(0.6 x 96) long, and no longer than the canvas.
+        for (starts, sizes), *bounds in ((drawn.rows.T, 38, 64, 64), (drawn.columns.T, 57, 143, 144)):
+            assert [sizes.min(), sizes.max(), (starts + sizes).max()] == bounds and starts.min() == 0
     assert not any(mine.equal(other) for mine, other in zip(*views, strict=True))
 
 
 def test_resized_crops_are_pytorchs_bicubic_interpolation() -> None:
     spectrograms = make_spectrograms(40)
     _, _, rows, columns = draw(np.random.default_rng(3), 40, 1, PretrainConfig())[0]
+    expected = []
+    for canvas, (top, height), (left, width) in zip(functional.pad(spectrograms, (24, 24)), rows, columns, strict=True):
+        cut = canvas[None, None, top : top + height, left : left + width]
+        expected.append(functional.interpolate(cut, (64, 96), mode="bicubic", align_corners=True)[0, 0])
     resized = resize_crops(spectrograms, rows, columns, (1.0, 1.5))
-    canvas = functional.pad(spectrograms, (24, 24))
-    for i in range(40):
-        (top, height), (left, width) = rows[i].tolist(), columns[i].tolist()
-        cut = canvas[i, top : top + height, left : left + width]
-        expected = functional.interpolate(cut[None, None], (64, 96), mode="bicubic", align_corners=True)[0, 0]
-        torch.testing.assert_close(resized[i], expected, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(resized, torch.stack(expected), rtol=1e-4, atol=1e-4)
 
 
 def test_views_depend_on_seed_and_step_and_are_normalised_together() -> None:
@@ -94,8 +85,7 @@ def test_views_depend_on_seed_and_step_and_are_normalised_together() -> None:
     assert runs[0].mean().item() == pytest.approx(0, abs=1e-5)
     assert runs[0].std(correction=0).item() == pytest.approx(1, abs=1e-4)
     assert runs[0].equal(runs[1])
-    for other in (runs[2], runs[3], runs[0].flip(0)):
-        assert not torch.allclose(runs[0], other)
+    assert not any(torch.allclose(runs[0], other) for other in (runs[2], runs[3], runs[0].flip(0)))
 
 
 def test_a_view_is_mixed_before_it_is_cut() -> None:
@@ -120,7 +110,7 @@ def test_an_illustration_shows_the_middle_of_the_clip_and_two_views() -> None:
     waveform, partner = 0.1 * make_noise(2, 20_000)
     crops, views = illustrate(waveform, partner, seed=3)
     for shown, heard in zip(crops, (waveform, partner), strict=True):
-        expected = log_mel(heard[2400:17_600])
-        assert np.corrcoef(shown.flatten(), expected.flatten())[0, 1] == pytest.approx(1, abs=1e-6)
+        similarity = np.corrcoef(shown.flatten(), log_mel(heard[2400:17_600]).flatten())[0, 1]
+        assert similarity == pytest.approx(1, abs=1e-6)
     assert all(mixed.equal(mix(crops[:1], crops[1:], drawn.ratios)) for drawn, mixed, _ in views)
     assert not views[0][2].equal(views[1][2])

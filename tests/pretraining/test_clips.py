@@ -1,10 +1,9 @@
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
+import torch
 from asserting import one_line
 from making import write_noises, write_savee
 
@@ -12,50 +11,41 @@ from serab_lib.pretraining import clips as clips_module
 from serab_lib.pretraining.clips import (
     CROP_SAMPLES,
     SPEECH_LABELS,
+    CropBatches,
     find_audio,
-    find_training_part,
     prepare_clips,
     select_segments,
 )
+from serab_lib.pretraining.config import PretrainConfig
 
 
-def prepare(folder: Path, **options: object) -> clips_module.Clips:
-    return prepare_clips(find_audio(folder), **options)
+def prepare(folder: Path) -> clips_module.Clips:
+    return prepare_clips(find_audio(folder))
 
 
 def test_audio_is_found_at_any_depth_in_an_order_of_its_own(tmp_path: Path) -> None:
-    for name in ("b/x.wav", "a/deep/y.FLAC", "a/z.mp3", "w.ogg"):
+    for name in ("b/x.wav", "a/deep/y.FLAC", "a/z.mp3", "w.ogg", "notes.txt", "a/.hidden.wav"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
-    (tmp_path / "notes.txt").touch()
-    (tmp_path / "a" / ".hidden.wav").touch()
     found = [str(path.relative_to(tmp_path)) for path in find_audio(tmp_path)]
     assert found == ["a/deep/y.FLAC", "a/z.mp3", "b/x.wav", "w.ogg"]
 
 
-def test_a_list_names_files_relative_to_itself(tmp_path: Path) -> None:
+def test_a_list_names_files_relative_to_itself_and_sources_without_audio_are_refused(tmp_path: Path) -> None:
     paths = write_noises(tmp_path / "audio", n_files=3)
-    listing = tmp_path / "list.txt"
-    listing.write_text(f"# training\naudio/clip02.wav\n\n{paths[0]}\n")
-    assert find_audio([listing, paths[0]]) == [paths[2], paths[0]]
-
-
-@pytest.mark.parametrize(
-    ("name", "content", "message"),
-    [
-        ("nowhere", None, "there is no"),
-        ("empty", "folder", r"no \.wav \.flac \.ogg \.mp3 file in the folder"),
-        ("list.txt", "# nothing\n", "the list .* is empty"),
-        ("clip.aiff", "x", "is no .* file and no list"),
-    ],
-)
-def test_sources_without_audio_are_refused(tmp_path: Path, name: str, content: str | None, message: str) -> None:
-    if content == "folder":
-        (tmp_path / name).mkdir()
-    elif content:
+    (tmp_path / "empty").mkdir()
+    listing = f"# training\naudio/clip02.wav\n\n{paths[0]}\n"
+    for name, content in {"list.txt": listing, "nothing.txt": "# nothing\n", "clip.aiff": "x"}.items():
         (tmp_path / name).write_text(content)
-    with one_line(message):
-        find_audio(tmp_path / name)
+    assert find_audio([tmp_path / "list.txt", paths[0]]) == [paths[2], paths[0]]
+    for name, message in {
+        "nowhere": "there is no",
+        "empty": r"no \.wav \.flac \.ogg \.mp3 file in the folder",
+        "nothing.txt": "the list .* is empty",
+        "clip.aiff": "is no .* file and no list",
+    }.items():
+        with one_line(message):
+            find_audio(tmp_path / name)
 
 
 def test_clips_hold_the_samples_of_their_files(tmp_path: Path) -> None:
@@ -63,12 +53,9 @@ def test_clips_hold_the_samples_of_their_files(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "a.wav", samples, 16_000, subtype="PCM_16")
     soundfile.write(tmp_path / "b.flac", samples[::-1], 16_000, subtype="PCM_16")
     clips = prepare(tmp_path)
-    assert len(clips) == 2
-    np.testing.assert_array_equal(clips.samples[:20_000], samples)
-    np.testing.assert_array_equal(clips.samples[20_000:], samples[::-1])
+    np.testing.assert_array_equal(clips.samples, [*samples, *samples[::-1]])
     cut = clips.cut(np.array([1, 0]), np.array([7, 4800]))
-    np.testing.assert_array_equal(cut[0], samples[::-1][7 : 7 + CROP_SAMPLES])
-    np.testing.assert_array_equal(cut[1], samples[4800:])
+    np.testing.assert_array_equal(cut, [samples[::-1][7 : 7 + CROP_SAMPLES], samples[4800:]])
 
 
 def test_other_rates_become_16_khz_and_a_clip_shorter_than_a_crop_is_padded(tmp_path: Path) -> None:
@@ -78,9 +65,7 @@ def test_other_rates_become_16_khz_and_a_clip_shorter_than_a_crop_is_padded(tmp_
     clips = prepare(tmp_path)
     assert clips.offsets.tolist() == [0, 32_000, 32_000 + CROP_SAMPLES]
     assert clips.n_starts.tolist() == [32_000 - CROP_SAMPLES + 1, 1]
-    before = (CROP_SAMPLES - 5001) // 2
-    expected = np.pad(samples, (before, CROP_SAMPLES - 5001 - before))
-    np.testing.assert_array_equal(clips.samples[32_000:], expected)
+    np.testing.assert_array_equal(clips.samples[32_000:], np.pad(samples, (5099, 5100)))
 
 
 def test_unusable_files_are_left_out_in_one_line(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -101,15 +86,14 @@ def test_files_are_decoded_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     with monkeypatch.context() as patch:
         patch.setattr(clips_module, "load_audio", lambda path: pytest.fail("decoded again"))
         again = prepare(tmp_path)
-    assert again.fingerprint == first.fingerprint
-    np.testing.assert_array_equal(again.samples, first.samples)
+    assert again.fingerprint == first.fingerprint and np.array_equal(again.samples, first.samples)
     soundfile.write(path, np.full(16_000, 1234, dtype=np.int16), 16_000)
     assert prepare(tmp_path).samples[100] == 1234
 
 
 def test_training_part_has_no_speaker_of_the_others(tmp_path: Path) -> None:
     write_savee(tmp_path, n_takes=1)
-    assert {path.name[:2] for path in find_training_part("SAV", tmp_path)} == {"JK", "KL"}
+    assert {path.name[:2] for path in clips_module.find_training_part("SAV", tmp_path)} == {"JK", "KL"}
 
 
 LISTING = """\
@@ -136,3 +120,42 @@ def test_byol_a_takes_all_segments_and_byol_s_those_with_speech(tmp_path: Path) 
         segments.write_text(content)
         with one_line(message):
             select_segments(files, segments)
+
+
+def make_batches(tmp_path: Path, **settings: object) -> CropBatches:
+    write_noises(tmp_path)
+    return CropBatches(prepare(tmp_path), PretrainConfig(**{"batch_size": 4, **settings}))
+
+
+def test_random_crops_really_are_random_and_inside_their_clips(tmp_path: Path) -> None:
+    batches = make_batches(tmp_path)
+    starts = np.concatenate([batches.choose(step)[1] for step in range(100)])
+    last = int(1.2 * 16_000) - CROP_SAMPLES
+    assert 0 <= starts.min() < 0.05 * last and 0.95 * last < starts.max() <= last
+    assert len(np.unique(starts)) > 350 and abs(starts.mean() / last - 0.5) < 0.06
+
+
+def test_released_crops_always_begin_at_the_start(tmp_path: Path) -> None:
+    batches = make_batches(tmp_path, crop_start="released")
+    for step in range(10):
+        clips, starts = batches.choose(step)
+        assert not starts.any()
+        first = batches.clips.samples[batches.clips.offsets[clips[0]] :][:CROP_SAMPLES]
+        assert batches.cut(step)[0].equal(torch.from_numpy(np.array(first)))
+
+
+def test_an_epoch_has_every_clip_equally_often_in_an_order_of_its_own(tmp_path: Path) -> None:
+    batches = make_batches(tmp_path, crops_per_clip=3)
+    assert batches.n_steps_per_epoch == 6
+    epochs = [np.concatenate([batches.choose(6 * epoch + i)[0] for i in range(6)]) for epoch in range(3)]
+    assert all(np.bincount(order).tolist() == [3] * 8 for order in epochs)
+    assert len({tuple(order) for order in epochs}) == 3
+
+
+def test_iterating_from_the_middle_gives_the_same_batches_and_too_few_clips_are_refused(tmp_path: Path) -> None:
+    batches = make_batches(tmp_path)
+    whole = dict(batches.iterate(0, 12, torch.device("cpu")))
+    assert list(whole) == list(range(12))
+    assert all(crops.equal(whole[step]) for step, crops in batches.iterate(7, 12, torch.device("cpu")))
+    with one_line("8 crops do not fill one batch of 16"):
+        make_batches(tmp_path, batch_size=16)

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import pytest
 from asserting import one_line
 
@@ -12,16 +10,10 @@ def test_defaults_are_the_papers() -> None:
     assert paper.items() <= vars(PretrainConfig()).items()
 
 
-@pytest.mark.parametrize(
-    ("settings", "remedy"),
-    [
-        ({"batch_size": 10, "n_devices": 2, "accumulate": 2}, "--batch-size 12"),
-        ({"batch_size": 2, "accumulate": 2}, "--batch-size 4"),
-    ],
-)
-def test_a_batch_that_cannot_be_cut_into_equal_parts_is_refused(settings: dict, remedy: str) -> None:
+@pytest.mark.parametrize(("batch_size", "n_devices", "remedy"), [(10, 2, "--batch-size 12"), (2, 1, "--batch-size 4")])
+def test_a_batch_that_cannot_be_cut_into_equal_parts_is_refused(batch_size: int, n_devices: int, remedy: str) -> None:
     with one_line(remedy):
-        PretrainConfig(**settings)
+        PretrainConfig(batch_size=batch_size, n_devices=n_devices, accumulate=2)
 
 
 def test_a_run_goes_on_only_with_its_own_settings() -> None:

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import dataclasses
 import json
 import subprocess
@@ -14,25 +12,18 @@ from making import write_noises, write_savee
 
 from serab_lib.extractors.registry import load_extractor
 from serab_lib.pretraining.augmentations import Augmentation
-from serab_lib.pretraining.byol import MEASURES, Byol
+from serab_lib.pretraining.byol import MEASURES, Byol, build_encoder
 from serab_lib.pretraining.clips import CropBatches, Purpose, prepare_clips
 from serab_lib.pretraining.config import PretrainConfig
 from serab_lib.pretraining.run import COLUMNS, read_checkpoint, read_log, read_probe
-from serab_lib.pretraining.train import pretrain, seeded
+from serab_lib.pretraining.train import Probe, pretrain, seeded
 
 pytest.importorskip("lightning", reason="the extra `pretrain` is not installed")
 
-# Eight clips: four steps an epoch. The small CvT is the quickest of the encoders.
-TINY = PretrainConfig(
-    model="byol-s-cvt-256",
-    epochs=2,
-    batch_size=2,
-    memory_size=5,
-    hidden_size=16,
-    projection_size=8,
-    checkpoint_steps=3,
-    device="cpu",
-)
+# Of eight clips, four steps an epoch. The small CvT is the quickest of the encoders.
+SETTINGS = {"model": "byol-s-cvt-256", "epochs": 2, "batch_size": 2, "memory_size": 5, "hidden_size": 16}
+TINY = PretrainConfig(**SETTINGS, projection_size=8, checkpoint_steps=3, device="cpu")
+DROPPING = dataclasses.replace(TINY, dropout=0.2)
 VALUES = ["step", "epoch", "loss", *MEASURES]
 
 
@@ -40,156 +31,152 @@ def make_config(**settings: object) -> PretrainConfig:
     return dataclasses.replace(TINY, **settings)
 
 
-@pytest.fixture(scope="module")
-def audio(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("noises")
-    write_noises(folder)
-    return folder
+@pytest.fixture(autouse=True)
+def _own_cache() -> None:
+    """None: clips are decoded once for all, into the shared cache."""
 
 
 @pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("decoded")
+def audio(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    return write_noises(tmp_path_factory.mktemp("noises"))
 
 
 @pytest.fixture(scope="module")
-def finished(audio: Path, cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def finished(audio: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a run that nothing interrupted; dropout and mixup at work."""
     out = tmp_path_factory.mktemp("run")
-    pretrain(audio, out, make_config(dropout=0.2), cache=cache)
+    pretrain(audio, out, DROPPING)
     return out
 
 
-def test_a_run_leaves_a_whole_log_and_its_configuration(finished: Path) -> None:
+def test_a_run_leaves_a_whole_log_its_configuration_and_encoders_for_use(finished: Path) -> None:
     log = read_log(finished)
     assert tuple(log.columns) == COLUMNS and log.notna().all(axis=None)
     assert log["step"].tolist() == list(range(1, 9)) and log["epoch"].tolist() == [1] * 4 + [2] * 4
     assert log["loss"].between(0, 8).all() and log["wait_share"].between(0, 1).all()
     assert (log["learning_rate"] == 3e-4).all() and (log["crops_per_s"] > 0).all()
-    state, config = read_checkpoint(finished / "last.ckpt"), make_config(dropout=0.2)
-    assert PretrainConfig(**state["config"]) == config
-    assert state["step"] == 8
-    assert json.loads((finished / "config.json").read_text()) == json.loads(json.dumps(vars(config)))
+    state = read_checkpoint(finished / "last.ckpt")
+    assert PretrainConfig(**state["config"]) == DROPPING and state["step"] == 8
+    assert json.loads((finished / "config.json").read_text()) == json.loads(json.dumps(vars(DROPPING)))
+    for file in ("encoder.pth", "encoder_best.pth"):
+        embeddings = load_extractor(f"path:{finished / file}").embed([torch.randn(20_000), torch.randn(4000)])
+        assert embeddings.shape == (2, 256) and embeddings.isfinite().all()
 
 
 def test_the_global_generator_is_left_alone_and_another_seed_gives_another_run(
-    audio: Path, cache: Path, finished: Path, tmp_path: Path
+    audio: list[Path], finished: Path, tmp_path: Path
 ) -> None:
-    torch.manual_seed(5)
     before = torch.get_rng_state()
-    other = pretrain([audio], tmp_path, make_config(dropout=0.2, seed=43, epochs=1), cache=cache)
+    other = pretrain(audio[0].parent, tmp_path, make_config(dropout=0.2, seed=43, epochs=1))
     assert torch.get_rng_state().equal(before)
     assert other["loss"][0] != read_log(finished)["loss"][0]
 
 
 def test_an_interrupted_run_goes_on_with_the_losses_it_would_have_had(
-    audio: Path, cache: Path, finished: Path, tmp_path: Path
+    audio: list[Path], finished: Path, tmp_path: Path
 ) -> None:
     def interrupt(what: str, n_done: int, n_total: int) -> None:
         if what == "pre-training" and n_done == 7:
             raise KeyboardInterrupt
 
-    out, config = tmp_path / "interrupted", make_config(dropout=0.2)
     with pytest.raises(KeyboardInterrupt):
-        pretrain(audio, out, config, cache=cache, progress=interrupt)
-    # In the middle of an epoch.
-    assert read_checkpoint(out / "last.ckpt")["step"] == 6
-    log = pretrain(audio, out, config, cache=cache, resume=True)
+        pretrain(audio, tmp_path, DROPPING, progress=interrupt)
+    assert read_checkpoint(tmp_path / "last.ckpt")["step"] == 6  # in the middle of an epoch
+    log = pretrain(audio, tmp_path, DROPPING, resume=True)
     pd.testing.assert_frame_equal(log[VALUES], read_log(finished)[VALUES], check_exact=True)
-    ends = [read_checkpoint(folder / "last.ckpt") for folder in (out, finished)]
-    for name, weights in ends[0]["learner"].items():
-        assert weights.equal(ends[1]["learner"][name]), name
-    assert ends[0]["augmentation"]["memory"].equal(ends[1]["augmentation"]["memory"])
+    mine, wanted = (read_checkpoint(folder / "last.ckpt") for folder in (tmp_path, finished))
+    assert all(weights.equal(wanted["learner"][name]) for name, weights in mine["learner"].items())
+    assert mine["augmentation"]["memory"].equal(wanted["augmentation"]["memory"])
 
 
-def test_a_finished_run_is_not_computed_again_but_can_be_made_longer(audio: Path, cache: Path, tmp_path: Path) -> None:
-    files, out = sorted(audio.iterdir())[:4], tmp_path / "run"
-    first = pretrain(files, out, make_config(epochs=1), cache=cache)
-    same = pretrain(files, out, make_config(epochs=1), cache=cache, resume=True)
-    pd.testing.assert_frame_equal(same, first)
-    assert len(pretrain(files, out, make_config(epochs=2), cache=cache, resume=True)) == 4
+def test_a_finished_run_is_not_computed_again_but_can_be_made_longer(audio: list[Path], tmp_path: Path) -> None:
+    files, out = audio[:4], tmp_path / "run"
+    first = pretrain(files, out, make_config(epochs=1))
+    pd.testing.assert_frame_equal(pretrain(files, out, make_config(epochs=1), resume=True), first)
+    assert len(pretrain(files, out, TINY, resume=True)) == 4
     for chosen, settings, message in (
         (files, {}, r"holds a run already: go on with it by --resume"),
         (files, {"momentum": 0.5}, "begun with momentum"),
         (files[:2], {"epochs": 3}, "trained on other audio"),
     ):
         with one_line(message):
-            pretrain(chosen, out, make_config(**settings), cache=cache, resume=bool(settings))
+            pretrain(chosen, out, make_config(**settings), resume=bool(settings))
     (out / "last.ckpt").write_bytes(b"cut off")
     with one_line("is not the checkpoint of a run"):
-        pretrain(files, out, make_config(), cache=cache, resume=True)
+        pretrain(files, out, TINY, resume=True)
 
 
-def test_the_encoder_is_used_at_once(finished: Path) -> None:
-    for file in ("encoder.pth", "encoder_best.pth"):
-        embeddings = load_extractor(f"path:{finished / file}").embed([torch.randn(20_000), torch.randn(4000)])
-        assert embeddings.shape == (2, 256) and embeddings.isfinite().all()
-
-
-def test_accumulated_parts_make_one_step_with_their_mean_gradient(audio: Path, cache: Path, tmp_path: Path) -> None:
-    files, config = sorted(audio.iterdir())[:4], make_config(batch_size=4, accumulate=2, epochs=1)
-    log = pretrain(files, tmp_path, config, cache=cache)
+def test_accumulated_parts_make_one_step_with_their_mean_gradient(audio: list[Path], tmp_path: Path) -> None:
+    config = make_config(batch_size=4, accumulate=2, epochs=1)
+    log = pretrain(audio[:4], tmp_path, config)
     with seeded(config.seed, Purpose.WEIGHTS, device=torch.device("cpu")):
         learner = Byol(config).to(memory_format=torch.channels_last)
-    crops = CropBatches(prepare_clips(files, cache=cache), config).cut(0)
+    crops = CropBatches(prepare_clips(audio[:4]), config).cut(0)
     views = Augmentation(config, torch.device("cpu"))(crops, 0)
     loss = sum(learner(*views[:, part])[0] for part in (slice(2), slice(2, 4))) / 2
     loss.backward()
     assert log["loss"].tolist() == [pytest.approx(loss.item(), rel=1e-5)]
     moments = read_checkpoint(tmp_path / "last.ckpt")["optimizer"]["state"]
-    gradients = [weights.grad for weights in learner.parameters() if weights.requires_grad]
-    for position, gradient in enumerate(gradients):
+    for position, weights in enumerate(each for each in learner.parameters() if each.requires_grad):
         # AdamW's first mean of gradients is a tenth of the gradient.
-        torch.testing.assert_close(moments[position]["exp_avg"], 0.1 * gradient, rtol=1e-3, atol=1e-6)
+        torch.testing.assert_close(moments[position]["exp_avg"], 0.1 * weights.grad, rtol=1e-3, atol=1e-6)
 
 
-def test_bf16_stays_close_to_float32(audio: Path, cache: Path, tmp_path: Path) -> None:
-    few = sorted(audio.iterdir())[:2]
-    exact, rough = (pretrain(few, tmp_path / name, make_config(precision=name), cache=cache) for name in ("32", "bf16"))
+def test_bf16_stays_close_to_float32(audio: list[Path], tmp_path: Path) -> None:
+    exact, rough = (pretrain(audio[:2], tmp_path / name, make_config(precision=name)) for name in ("32", "bf16"))
     assert 0 < (exact["loss"] - rough["loss"]).abs().max() < 0.1
     assert torch.load(tmp_path / "bf16" / "encoder.pth")["layers.0.0.weight"].dtype == torch.float32
 
 
 @pytest.mark.nightly
-def test_two_processes_compute_what_one_does_in_two_parts(audio: Path, cache: Path, tmp_path: Path) -> None:
-    options = "--model byol-s-cvt-256 --epochs 1 --batch-size 4 --hidden-size 16 --device cpu".split()
-    command = [sys.executable, "-m", "serab_lib.cli", "pretrain", audio, *options, "--cache", cache]
-    two = subprocess.run(
-        [*command, "--out", tmp_path / "two", "--devices", "2"], capture_output=True, text=True, timeout=300
-    )
+def test_two_processes_compute_what_one_does_in_two_parts(audio: list[Path], tmp_path: Path) -> None:
+    options = "--model byol-s-cvt-256 --epochs 1 --batch-size 4 --hidden-size 16 --device cpu --devices 2".split()
+    command = [sys.executable, "-m", "serab_lib.cli", "pretrain", audio[0].parent, *options, "--out", tmp_path / "two"]
+    two = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert two.returncode == 0, two.stderr
     assert two.stdout.count("is the encoder") == 1
     # On CPUs, batch norm sees each process's share alone: the same as two parts of one batch.
     config = PretrainConfig(model="byol-s-cvt-256", epochs=1, batch_size=4, accumulate=2, hidden_size=16, device="cpu")
-    one = pretrain(audio, tmp_path / "one", config, cache=cache)
-    log = read_log(tmp_path / "two")
+    one, log = pretrain(audio, tmp_path / "one", config), read_log(tmp_path / "two")
     assert log["step"].tolist() == one["step"].tolist()
     # They differ by rounding alone; were a gradient not shared, the second loss would differ by 0.02.
     assert log["loss"].tolist() == pytest.approx(one["loss"].tolist(), abs=1e-4)
-    states = [read_checkpoint(tmp_path / name / "last.ckpt") for name in ("one", "two")]
-    for name in ("sums", "memory"):
-        assert states[0]["augmentation"][name].equal(states[1]["augmentation"][name])
+    states = [read_checkpoint(tmp_path / name / "last.ckpt")["augmentation"] for name in ("one", "two")]
+    assert all(states[0][name].equal(states[1][name]) for name in ("sums", "memory"))
 
 
-def test_the_probe_is_measured_before_and_during_training_and_tells_the_best(
-    audio: Path, cache: Path, tmp_path: Path
-) -> None:
+def test_the_probe_is_measured_before_and_during_training_and_tells_the_best(audio: list[Path], tmp_path: Path) -> None:
     write_savee(tmp_path / "data", n_takes=1)
-    few, config = sorted(audio.iterdir())[:2], make_config(epochs=3, probe_epochs=2)
-    pretrain(few, tmp_path / "run", config, cache=cache, probe="savee", data=tmp_path / "data")
+    config = make_config(epochs=3, probe_epochs=2)
+    pretrain(audio[:2], tmp_path / "run", config, probe="savee", data=tmp_path / "data")
     probe = read_probe(tmp_path / "run")
-    assert probe["epoch"].tolist() == [0, 2, 3]
-    assert probe["task"].unique().tolist() == ["SAV"]
+    assert probe[["epoch", "task"]].to_numpy().tolist() == [[0, "SAV"], [2, "SAV"], [3, "SAV"]]
     assert probe["validation_accuracy"].between(0, 1).all()
     best = probe[1:].loc[probe["validation_accuracy"][1:].idxmax()]
     assert read_checkpoint(tmp_path / "run" / "best.ckpt")["step"] == best["step"]
 
 
 def test_no_lightning_and_a_loss_that_is_not_finite_stop_the_run(
-    audio: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    audio: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with one_line(r"the loss is not finite in step \d+: choose a lower --learning-rate"):
-        pretrain(audio, tmp_path, make_config(learning_rate=1e30), cache=cache)
+        pretrain(audio, tmp_path, make_config(learning_rate=1e30))
     monkeypatch.setitem(sys.modules, "lightning.fabric", None)
     with one_line(r"pip install 'serab-companion\[pretrain\]'"):
         pretrain(audio, tmp_path / "other", TINY)
+
+
+def test_a_probe_hears_no_test_speaker_and_tells_a_dead_encoder(tmp_path: Path) -> None:
+    write_savee(tmp_path, n_takes=2)
+    told = []
+    probe = Probe("SAV", tmp_path, progress=lambda *numbers: told.append(numbers))
+    assert set(probe.utterances["part"]) == {"train", "validation"}
+    assert told[-1] == ("audio of SAVEE", len(probe.waveforms), len(probe.utterances))
+    torch.manual_seed(0)
+    encoder = build_encoder("byol-s-16")
+    alive = probe.measure(encoder)
+    assert encoder.training
+    with torch.no_grad():
+        encoder.fc[3].weight.zero_()
+    # Embeddings that are all equal leave the classifier with chance, one of seven classes.
+    assert probe.measure(encoder) < 0.2 < alive
