@@ -64,10 +64,11 @@ data = open_profile(profile)
 found = findings.audit(results=data.measured.folder)
 
 # %% tags=["hide-input"]
+titles = [f"[{number}. {each.title}](#finding-{each.name.lower()})" for number, each in enumerate(found, start=1)]
 show_table(
-    pd.DataFrame(found)[["title", "changes", "code", "table", "where"]].rename(
-        columns={"changes": "it_changes", "code": "code_and_tables", "table": "table_3_made_so"}
-    ),
+    pd.DataFrame(found)
+    .assign(title=titles)[["title", "changes", "code", "table", "where"]]
+    .rename(columns={"changes": "it_changes", "code": "code_and_tables", "table": "table_3_made_so"}),
     name="tbl-findings",
     wordy=True,
     caption="The findings at a glance, those first that change a number. Each has its section at the end of this chapter.",

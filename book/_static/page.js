@@ -45,7 +45,29 @@
     dialog.showModal();
   }
 
+  // The words that were searched for are marked, and the first of them is in sight; the theme leaves both out.
+  function showFound() {
+    if (typeof SphinxHighlight === "undefined" || DOCUMENTATION_OPTIONS.pagename === "search") return;
+    SphinxHighlight.highlightSearchWords();
+    setTimeout(() => {
+      const found = all(".bd-article .highlighted").find((each) => each.offsetParent && !each.closest("h1"));
+      if (found && !location.hash) found.scrollIntoView({ block: "center" });
+    }, 100);
+  }
+
+  // The excerpts of the search are of the text, not of code.
+  if (typeof Search !== "undefined") {
+    const toText = Search.htmlToText;
+    Search.htmlToText = (html, anchor) => {
+      const page = new DOMParser().parseFromString(html, "text/html");
+      all("details.hide, .cell_input, .onlyprint", page).forEach((each) => each.remove());
+      return toText(page.documentElement.outerHTML, anchor);
+    };
+  }
+
   function prepare() {
+    showFound();
+    all(".citation-list[role=list]").forEach((list) => list.removeAttribute("role"));
     all("details.hide > summary").forEach(nameCode);
     all("button.copybtn").forEach((button) => button.setAttribute("aria-label", "Copy code"));
     all(".primary-toggle").forEach((button) => button.setAttribute("aria-label", "Chapters"));

@@ -140,12 +140,13 @@ def join(items: list[str]) -> str:
 
 
 def write_findings(findings: list[Finding]) -> str:
-    """Write findings as Markdown: a heading each, then what the paper says, what the code does, and so on."""
+    """Write findings as Markdown: an anchor and a heading each, what the paper says, what the code does, and so on."""
     sections = []
     for number, each in enumerate(findings, start=1):
         read = f"\n\n**Read at.** {_list_places(each.read_at, link)}." if each.read_at else ""
         sections.append(
-            f"### {number}. {each.title}\n\n**The paper.** {each.says}\n\n**The code and the tables.** {each.does}\n\n"
+            f'<a id="finding-{each.name.lower()}"></a>\n\n### {number}. {each.title}\n\n'
+            f"**The paper.** {each.says}\n\n**The code and the tables.** {each.does}\n\n"
             f"**Evidence.** {each.evidence}\n\n**Consequence.** {each.consequence}\n\n**How sure.** Code and tables: "
             f"{each.code}. Table 3 made so: {each.table}. It changes {each.changes}. Where: {each.where}.{read}"
         )

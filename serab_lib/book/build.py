@@ -259,7 +259,7 @@ def _describe(output: Any) -> Mapping[str, Any]:
 def _write(output: Any, path: Path) -> str:
     description, data = _describe(output), output["data"]
     if description["kind"] == "markdown":
-        return data["text/markdown"]
+        return re.sub(r'<a id="([\w-]+)"></a>\n+', r"(\1)=\n", data["text/markdown"])  # an anchor is a label of MyST
     name, caption = description["name"], " ".join(description["caption"].split())
     if description["kind"] == "table":
         classes = " ".join(["serab-table", *(style for kind, style in _CLASSES.items() if description.get(kind))])

@@ -173,4 +173,4 @@ def _as_html(text: str) -> str:
     text = html.escape(text.replace("\\|", "|"))
     for mark, tag in ((r"\*\*", "b"), (r"\*", "em"), ("`", "code")):
         text = re.sub(rf"{mark}(.+?){mark}", rf"<{tag}>\1</{tag}>", text)
-    return re.sub(r"\[(.+?)\]\((https?://.+?)\)", r'<a href="\2">\1</a>', text)
+    return re.sub(r"\[(.+?)\]\(((?:https?://|#).+?)\)", r'<a href="\2">\1</a>', text)

@@ -86,6 +86,12 @@ def test_page_tells_other_sites_and_readers_what_it_is(site, page):
     assert f"<loc>{address}{page}.html</loc>" in (site / "sitemap.xml").read_text()
 
 
+def test_each_finding_has_an_address_to_which_the_table_leads(site):
+    page = Links(site / "notebooks/07_audit.html")
+    anchors = {each for each in page.ids if each.startswith("finding-")}
+    assert len(anchors) >= 15 and {f"#{each}" for each in anchors} <= set(page.found)
+
+
 def test_first_page_and_missing_page_have_a_title_and_lead_on(site):
     address = yaml.safe_load((ROOT / "_config.yml").read_text())["html"]["baseurl"]
     for name, link in (("index", f"{TOC['root']}.html"), ("404", f"{address}{TOC['root']}.html")):
@@ -298,11 +304,21 @@ def test_site_works_from_disk(browser, site):
     tab.close()
 
 
-def test_search_finds_a_word(visit):
+def test_search_finds_prose_and_lands_where_it_stands(visit):
     tab, _ = visit("search")
-    tab.goto(tab.url + "?q=RAVDESS")
-    tab.wait_for_selector("#search-results li")
-    assert tab.locator("#search-results li").count() > 0
+    tab.goto(tab.url + "?q=McNemar")
+    tab.wait_for_selector("#search-results li p.context")
+    assert not [text for text in tab.locator("#search-results p.context").all_inner_texts() if "import " in text]
+    tab.locator("#search-results li a", has_text="What the grid says").first.click()
+    found = tab.locator(".bd-article .highlighted", has_text="McNemar").filter(visible=True).first
+    found.wait_for()
+    tab.wait_for_function("scrollY > 200")
+    assert 0 < found.bounding_box()["y"] < 900
+
+
+def test_code_is_not_in_the_search(site):
+    index = (site / "searchindex.js").read_text()
+    assert '"mcnemar"' in index and '"show_figur"' not in index
 
 
 def test_audio_plays(visit):

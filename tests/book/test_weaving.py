@@ -48,6 +48,11 @@ def test_figure_is_written_to_a_file_with_its_alternative_text(woven, tmp_path):
     assert ":name: fig-x\n" in notebook.cells[2].source
 
 
+def test_anchor_of_markdown_becomes_a_label(woven):
+    notebook, _ = woven(executed(display({"text/markdown": '<a id="x-1"></a>\n\n### X'}, kind="markdown")))
+    assert notebook.cells[2].source == "(x-1)=\n### X"
+
+
 def test_other_outputs_stay_and_complaints_are_handed_on(woven):
     plain = new_output("stream", name="stdout", text="hello")
     noise = new_output("stream", name="stderr", text="careful")
