@@ -72,7 +72,7 @@ def add(app: Any, page: str, template: str, context: dict[str, Any], doctree: An
     buttons = json.dumps(context.get("header_buttons", []))
     source = f"{page}{context.get('page_source_suffix', '')}"
     edited = SOURCES.get(source, source.replace(".ipynb", ".py"))
-    for old, new in ((f"/main/{source}", f"/main/{edited}"), ("&body=Your%20issue%20content%20here.", "")):
+    for old, new in ((f"/edit/main/{source}", f"/edit/main/{edited}"), ("&body=Your%20issue%20content%20here.", "")):
         buttons = buttons.replace(old, new)
     context["header_buttons"] = json.loads(buttons)
 
