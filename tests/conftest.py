@@ -1,7 +1,5 @@
 """Small corpora and checkpoints that tests make for themselves."""
 
-from __future__ import annotations
-
 import os
 import re
 import signal
@@ -11,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from making import make_byol_state, write_savee
+from serving import Site, serve
 
 # Tests compute on tiny inputs: several threads would only wait for each other.
 torch.set_num_threads(1)
@@ -48,11 +47,9 @@ def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _shared_cache_is_the_default(shared_cache: Path) -> Iterator[None]:
+def _shared_cache_is_the_default(shared_cache: Path) -> None:
     """Keep fixtures that several tests share out of the user's cache."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SERAB_CACHE", str(shared_cache))
-        yield
+    os.environ["SERAB_CACHE"] = str(shared_cache)
 
 
 @pytest.fixture(scope="session")
@@ -61,6 +58,13 @@ def tone_corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     data = tmp_path_factory.mktemp("data")
     write_savee(data)
     return data
+
+
+@pytest.fixture
+def site() -> Iterator[Site]:
+    """A web server on this machine."""
+    with serve() as running:
+        yield running
 
 
 @pytest.fixture
@@ -80,16 +84,17 @@ def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="session")
 def real_data() -> Path:
     """The folder of real corpora, or a skip."""
-    folder = os.environ.get("SERAB_DATA", "")
-    if not folder or not (Path(folder) / "ravdess").is_dir():
-        pytest.skip("SERAB_DATA names no folder with ravdess/")
-    return Path(folder)
+    return _find_folder("SERAB_DATA", "ravdess")
 
 
 @pytest.fixture(scope="session")
 def real_weights() -> Path:
     """The folder of released checkpoints, or a skip."""
-    folder = os.environ.get("SERAB_WEIGHTS", "")
-    if not folder or not Path(folder).is_dir():
-        pytest.skip("SERAB_WEIGHTS names no folder")
-    return Path(folder)
+    return _find_folder("SERAB_WEIGHTS")
+
+
+def _find_folder(variable: str, below: str = "") -> Path:
+    folder = Path(os.environ.get(variable) or "nowhere")
+    if not (folder / below).is_dir():
+        pytest.skip(f"{variable} names no folder {f'with {below}/' if below else ''}")
+    return folder

@@ -1,7 +1,4 @@
-from __future__ import annotations
-
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,44 +7,23 @@ import torch
 import torchaudio
 from asserting import one_line
 
-from serab_lib.audio import AudioError, decode, load_audio, log_mel, resample
+from serab_lib.audio import AudioError, decode, log_mel, resample
 
-KAISER_BEST = {
-    "resampling_method": "sinc_interp_kaiser",
-    "lowpass_filter_width": 64,
-    "rolloff": 0.9475937167399596,
-    "beta": 14.769656459379492,
-}
+KAISER_BEST = {"lowpass_filter_width": 64, "rolloff": 0.9475937167399596, "beta": 14.769656459379492}
 
 
 def noise(n_samples: int, seed: int = 0) -> torch.Tensor:
     return torch.rand(n_samples, generator=torch.Generator().manual_seed(seed)) * 2 - 1
 
 
-def test_decode_divides_16_bit_by_32767(tmp_path: Path) -> None:
+def test_decode_divides_16_bit_by_32767_and_averages_channels(tmp_path):
     samples = np.array([32767, -32768, 0, 1], dtype=np.int16)
     soundfile.write(tmp_path / "a.wav", samples, 16_000)
     waveform, rate = decode(tmp_path / "a.wav")
-    assert rate == 16_000
-    assert waveform.dtype == torch.float32
+    assert (rate, waveform.dtype) == (16_000, torch.float32)
     np.testing.assert_array_equal(waveform, samples.astype(np.float32) / np.float32(32767))
-
-
-def test_decode_averages_channels(tmp_path: Path) -> None:
-    stereo = np.stack([np.full(100, 0.5), np.full(100, -0.25)], axis=1)
-    soundfile.write(tmp_path / "a.wav", stereo, 44_100, subtype="FLOAT")
-    waveform, _ = decode(tmp_path / "a.wav")
-    torch.testing.assert_close(waveform, torch.full((100,), 0.125))
-
-
-@pytest.mark.parametrize("suffix", ["wav", "flac", "ogg", "mp3"])
-def test_every_format_is_read_and_resampled(tmp_path: Path, suffix: str) -> None:
-    tone = 0.5 * np.sin(2 * np.pi * 440 * np.arange(32_000) / 32_000)
-    path = tmp_path / f"a.{suffix}"
-    soundfile.write(path, tone, 32_000)
-    waveform = load_audio(path)
-    assert abs(len(waveform) - 16_000) < 2_500  # lossy formats pad
-    assert 0.3 < waveform.abs().max() < 0.7
+    soundfile.write(tmp_path / "b.wav", np.tile([0.5, -0.25], (100, 1)), 44_100, subtype="FLOAT")
+    torch.testing.assert_close(decode(tmp_path / "b.wav")[0], torch.full((100,), 0.125))
 
 
 @pytest.mark.parametrize(
@@ -60,9 +36,7 @@ def test_every_format_is_read_and_resampled(tmp_path: Path, suffix: str) -> None
     ],
     ids=["no audio", "cut off", "empty", "not finite"],
 )
-def test_unusable_files_are_named_in_one_line(
-    tmp_path: Path, suffix: str, samples: torch.Tensor, n_bytes: int | None
-) -> None:
+def test_unusable_files_are_named_in_one_line(tmp_path, suffix, samples, n_bytes):
     path = tmp_path / f"utterance.{suffix}"
     soundfile.write(path, samples.numpy(), 16_000, subtype="FLOAT" if suffix == "wav" else None)
     path.write_bytes(path.read_bytes()[:n_bytes])
@@ -71,24 +45,21 @@ def test_unusable_files_are_named_in_one_line(
 
 
 @pytest.mark.parametrize("rate", [48_000, 44_100, 11_025, 8_000])
-def test_resample_equals_torchaudio(rate: int) -> None:
+def test_resample_equals_torchaudio(rate):
     waveform = noise(rate // 2 + 7)
-    expected = torchaudio.functional.resample(waveform.double(), rate, 16_000, **KAISER_BEST)
+    options = KAISER_BEST | {"resampling_method": "sinc_interp_kaiser"}
+    expected = torchaudio.functional.resample(waveform.double(), rate, 16_000, **options)
     torch.testing.assert_close(resample(waveform, rate).double(), expected, atol=2e-6, rtol=0)
 
 
-def test_resample_takes_rates_without_a_large_divisor() -> None:
+def test_resample_takes_rates_without_a_large_divisor():
     """Such a pair has too many phases for torchaudio's matrix; the low tone must come through."""
-    rate = 15_999
-    tone = torch.sin(2 * torch.pi * 440 * torch.arange(rate).double() / rate).float()
-    expected = torch.sin(2 * torch.pi * 440 * torch.arange(16_000).double() / 16_000).float()
-    result = resample(tone, rate)
-    assert len(result) == 16_000
-    torch.testing.assert_close(result[500:-500], expected[500:-500], atol=1e-4, rtol=0)
+    tone, expected = (torch.sin(2 * torch.pi * 440 * torch.arange(n).double() / n).float() for n in (15_999, 16_000))
+    torch.testing.assert_close(resample(tone, 15_999)[500:-500], expected[500:-500], atol=1e-4, rtol=0)
 
 
 @pytest.mark.parametrize("window_samples", [400, 1024])
-def test_log_mel_equals_torchaudio(window_samples: int) -> None:
+def test_log_mel_equals_torchaudio(window_samples):
     transform = torchaudio.transforms.MelSpectrogram(
         16_000, 1024, window_samples, 160, f_min=60.0, f_max=7800.0, n_mels=64, power=2
     )
@@ -98,7 +69,7 @@ def test_log_mel_equals_torchaudio(window_samples: int) -> None:
 
 
 @pytest.mark.parametrize("n_samples", [1, 512, 513, 160_000])
-def test_log_mel_takes_any_length(n_samples: int) -> None:
+def test_log_mel_takes_any_length(n_samples):
     spectrogram = log_mel(torch.zeros(n_samples))
     assert spectrogram.shape == (64, 1 + max(n_samples, 513) // 160)
     assert spectrogram.isfinite().all()

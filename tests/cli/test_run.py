@@ -1,7 +1,5 @@
 """The command line as a user meets it."""
 
-from __future__ import annotations
-
 import json
 import os
 import signal
@@ -34,7 +32,7 @@ def call(*arguments: object, code: int = 0) -> str:
     return result.output
 
 
-def test_tasks_and_models_list_all_with_the_promised_fields() -> None:
+def test_tasks_and_models_list_all_with_the_promised_fields():
     tasks, models = (json.loads(call(command, "--json")) for command in ("tasks", "models"))
     assert [row["code"] for row in tasks] == list(TASKS)
     assert all(row["licence"] and row["source"] and row["on_disk"] == "no" for row in tasks)
@@ -44,34 +42,30 @@ def test_tasks_and_models_list_all_with_the_promised_fields() -> None:
     assert "restricted" in call("tasks")
 
 
-def test_run_and_table(tmp_path: Path) -> None:
+def test_run_and_table(tmp_path):
     write_savee(tmp_path / "data", n_takes=2)
     out = tmp_path / "out"
     common = ("--tasks", "savee", "--models", "logmel-stats", "--no-search", "--out", out, "--jobs", 1)
-    assert "2 cells computed, 0 were there" in call("run", *common, "--protocol", "both")
-    assert "0 cells computed, 2 were there" in call("run", *common, "--protocol", "both")
+    for said in ("2 cells computed, 0 were there", "0 cells computed, 2 were there"):
+        assert said in call("run", *common, "--protocol", "both")
     text = call("table", "--results", out)
-    assert "protocol released" in text
-    assert "Incomplete: SAV" in text
-    assert "without search" in text
+    assert all(words in text for words in ("protocol released", "Incomplete: SAV", "without search"))
     assert "Log-mel statistics" in json.loads(call("table", "--results", out, "--json"))["described"]
     assert call("table", "--results", out, "--format", "csv", "--protocol", "released").startswith("model,SAV")
 
 
-def test_embed_writes_vectors(tmp_path: Path) -> None:
+def test_embed_writes_vectors(tmp_path):
     write_savee(tmp_path / "data", n_takes=1)
     files = sorted((tmp_path / "data" / "savee").iterdir())[:3]
     call("embed", *files, "--model", "logmel-stats", "--out", tmp_path / "x.npz")
     with np.load(tmp_path / "x.npz", allow_pickle=False) as content:
-        assert content["embeddings"].shape == (3, 128)
-        assert list(content["files"]) == [str(file) for file in files]
+        assert (content["embeddings"].shape, [*content["files"]]) == ((3, 128), [str(file) for file in files])
 
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
         (("run", "--tasks", "RAV", "--models", "logmel-stats"), "no folder"),
-        (("run", "--tasks", "RAVD", "--models", "logmel-stats"), "ravdess"),
         (("run", "--tasks", "RAV", "--models", "smile"), "opensmile"),
         (("run", "--tasks", ",", "--models", "opensmile"), "--tasks is empty"),
         (("check",), "--data"),
@@ -81,38 +75,29 @@ def test_embed_writes_vectors(tmp_path: Path) -> None:
         (("embed", "a.wav", "--model", "logmel-stats", "--out", "x.npz"), "a.wav cannot be decoded"),
     ],
 )
-def test_mistakes_are_one_line_with_a_remedy(
-    arguments: tuple[str, ...], words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_mistakes_are_one_line_with_a_remedy(arguments, words, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "a.wav").write_text("no audio")
     (line,) = [line for line in call(*arguments, code=1).splitlines() if "error:" in line]
     assert words in line and not (tmp_path / "x.npz").exists()
 
 
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        (("run", "--tasks", "RAV"), "'--models'"),
-        (("run", "--tasks", "RAV", "--models", "opensmile", "--protocol", "x"), "'released', 'described', 'both'"),
-        (("table", "--format", "pdf"), "'markdown', 'csv', 'latex', 'json'"),
-        (("book", "--profile", "x"), "'demo', 'published', 'paper'"),
-    ],
-)
-def test_a_missing_or_unknown_option_is_a_usage_error(arguments: tuple[str, ...], words: str) -> None:
-    assert words in call(*arguments, code=2)
+def test_a_missing_or_unknown_option_is_a_usage_error():
+    assert "'--models'" in call("run", "--tasks", "RAV", code=2)
+    assert "'released', 'described', 'both'" in call("run", "--models", "x", "--protocol", "x", code=2)
+    assert "'markdown', 'csv', 'latex', 'json'" in call("table", "--format", "pdf", code=2)
+    assert "'demo', 'published', 'paper'" in call("book", "--profile", "x", code=2)
 
 
-def test_control_c_keeps_what_is_finished(tmp_path: Path) -> None:
+def test_control_c_keeps_what_is_finished(tmp_path):
     """A run that is interrupted in the middle of a cell goes on with the same command."""
     write_savee(tmp_path / "data", n_takes=6)
     command = [sys.executable, "-m", "serab_lib.cli", "run", "--tasks", "SAV", "--models", "byol-random-512"]
     command += ["--out", str(tmp_path / "out"), "--no-search", "--jobs", "1"]
     environment = os.environ | {"SERAB_CACHE": str(tmp_path / "cache")}
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as process:
-        shards = tmp_path / "cache" / "embeddings"
         deadline = time.monotonic() + 120
-        while not list(shards.glob("*/*.npz")) and time.monotonic() < deadline:
+        while not list(tmp_path.glob("cache/embeddings/*/*.npz")) and time.monotonic() < deadline:
             time.sleep(0.02)
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=60)

@@ -1,7 +1,5 @@
 """Corpora on disk: found at any depth, told apart by name, nothing left out in silence."""
 
-from __future__ import annotations
-
 import dataclasses
 import json
 import os
@@ -30,20 +28,15 @@ OWN = dataclasses.replace(TASKS["SAV"], code="OWN", name="own", in_paper=False)
 
 def touch(root: Path, files: Iterable[str], content: bytes = b"") -> None:
     for file in files:
-        path = root / file
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
-
-
-def real_names(name: str) -> list[str]:
-    return list(read_manifest(f"{name}.csv")["file"])
+        (root / file).parent.mkdir(parents=True, exist_ok=True)
+        (root / file).write_bytes(content)
 
 
 def left_out(corpus: Corpus) -> dict[str, str]:
     return {each.file: each.kind for each in corpus.left_out}
 
 
-def test_any_depth_suffix_and_case_without_the_systems_files(tmp_path: Path) -> None:
+def test_any_depth_suffix_and_case_without_the_systems_files(tmp_path):
     suffixes = (".wav", ".WAV", ".flac", ".Mp3", ".OGG")
     touch(tmp_path / "own", (f"{'x/' * row}DC/a0{row}{suffix}" for row, suffix in enumerate(suffixes)))
     touch(tmp_path / "own", ["._DC_a01.wav", "__MACOSX/DC_a06.wav", ".git/what.wav", "Read me.txt"])
@@ -62,15 +55,15 @@ def test_any_depth_suffix_and_case_without_the_systems_files(tmp_path: Path) -> 
         ("RAV", "song/03-02-01-01-01-01-01.wav", "other"),
     ],
 )
-def test_known_files_are_left_out_with_a_reason(code: str, file: str, kind: str, tmp_path: Path) -> None:
+def test_known_files_are_left_out_with_a_reason(code, file, kind, tmp_path):
     name = TASKS[code].name
-    touch(tmp_path / name, [real_names(name)[0], file])
+    touch(tmp_path / name, [read_manifest(f"{name}.csv")["file"][0], file])
     (found,) = find_corpus(code, tmp_path).left_out
     assert (found.file, found.kind) == (file, kind) and found.reason
 
 
-def test_missing_and_unexpected_files_are_reported(tmp_path: Path) -> None:
-    touch(tmp_path / "savee", [*real_names("savee")[2:], "DC_a99.wav"])
+def test_missing_and_unexpected_files_are_reported(tmp_path):
+    touch(tmp_path / "savee", [*read_manifest("savee.csv")["file"][2:], "DC_a99.wav"])
     corpus = find_corpus("SAV", tmp_path)
     assert (corpus.missing, corpus.unexpected) == (("DC_a01", "DC_a02"), ("DC_a99",))
     assert left_out(corpus) == {"DC_a99.wav": "unexpected"}, "an extra file changes no result"
@@ -78,45 +71,33 @@ def test_missing_and_unexpected_files_are_reported(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("others", "message", "found"),
+    ("others", "message", "kind"),
     [
-        (
-            [*(f"take{n}.wav" for n in range(5))],
-            r"5 audio files\), such as take0\.wav, take1\.wav, take2\.wav: move",
-            {f"take{n}.wav": "strange" for n in range(5)},
-        ),
-        (
-            ["copy/DC_a01.wav"],
-            r"such as DC_a01\.wav, copy/DC_a01\.wav: keep one",
-            dict.fromkeys(("DC_a01.wav", "copy/DC_a01.wav"), "conflict"),
-        ),
+        ([f"take{n}.wav" for n in range(5)], r"5 audio files\), such as take0.wav, take1.wav, take2.wav: m", "strange"),
+        (["copy/DC_a01.wav"], r"such as DC_a01\.wav, copy/DC_a01\.wav: keep one", "conflict"),
     ],
 )
-def test_what_could_be_anything_stops_in_one_line(
-    tmp_path: Path, others: list[str], message: str, found: dict[str, str]
-) -> None:
+def test_what_could_be_anything_stops_in_one_line(tmp_path, others, message, kind):
     touch(tmp_path / "own", ["DC_a01.wav", "DC_a02.wav"])
     touch(tmp_path / "own", others, b"other")
     with one_line(message):
         find_corpus(OWN, tmp_path)
+    found = dict.fromkeys(others, kind) | ({"DC_a01.wav": kind} if kind == "conflict" else {})
     assert left_out(find_corpus(OWN, tmp_path, strict=False)) == found
 
 
-@pytest.mark.parametrize("other", ["copy/DC_a01.wav", "DC_a01.mp3"])
-def test_one_recording_in_two_files_counts_once_the_lossless_one_and_the_first_by_path(
-    tmp_path: Path, other: str
-) -> None:
-    touch(tmp_path / "own", ["DC_a01.wav", other])
+def test_one_recording_in_several_files_counts_once_the_lossless_one_and_the_first_by_path(tmp_path):
+    others = ["copy/DC_a01.wav", "DC_a01.mp3"]
+    touch(tmp_path / "own", ["DC_a01.wav", *others])
     corpus = find_corpus(OWN, tmp_path)
     assert list(corpus.utterances["path"]) == [str(tmp_path / "own" / "DC_a01.wav")]
-    assert left_out(corpus) == {other: "copy"}
+    assert left_out(corpus) == dict.fromkeys(others, "copy")
 
 
-def test_links_are_followed_and_loops_are_not(tmp_path: Path) -> None:
+def test_links_are_followed_and_loops_are_not(tmp_path):
     elsewhere, root = tmp_path / "elsewhere", tmp_path / "data" / "own"
-    touch(elsewhere, ["DC_a01.wav"])
-    touch(tmp_path / "data" / "cafe", ["01-C-1-1.wav"])
-    root.mkdir(parents=True)
+    touch(tmp_path, ["elsewhere/DC_a01.wav", "data/cafe/01-C-1-1.wav"])
+    root.mkdir()
     (root / "linked").symlink_to(elsewhere)
     (elsewhere / "loop").symlink_to(elsewhere)
     (root / "up").symlink_to(root.parent)  # would lead into the other corpora
@@ -125,14 +106,14 @@ def test_links_are_followed_and_loops_are_not(tmp_path: Path) -> None:
     assert len(corpus.utterances) == 1 and left_out(corpus) == {"DC_a02.wav": "broken link"}
 
 
-def test_folder_names_that_are_not_utf8(tmp_path: Path) -> None:
+def test_folder_names_that_are_not_utf8(tmp_path):
     folder = os.fsencode(tmp_path / "cafe") + b"/D\x82go\x96t"
     try:
         os.makedirs(folder)
     except OSError:
         pytest.skip("this file system takes UTF-8 names only")
-    for name in [PurePosixPath(file).name for file in real_names("cafe")]:
-        open(folder + b"/" + os.fsencode(name), "wb").close()
+    for file in read_manifest("cafe.csv")["file"]:
+        open(folder + b"/" + os.fsencode(PurePosixPath(file).name), "wb").close()
     corpus = find_corpus("cafe", tmp_path)
     assert corpus.complete
     assert printable(corpus.utterances["path"][0]).endswith("D\\udc82go\\udc96t/01-C-1-1.wav")
@@ -145,36 +126,33 @@ def test_folder_names_that_are_not_utf8(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("place", "files", "message"),
     [
-        ("none", None, "pass --data DIR or set SERAB_DATA"),
-        ("", None, r"no folder .*savee: put SAVEE there"),
+        ("none", (), "pass --data DIR or set SERAB_DATA"),
+        ("", (), r"no folder .*savee: put SAVEE there"),
         ("", ["AudioData.zip"], r"no \.wav \.flac \.ogg \.mp3 file in the folder .*savee.*: put SAVEE there, unpacked"),
         ("", ["DC_a99.wav"], r"no utterance of SAVEE .*DC_a99\.wav \(not among the task's files\)"),
     ],
 )
-def test_nothing_to_read_in_one_line(tmp_path: Path, place: str, files: list[str] | None, message: str) -> None:
-    touch(tmp_path / "savee", files or ())
+def test_nothing_to_read_in_one_line(tmp_path, place, files, message):
+    touch(tmp_path / "savee", files)
     with one_line(message):
         load_task("SAV", tmp_path / place)
 
 
-def test_where_the_data_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_where_the_data_is(monkeypatch, tmp_path):
     monkeypatch.setenv("SERAB_DATA", str(tmp_path / "from_environment"))
     monkeypatch.chdir(tmp_path)
-    assert find_data() == tmp_path / "from_environment"
-    assert find_data("relative") == tmp_path / "relative"
+    assert (find_data(), find_data("relative")) == (tmp_path / "from_environment", tmp_path / "relative")
     monkeypatch.delenv("SERAB_DATA")
     assert find_data().parts[-2:] == ("serab", "data")
 
 
-def test_synthetic_corpus_is_complete_by_its_own_list(tmp_path: Path) -> None:
+def test_synthetic_corpus_is_complete_by_its_own_list(tmp_path):
     files = ["DC/a01.wav", "JE/a01.wav", "JK/su15.wav"]
     touch(tmp_path / "savee", files)
-    marker = {"generator": 1, "seed": 0, "files": dict.fromkeys(files, "0")}
-    (tmp_path / "savee" / MARKER).write_text(json.dumps(marker))
+    (tmp_path / "savee" / MARKER).write_text(json.dumps({"generator": 1, "seed": 0, "files": dict.fromkeys(files)}))
     corpus = find_corpus("SAV", tmp_path)
     assert corpus.synthetic and corpus.complete and corpus.n_expected == 3
-    (tmp_path / "savee" / "JE/a01.wav").unlink()
-    touch(tmp_path / "savee", ["KL/a01.wav"])
+    (tmp_path / "savee" / "JE/a01.wav").rename(tmp_path / "savee" / "KL_a01.wav")
     corpus = find_corpus("SAV", tmp_path)
     assert corpus.missing == ("JE_a01",) and corpus.unexpected == ("KL_a01",) and not corpus.complete
 
@@ -198,45 +176,37 @@ def iemocap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     touch(root, ["Session1/dialog/wav/Ses01F_impro01.wav", "Session1/dialog/MOCAP_head/Ses01F_impro01.wav"])
     touch(root, ["Session1/dialog/EmoEvaluation/Categorical/Ses01F_impro01.txt"], TURN.format("M000", "neu").encode())
     touch(root, [EVALUATION], "".join(TURN.format(*each) for each in labels.items()).encode("latin-1"))
-    return tmp_path
+    return root
 
 
-def test_iemocap_is_complete_by_its_counts(iemocap: Path) -> None:
-    corpus = find_corpus("IEM", iemocap)
+def test_iemocap_is_complete_by_its_counts_and_names_what_is_labelled_and_absent(iemocap):
+    corpus = find_corpus("IEM", iemocap.parent)
     assert corpus.complete and corpus.n_expected == 2
-    assert corpus.utterances[["speaker", "emotion", "released_group"]].to_numpy().tolist() == [
-        ["Ses01F", "sadness", "01F"],
-        ["Ses01M", "anger", "01F"],
-    ]
+    found = corpus.utterances[["speaker", "emotion", "released_group"]].to_numpy().tolist()
+    assert found == [["Ses01F", "sadness", "01F"], ["Ses01M", "anger", "01F"]]
     reasons = {each.reason for each in corpus.left_out if each.file.startswith("Session1/dialog")}
     assert reasons == {"a whole dialogue: the task uses its utterances"}
-
-
-def test_iemocap_names_what_is_labelled_and_absent(iemocap: Path) -> None:
-    (iemocap / "iemocap" / WAVS / "Ses01F_impro01_M000.wav").unlink()
-    touch(iemocap / "iemocap", [f"{WAVS}/Ses01F_impro01_F009.wav"])
-    corpus = find_corpus("IEM", iemocap)
+    (iemocap / WAVS / "Ses01F_impro01_M000.wav").rename(iemocap / WAVS / "Ses01F_impro01_F009.wav")
+    corpus, kinds = find_corpus("IEM", iemocap.parent), {"M001": "other", "F009": "unlabelled"}
     assert corpus.missing == ("Ses01F_impro01_M000",) and not corpus.complete
-    assert left_out(corpus)[f"{WAVS}/Ses01F_impro01_M001.wav"] == "other"
-    assert left_out(corpus)[f"{WAVS}/Ses01F_impro01_F009.wav"] == "unlabelled"
+    assert left_out(corpus).items() >= {(f"{WAVS}/Ses01F_impro01_{turn}.wav", kind) for turn, kind in kinds.items()}
 
 
-def test_iemocap_that_differs_from_its_counts(iemocap: Path) -> None:
-    evaluation = iemocap / "iemocap" / EVALUATION
-    evaluation.write_bytes(evaluation.read_bytes().replace(b"ang", b"neu"))
-    corpus = find_corpus("IEM", iemocap)
+def test_iemocap_that_differs_from_its_counts(iemocap):
+    (iemocap / EVALUATION).write_bytes((iemocap / EVALUATION).read_bytes().replace(b"ang", b"neu"))
+    corpus = find_corpus("IEM", iemocap.parent)
     assert corpus.missing == ("0 of 1 labelled utterances: 01F Ses01M anger",)
     assert corpus.unexpected == ("1 of 0 labelled utterances: 01F Ses01M neutral",)
     assert not corpus.complete and len(corpus.utterances) == 2, "what is there is used, for only counts are known"
 
 
-def test_labels_that_contradict_each_other_or_are_not_there(iemocap: Path) -> None:
-    files = [iemocap / "iemocap" / EVALUATION, iemocap / "copy" / EVALUATION]
-    touch(files[1].parent, [files[1].name], files[0].read_bytes())
+def test_labels_that_contradict_each_other_or_are_not_there(iemocap):
+    files = [iemocap / EVALUATION, iemocap.parent / "copy" / EVALUATION]
+    touch(iemocap.parent / "copy", [EVALUATION], files[0].read_bytes())
     assert read_emoevaluation(files)["Ses01F_impro01_F000"] == "sad"
     files[1].write_bytes(files[0].read_bytes().replace(b"sad", b"hap"))
     with pytest.raises(SerabError, match=r"Ses01F_impro01_F000.*keep one copy"):
         read_emoevaluation(files)
     files[0].unlink()
     with pytest.raises(SerabError, match="EmoEvaluation"):
-        load_task("IEM", iemocap)
+        load_task("IEM", iemocap.parent)

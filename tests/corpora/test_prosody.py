@@ -1,7 +1,5 @@
 """How the demo's emotions sound."""
 
-from __future__ import annotations
-
 import dataclasses
 
 import numpy as np
@@ -29,8 +27,8 @@ def measure(emotion: str, sex: str) -> np.ndarray:
     ]
     rows = []
     for spoken, (_, rule) in zip(speak(requests), deliveries, strict=True):
-        samples = np.frombuffer(spoken, dtype=np.int16)
-        waveform = colour(samples / 32768, rule, voice, rng, rate_hz=RATE_HZ)
+        samples = np.frombuffer(spoken, dtype=np.int16) / 32768
+        waveform = colour(samples, rule, voice, rng, rate_hz=RATE_HZ)
         rows.append((estimate_f0(waveform), len(samples) / RATE_HZ, np.std(waveform)))
     return np.mean(rows, axis=0)
 
@@ -46,7 +44,7 @@ def estimate_f0(waveform: np.ndarray) -> float:
 
 
 @pytest.mark.parametrize("sex", ["female", "male"])
-def test_rules_act_in_the_published_direction(sex: str) -> None:
+def test_rules_act_in_the_published_direction(sex):
     pytest.importorskip("espeakng_loader", reason="needs the extra [demo]")
     f0, duration, level = np.array([measure(e, sex) for e in ("anger", "sadness", "fear", "neutral")]).T
     anger, sadness, fear, neutral = range(4)
@@ -56,7 +54,7 @@ def test_rules_act_in_the_published_direction(sex: str) -> None:
     assert f0[anger] > f0[sadness]
 
 
-def test_difficulty_weakens_and_blurs() -> None:
+def test_difficulty_weakens_and_blurs():
     voice = make_voice("female", 0, np.random.default_rng(0))
 
     def volumes(emotion: str, **difficulty: float) -> list[int]:
@@ -64,13 +62,12 @@ def test_difficulty_weakens_and_blurs() -> None:
         return [plan_delivery(emotion, voice, make_demo(**difficulty), rng)[0]["volume"] for _ in range(200)]
 
     assert np.std(volumes("neutral")) == 0 < np.std(volumes("neutral", noise=0.1))
-    strong, half, weakened = (
-        np.mean(volumes("anger", **changes)) for changes in ({}, {"strength": 0.5}, {"weakened": 1})
-    )
-    assert np.mean(volumes("neutral")) < weakened < half < strong
+    changes = ({"weakened": 1}, {"strength": 0.5}, {})
+    means = [np.mean(volumes("neutral")), *(np.mean(volumes("anger", **change)) for change in changes)]
+    assert means == sorted(set(means))
 
 
-def test_settings_stay_within_espeaks_ranges() -> None:
+def test_settings_stay_within_espeaks_ranges():
     rng, demo = np.random.default_rng(0), make_demo(strength=3, noise=0.5)
     ranges = {"words_per_minute": (80, 450), "volume": (0, 200), "pitch": (0, 99), "pitch_range": (0, 99)}
     for emotion in 100 * sorted(SPEECH.rules):

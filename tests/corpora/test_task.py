@@ -1,7 +1,5 @@
 """The records of the tasks: complete, unique, and true to the lists of real file names."""
 
-from __future__ import annotations
-
 import dataclasses
 import re
 from pathlib import Path, PurePosixPath
@@ -11,7 +9,7 @@ import pytest
 from asserting import one_line
 
 import serab_lib
-from serab_lib.core import SerabError, UnknownNameError
+from serab_lib.core import UnknownNameError
 from serab_lib.corpora.corpus import read_manifest
 from serab_lib.corpora.task import PAPER_TASKS, TASKS, Demo, Download, RemoteFile, Task, get_task, read_task
 
@@ -44,21 +42,21 @@ def read_list(task: Task) -> pd.DataFrame:
     return table.assign(stem=[PurePosixPath(file).stem for file in table["file"]])
 
 
-def test_tasks_come_in_the_papers_order_with_the_releases_classes_and_statistics() -> None:
+def test_tasks_come_in_the_papers_order_with_the_releases_classes_and_statistics():
     assert PAPER_TASKS == ("AES", "CAF", "CRE", "EMB", "EMV", "IEM", "RAV", "SAV", "SHE")
     found = {code: (" ".join(task.classes), task.log_mel_statistics) for code, task in TASKS.items()}
     assert list(found.items()) == list(RELEASED.items())
     assert len({text.casefold() for task in TASKS.values() for text in (task.code, task.name)}) == 2 * len(TASKS)
 
 
-def test_the_readme_explains_every_key() -> None:
+def test_the_readme_explains_every_key():
     explained = set(re.findall(r"`\[?(\w+)\]?`", (DATA / "tasks" / "README.md").read_text()))
     for kind in (Task, Download, RemoteFile, Demo):
         assert {entry.name for entry in dataclasses.fields(kind)} <= explained
 
 
 @pytest.mark.parametrize("task", TASKS.values(), ids=TASKS)
-def test_records_are_whole(task: Task) -> None:
+def test_records_are_whole(task):
     assert read_task(DATA / "tasks" / f"{task.name}.toml") == task
     for entry in dataclasses.fields(task):
         if entry.name not in OPTIONAL:
@@ -71,21 +69,19 @@ def test_records_are_whole(task: Task) -> None:
 
 
 @pytest.mark.parametrize("task", [each for each in TASKS.values() if not each.counts], ids=lambda task: task.code)
-def test_patterns_read_the_listed_files_and_no_others(task: Task) -> None:
+def test_patterns_read_the_listed_files_and_no_others(task):
     for stem in task.examples:
-        for other in (f"x{stem}", f"{stem} copy", f"{stem}~", f"{stem}\n", ""):
-            assert task.parse(other) is None, other
+        assert not any(map(task.parse, (f"x{stem}", f"{stem} copy", f"{stem}~", f"{stem}\n", "")))
     listed = read_list(task)
     assert set(task.examples) <= set(listed["stem"])
     assert set(task.classes) == set(listed["emotion"]) >= set(task.released_without)
     for row in listed.itertuples():
         name = task.parse(row.stem)
-        assert name is not None, row.stem
         assert (name.speaker, task.emotions[name.emotion]) == (row.speaker, row.emotion), row.stem
         assert not any(re.fullmatch(pattern, row.stem) for pattern in task.other_files), row.stem
 
 
-def test_other_files_of_a_corpus_are_known_and_no_utterances() -> None:
+def test_other_files_of_a_corpus_are_known_and_no_utterances():
     for code, stem, reason in (
         ("RAV", "03-02-05-01-02-01-01", "sung"),
         ("RAV", "01-01-05-01-02-01-01", "video"),
@@ -94,11 +90,10 @@ def test_other_files_of_a_corpus_are_known_and_no_utterances() -> None:
         ("IEM", "Ses01M_script01_3_XX0", "neither actor"),
     ):
         assert TASKS[code].parse(stem) is None
-        (found,) = {why for pattern, why in TASKS[code].other_files.items() if re.fullmatch(pattern, stem)}
-        assert reason in found
+        assert [reason in why for pattern, why in TASKS[code].other_files.items() if re.fullmatch(pattern, stem)] == [1]
 
 
-def test_records_agree_with_the_paper() -> None:
+def test_records_agree_with_the_paper():
     table = pd.read_csv(DATA / "paper" / "table1_datasets.csv", index_col="code")
     assert sorted(table.index) == sorted(PAPER_TASKS)
     for code, row in table.iterrows():
@@ -114,34 +109,39 @@ def test_records_agree_with_the_paper() -> None:
         assert (~read_list(task)["emotion"].isin(task.released_without)).sum() == row["utterances"]
 
 
-def test_what_tensorflow_datasets_leaves_out_of_cremad_is_excluded() -> None:
-    table, excluded = read_manifest("cremad_content.csv"), TASKS["CRE"].excluded
-    stems = pd.Series([PurePosixPath(file).stem for file in table["file"]])
-    assert (~stems.isin(excluded)).sum() == 7438, "its number"
-    twins = stems[table["sha256"].duplicated(keep=False)]
-    assert (len(twins), twins.isin(excluded).sum()) == (6, 3)
+def test_what_tensorflow_datasets_leaves_out_of_cremad_is_excluded():
+    table = read_manifest("cremad_content.csv")
+    is_excluded = pd.Series([PurePosixPath(file).stem in TASKS["CRE"].excluded for file in table["file"]])
+    assert (~is_excluded).sum() == 7438, "its number"
+    assert is_excluded[table["sha256"].duplicated(keep=False)].value_counts().to_dict() == {True: 3, False: 3}
 
 
-def test_speakers_are_women_where_the_corpus_says_so() -> None:
-    women = "CAF/02 CAF/12 EMB/08 EMB/16 EMV/f1 EMV/f3 IEM/Ses01F RAV/02 RAV/24 SHE/F01 SHE/F31"
-    men = "CAF/01 CAF/11 EMB/03 EMB/15 EMV/m1 IEM/Ses01M RAV/01 RAV/23 SAV/DC SAV/KL SHE/M01"
-    for gender, speakers in (("female", women), ("male", men), ("unknown", "AES/1 CRE/1001")):
-        found = {text: TASKS[text[:3]].gender(text[4:]) for text in speakers.split()}
-        assert set(found.values()) == {gender}, found
+def test_speakers_are_women_where_the_corpus_says_so():
+    speakers = {
+        "female": "CAF/02 CAF/12 EMB/08 EMB/16 EMV/f1 EMV/f3 IEM/Ses01F RAV/02 RAV/24 SHE/F01 SHE/F31",
+        "male": "CAF/01 CAF/11 EMB/03 EMB/15 EMV/m1 IEM/Ses01M RAV/01 RAV/23 SAV/DC SAV/KL SHE/M01",
+        "unknown": "AES/1 CRE/1001",
+    }
+    for gender, names in speakers.items():
+        assert {TASKS[name[:3]].gender(name[4:]) for name in names.split()} == {gender}
     for stem, speaker in read_list(TASKS["SUB"])[["stem", "speaker"]].itertuples(index=False):
         assert TASKS["SUB"].gender(speaker) == {"F": "female", "M": "male"}[stem[0]]
 
 
-def test_get_task_by_code_or_name() -> None:
+def test_get_task_by_code_or_name():
     for text in ("RAV", "rav", "ravdess", "RAVDESS", " Ravdess ", TASKS["RAV"]):
         assert get_task(text) is TASKS["RAV"]
-    with pytest.raises(UnknownNameError, match=r"'ravdes'.*ravdess.*serab tasks"):
+    with one_line(r"'ravdes'.*ravdess.*serab tasks", UnknownNameError):
         get_task("ravdes")
+    with one_line(r"nowhere\.toml cannot be used: No such file"):
+        get_task("path:nowhere.toml")
 
 
 TOML = r"""
 code = "OWN"
 name = "own"
+language_code = "en"
+licence = "CC0 1.0"
 pattern = '(?P<speaker>\w+)-(?P<emotion>\w+)-(?P<take>\d+)'
 notes = ["mine"]
 shares = [0.7, 0.1, 0.2]
@@ -165,7 +165,7 @@ speakers = {bob = "male"}
 """
 
 
-def test_a_corpus_of_ones_own_goes_by_its_file(tmp_path: Path) -> None:
+def test_a_corpus_of_ones_own_goes_by_its_file(tmp_path):
     (tmp_path / "own.toml").write_text(TOML)
     task = get_task(f"path:{tmp_path}/own.toml")
     assert task.parse("ann-ang-1") == ("ann", "ang", "ann")
@@ -178,7 +178,6 @@ def test_a_corpus_of_ones_own_goes_by_its_file(tmp_path: Path) -> None:
     ("old", "new", "message"),
     [
         ("notes =", "note =", "unknown key note; known are access, "),
-        ("advice", "advise", "unknown key advise in download; known are addresses, advice, "),
         ("urls", "url", "unknown key url in download.files; known are checksum, "),
         ('code = "OWN"', "", "key code is missing"),
         ('name = "own.zip"', "", "key name is missing in download.files"),
@@ -203,15 +202,8 @@ def test_a_corpus_of_ones_own_goes_by_its_file(tmp_path: Path) -> None:
         ("code =", "code", r"\(at line 2, column"),
     ],
 )
-def test_a_mistake_in_a_task_file_is_one_line_with_file_and_key(
-    tmp_path: Path, old: str, new: str, message: str
-) -> None:
+def test_a_mistake_in_a_task_file_is_one_line_with_file_and_key(tmp_path, old, new, message):
     assert old in TOML
     (tmp_path / "own.toml").write_text(TOML.replace(old, new, 1))
     with one_line(rf"own\.toml cannot be used: .*{message}"):
         read_task(tmp_path / "own.toml")
-
-
-def test_a_task_file_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(SerabError, match=r"nowhere\.toml cannot be used: No such file"):
-        get_task(f"path:{tmp_path}/nowhere.toml")

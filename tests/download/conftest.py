@@ -1,22 +1,12 @@
 """A site to download from, no patience, and no way out to the network."""
 
-from __future__ import annotations
-
 import socket
 import types
-from collections.abc import Iterator
 
 import pooch.core
 import pytest
-from serving import Site, serve
 
 from serab_lib.download import transfer
-
-
-@pytest.fixture
-def site() -> Iterator[Site]:
-    with serve() as running:
-        yield running
 
 
 @pytest.fixture(autouse=True)

@@ -1,7 +1,5 @@
 """The audit of the pinned packages tells a vulnerability from a missing network."""
 
-from __future__ import annotations
-
 import json
 import runpy
 from pathlib import Path
@@ -22,13 +20,11 @@ UNKNOWN = {"name": "three", "skip_reason": "not found"}
         ([UNKNOWN], 0, "not audited"),
     ],
 )
-def test_what_is_found_decides(packages: list[dict], status: int, words: str) -> None:
+def test_what_is_found_decides(packages, status, words):
     got, lines = judge(json.dumps({"dependencies": packages}), "")
-    assert got == status
-    assert words in "\n".join(lines)
+    assert got == status and words in "\n".join(lines)
 
 
-def test_without_a_network_it_passes_and_says_why() -> None:
-    status, lines = judge("", "Traceback\n  x\nConnectionError: no route to host\n")
-    assert status == 0
-    assert lines == ["dependencies are not audited: ConnectionError: no route to host"]
+def test_without_a_network_it_passes_and_says_why():
+    said = judge("", "Traceback\n  x\nConnectionError: no route to host\n")
+    assert said == (0, ["dependencies are not audited: ConnectionError: no route to host"])

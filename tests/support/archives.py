@@ -1,7 +1,5 @@
 """The corpora's archives as they are delivered: real names and folders, noise in place of speech."""
 
-from __future__ import annotations
-
 import hashlib
 import io
 import struct
@@ -45,7 +43,7 @@ class _RawName(zipfile.ZipInfo):
 
 
 def write_tar(path: Path, members: Members, *, mode: str = "w:gz") -> Path:
-    with tarfile.open(path, mode, compresslevel=1) if mode == "w:gz" else tarfile.open(path, mode) as archive:
+    with tarfile.open(path, mode) as archive:
         for name, content in members.items():
             info = tarfile.TarInfo(str(name))
             info.size = len(content)
@@ -59,12 +57,11 @@ def litter(*folders: str) -> Members:
     return {name.format(folder): b"\0\5\26\7Mac OS X" for folder in folders for name in names}
 
 
-def _recordings(name: str, **changes: int) -> Iterator[tuple[PurePosixPath, bytes]]:
+def _recordings(name: str, n_channels: int = 1) -> Iterator[tuple[PurePosixPath, bytes]]:
     """Each recording of a manifest (as `read_manifest` gives it in the test), at its real rate."""
     for row in read_manifest(f"{name}.csv").itertuples():
         path = PurePosixPath(row.file)
-        options = {"rate_hz": int(row.sample_rate or 44_100)} | changes
-        yield path, make_wav(path.stem, **options)
+        yield path, make_wav(path.stem, rate_hz=int(row.sample_rate or 44_100), n_channels=n_channels)
 
 
 # Each archive's name, where a recording lies in it, and what else does.
@@ -133,7 +130,6 @@ def _iemocap(folder: Path) -> Iterator[Path]:
         members[f"{base}/dialog/wav/{dialogue}.wav"] = make_wav(f"{dialogue} whole", n_channels=2)
         members[f"{base}/dialog/avi/DivX/{dialogue}.avi"] = b"RIFFxxxxAVI "
         members[f"{base}/sentences/MOCAP_hand/{dialogue}/{named[0][0]}.txt"] = b"0 0"
-        members[f"{base}/sentences/ForcedAlignment/{dialogue}/{named[0][0]}.wdseg"] = b"x"
     yield write_tar(folder / "IEMOCAP_full_release.tar.gz", members | litter(top))
 
 

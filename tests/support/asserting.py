@@ -1,7 +1,5 @@
 """What tests of several rooms ask for: an error of one line, a network that padding does not disturb."""
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
 

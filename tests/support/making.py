@@ -1,35 +1,31 @@
 """What several tests make: corpora of tones, random checkpoints, a small world of both."""
 
-from __future__ import annotations
-
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
+import pytest
 import soundfile
 import torch
 
 from serab_lib.extractors.registry import EXTRACTORS
 
-if TYPE_CHECKING:
-    import pytest
-
 
 def write_savee(data: Path, *, n_takes: int = 3, rate: int = 16_000) -> None:
     """Write a small SAVEE of seven classes and four speakers."""
-    classes, takes = ("a", "d", "f", "h", "n", "sa", "su"), range(1, n_takes + 1)
-    speakers = ("DC", "JE", "JK", "KL")
-    _write_tones(
-        data / "savee", [[[f"{who}_{how}{n:02d}" for n in takes] for how in classes] for who in speakers], rate
-    )
+    takes = range(1, n_takes + 1)
+    stems = [
+        [[f"{who}_{how}{take:02d}" for take in takes] for how in ("a", "d", "f", "h", "n", "sa", "su")]
+        for who in ("DC", "JE", "JK", "KL")
+    ]
+    _write_tones(data / "savee", stems, rate)
 
 
-def write_ravdess(data: Path, *, n_actors: int = 5, n_classes: int = 3, rate: int = 48_000) -> None:
-    """Write a small RAVDESS of a few actors and classes, four takes each."""
-    takes, classes, actors = ("01-01", "01-02", "02-01", "02-02"), range(1, n_classes + 1), range(1, n_actors + 1)
-    stems = [[[f"03-01-{how:02d}-01-{take}-{who:02d}" for take in takes] for how in classes] for who in actors]
+def write_ravdess(data: Path, *, rate: int = 48_000) -> None:
+    """Write a small RAVDESS of five actors and three classes, four takes each."""
+    takes = ("01-01", "01-02", "02-01", "02-02")
+    stems = [[[f"03-01-{how:02d}-01-{take}-{who:02d}" for take in takes] for how in (1, 2, 3)] for who in range(1, 6)]
     _write_tones(data / "ravdess", stems, rate)
 
 
@@ -66,35 +62,31 @@ def make_classes(
 
 
 def make_byol_state(embedding_size: int = 512, *, seed: int = 0) -> dict[str, torch.Tensor]:
-    """A random checkpoint with the released names; batch norm moved away from its neutral start."""
+    """A random checkpoint with the released names."""
     from serab_lib.extractors.byol import AudioNTTEncoder
 
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        encoder = AudioNTTEncoder(embedding_size)
-        for layer in encoder.features:
-            if isinstance(layer, torch.nn.BatchNorm2d):
-                layer.running_mean.uniform_(-0.5, 0.5)
-                layer.running_var.uniform_(0.5, 2.0)
-                torch.nn.init.uniform_(layer.weight, 0.5, 1.5)
-                torch.nn.init.uniform_(layer.bias, -0.5, 0.5)
-        return encoder.state_dict()
+    return _make_state(AudioNTTEncoder, embedding_size, seed)
 
 
 def make_cvt_state(widths: Sequence[int] = (64, 128, 256), *, seed: int = 0) -> dict[str, torch.Tensor]:
-    """A random CvT checkpoint with the released names; norms moved away from their neutral start."""
-    from serab_lib.extractors.cvt import ChannelNorm, CvtEncoder
+    """A random CvT checkpoint with the released names."""
+    from serab_lib.extractors.cvt import CvtEncoder
 
+    return _make_state(CvtEncoder, widths, seed)
+
+
+def _make_state(network: Callable[..., torch.nn.Module], size: object, seed: int) -> dict[str, torch.Tensor]:
+    """Random weights of a network; norms moved away from their neutral start."""
     with torch.random.fork_rng(), torch.no_grad():
         torch.manual_seed(seed)
-        encoder = CvtEncoder(widths)
+        encoder = network(size)
         for layer in encoder.modules():
             if isinstance(layer, torch.nn.BatchNorm2d):
                 layer.running_mean.uniform_(-0.5, 0.5)
                 layer.running_var.uniform_(0.5, 2.0)
                 layer.weight.uniform_(0.5, 1.5)
                 layer.bias.uniform_(-0.5, 0.5)
-            elif isinstance(layer, ChannelNorm):
+            elif type(layer).__name__ == "ChannelNorm":
                 layer.g.uniform_(0.5, 1.5)
                 layer.b.uniform_(-0.5, 0.5)
         return encoder.state_dict()
@@ -138,15 +130,16 @@ def write_yamnet_h5(path: Path, *, seed: int = 0) -> None:
 
 def write_checkpoint(path: Path, family: str, embedding_size: int, *, seed: int = 0) -> None:
     """Write random weights for an extractor of a family, named as in the registry."""
-    if family == "yamnet:YamnetExtractor":
-        write_yamnet_h5(path, seed=seed)
-    elif family == "cvt:CvtExtractor":
-        widths = (64, 128, 256) if embedding_size == 256 else (64, 256, 512)
-        torch.save(make_cvt_state(widths, seed=seed), path)
-    elif family == "vggish:VggishExtractor":
-        torch.save(make_vggish_state(seed=seed), path)
-    else:
-        torch.save(make_byol_state(embedding_size, seed=seed), path)
+    match family.partition(":")[0]:
+        case "yamnet":
+            write_yamnet_h5(path, seed=seed)
+        case "cvt":
+            widths = (64, 128, 256) if embedding_size == 256 else (64, 256, 512)
+            torch.save(make_cvt_state(widths, seed=seed), path)
+        case "vggish":
+            torch.save(make_vggish_state(seed=seed), path)
+        case _:
+            torch.save(make_byol_state(embedding_size, seed=seed), path)
 
 
 def write_world(folder: Path) -> None:

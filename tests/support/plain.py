@@ -1,7 +1,5 @@
 """The program that derives notebooks, which is an extension of the book and no part of the library."""
 
-from __future__ import annotations
-
 import importlib.util
 import sys
 from pathlib import Path

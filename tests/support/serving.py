@@ -1,7 +1,5 @@
 """A web server on this machine that plays the sources: good, slow, broken, moved or hostile."""
 
-from __future__ import annotations
-
 import re
 import threading
 import time
@@ -56,8 +54,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.site.asked.append((path, dict(self.headers)))
         page = self.site.pages.get(path)
         if page is None:
-            self._answer(404, b"not here")
-            return
+            return self._answer(404, b"not here", {})
         way, _, detail = (page.ways.pop(0) if len(page.ways) > 1 else page.ways[0]).partition(":")
         if way.isdigit():
             self._answer(int(way), b"trouble", {"Retry-After": detail} if detail else {})
@@ -77,24 +74,18 @@ class _Handler(BaseHTTPRequestHandler):
         if asked and page.has_ranges:
             start = int(asked[1])
             if start >= len(content):
-                self._answer(416, b"", {"Content-Range": f"bytes */{len(content)}"})
-                return
+                return self._answer(416, b"", {"Content-Range": f"bytes */{len(content)}"})
             shown = start + 1 if way == "odd range" else start
             headers["Content-Range"] = f"bytes {shown}-{len(content) - 1}/{len(content)}"
             content, status = content[start:], 206
-        if way == "cut":
-            self._answer(status, content[: int(detail)], headers, n_promised=len(content))
-            self.close_connection = True
-        else:
-            self._answer(status, content, headers)
+        headers["Content-Length"] = str(len(content))
+        self.close_connection |= way == "cut"
+        self._answer(status, content[: int(detail)] if way == "cut" else content, headers)
 
-    def _answer(
-        self, status: int, content: bytes, headers: dict[str, str] | None = None, *, n_promised: int | None = None
-    ) -> None:
+    def _answer(self, status: int, content: bytes, headers: dict[str, str]) -> None:
         self.send_response(status)
-        for name, value in (headers or {}).items():
+        for name, value in ({"Content-Length": str(len(content))} | headers).items():
             self.send_header(name, value)
-        self.send_header("Content-Length", str(len(content) if n_promised is None else n_promised))
         self.end_headers()
         try:
             self.wfile.write(content)
@@ -113,11 +104,9 @@ def serve() -> Iterator[Site]:
     server.handle_error = lambda *_: None  # type: ignore[method-assign]
     server.block_on_close = False
     site.address = f"http://127.0.0.1:{server.server_address[1]}"
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
-    thread.start()
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     try:
         yield site
     finally:
         server.shutdown()
         server.server_close()
-        thread.join()
