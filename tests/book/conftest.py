@@ -1,7 +1,5 @@
 """The project's own sources, copied to where they may be built."""
 
-from __future__ import annotations
-
 import shutil
 from collections.abc import Callable
 from pathlib import Path

@@ -1,13 +1,8 @@
-"""A notebook that is read without the book: links, words and numbers in place of roles, and what its cells show."""
-
-from __future__ import annotations
-
 import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from plain import plain_notebooks
 
-CONFIG = "html:\n  baseurl: https://site.org/book/\n"
 WORKS = """@article{one, author = {Wilson, Edwin}, title = {T}, year = {1927}, doi = {10.1/x}}
 @article{two, author = {de Hoop, An and Bo, Cy and Do, Ed}, title = {T}, year = {2017}, note = {arXiv:2006.07733}}
 """
@@ -21,31 +16,29 @@ OTHER = """# %% [markdown]
 # %%
 show_figure(plot(), name=f"fig-{task}", caption="C.", alt="A.")
 """
-
-
-KERNEL = {"name": "python3", "display_name": "Python 3"}
 DRAWING = "```{figure} ../book/drawing.svg\n:alt: A.\n\nSeen.\n```"
 
 
 @pytest.fixture
 def plain(tmp_path):
     """Write a text as it would stand in chapter 1 of a small book, above a cell that shows `tbl-x`."""
-    for name in ("book", "notebooks"):
-        (tmp_path / name).mkdir()
-    (tmp_path / "_config.yml").write_text(CONFIG)
-    (tmp_path / "book" / "references.bib").write_text(WORKS)
-    (tmp_path / "book" / "glossary.md").write_text("# Glossary\n")
-    (tmp_path / "book" / "drawing.svg").write_text("<svg/>")
-    (tmp_path / "notebooks" / "02_audit.py").write_text(OTHER)
     table = 'show_table(frame, name="tbl-x", caption="C.")'
-    (tmp_path / "notebooks" / "01_a.py").write_text(f"# %% [markdown]\n# # A\n\n# %%\n{table}\n")
+    for name, content in {
+        "_config.yml": "html:\n  baseurl: https://site.org/book/\n",
+        "book/references.bib": WORKS,
+        "book/glossary.md": "# Glossary\n",
+        "book/drawing.svg": "<svg/>",
+        "notebooks/02_audit.py": OTHER,
+        "notebooks/01_a.py": f"# %% [markdown]\n# # A\n\n# %%\n{table}\n",
+    }.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(content)
     book = plain_notebooks.read_book(tmp_path)
 
     def write(text, *, outputs=(), papermill=None, below=""):
         cells = [new_markdown_cell(f"(a)=\n# A\n\n{text}"), new_code_cell(table, outputs=list(outputs))]
-        notebook = new_notebook(cells=[*cells, new_markdown_cell(below)], metadata={"kernelspec": KERNEL})
-        if papermill:
-            notebook.metadata["papermill"] = papermill
+        metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3"}} | (papermill or {})
+        notebook = new_notebook(cells=[*cells, new_markdown_cell(below)], metadata=metadata)
         numbers = {"01_a": {"n": 84, "share": "0.10"}, "02_audit": {"n": 15}}
         done = plain_notebooks.make_plain(notebook, "notebooks/01_a", book, numbers, tmp_path / "notebooks")
         nbformat.validate(done)
@@ -63,10 +56,7 @@ def plain(tmp_path):
         ("By Wilson {cite}`one`.", "By Wilson ([Wilson, 1927](https://doi.org/10.1/x))."),
         ("{cite}`one,two`", "; [de Hoop et al., 2017](https://arxiv.org/abs/2006.07733))"),
         ("{numref}`tbl-x` has it, as {numref}`tbl-x` says.", "The table below has it, as the table below says."),
-        (
-            "So {numref}`fig-rav`.",
-            "So [a figure of *The audit*](https://site.org/book/notebooks/02_audit.html#fig-rav).",
-        ),
+        ("{numref}`fig-rav`", "[a figure of *The audit*](https://site.org/book/notebooks/02_audit.html#fig-rav)"),
         ("{glue:text}`n` of {glue:text}`02_audit.ipynb::n:.1f`, {glue:text}`share`", "84 of 15.0, 0.10"),
         ("A {term}`cell`.", "A [cell](https://site.org/book/book/glossary.html)."),
         ("```{admonition} Mind\n:class: tip\n\nThe {math}`n`.\n```", "> **Mind**\n>\n> The $n$."),
@@ -80,14 +70,11 @@ def test_text_becomes_links_words_and_numbers(plain, text, written):
     assert source.split("*\n\n", 1)[1].endswith(written)
 
 
-def test_what_stands_above_is_called_so(plain):
-    assert plain("", below="In {numref}`tbl-x`.").cells[-1].source == "In the table above."
-
-
-def test_code_is_not_touched_and_a_number_that_is_not_known_shows(plain):
-    done = plain("```console\nserab run\n```\n\n{glue:text}`nothing`")
+def test_code_is_not_touched_a_number_that_is_not_known_shows_and_what_stands_above_is_called_so(plain):
+    done = plain("```console\nserab run\n```\n\n{glue:text}`nothing`", below="In {numref}`tbl-x`.")
     assert done.cells[0].source.endswith("```console\nserab run\n```\n\n…")
     assert done.cells[1].source.startswith("show_table(")
+    assert done.cells[2].source == "In the table above."
 
 
 def test_executed_notebook_shows_figures_and_tables(plain):
@@ -100,7 +87,7 @@ def test_executed_notebook_shows_figures_and_tables(plain):
         new_output("stream", name="stdout", text="hello"),
     ]
     papermill = {"parameters": {"profile": "published"}, "start_time": "2026-01-02T03:04:05"}
-    done = plain("", outputs=outputs, papermill=papermill)
+    done = plain("", outputs=outputs, papermill={"papermill": papermill})
     figure, text, stream = done.cells[1].outputs
     assert figure.data == kept and figure.metadata == {}
     assert text.data["text/markdown"] == "By ([Wilson, 1927](https://doi.org/10.1/x))."

@@ -1,7 +1,3 @@
-"""Every figure is drawn from its table, with named axes and no open pyplot figure."""
-
-from __future__ import annotations
-
 import functools
 import itertools
 from collections.abc import Callable
@@ -12,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from making import make_noise
 
 mpl.use("Agg")
 
@@ -25,15 +22,8 @@ from serab_lib.book import tables
 from serab_lib.book.plots import audit, grid, pretraining, tasks
 from serab_lib.corpora.corpus import list_utterances
 from serab_lib.corpora.task import TASKS
+from serab_lib.evaluation import rankings
 from serab_lib.evaluation.paper import read_accuracies, read_models
-from serab_lib.evaluation.rankings import (
-    compare_ranks,
-    join_sizes,
-    measure_spread,
-    rank_subsets,
-    redraw_rankings,
-    summarise_sizes,
-)
 from serab_lib.evaluation.significance import compare_best, confidence_intervals
 from serab_lib.pretraining.augmentations import illustrate
 
@@ -42,17 +32,12 @@ from serab_lib.pretraining.augmentations import illustrate
 def paper() -> SimpleNamespace:
     """What most figures are made of, computed once and only if a test needs it."""
     accuracies, sizes = read_accuracies(), recover_test_sizes()
-    table = accuracies[list(sizes.index)]
-    return SimpleNamespace(accuracies=accuracies, sizes=sizes, grid=table)
-
-
-@functools.cache
-def splits() -> pd.DataFrame:
-    return tables.describe_splits()
+    return SimpleNamespace(accuracies=accuracies, sizes=sizes, grid=accuracies[list(sizes.index)])
 
 
 def draw_shared_speakers() -> Figure:
-    return tasks.plot_shared_speakers(splits().reset_index().rename(columns={"test speakers": "n_speakers"}))
+    splits = tables.describe_splits().reset_index()
+    return tasks.plot_shared_speakers(splits.rename(columns={"test speakers": "n_speakers"}))
 
 
 def draw_projections() -> Figure:
@@ -64,11 +49,6 @@ def draw_projections() -> Figure:
 def draw_classifiers() -> Figure:
     accuracies = {"validation_accuracy": [0.5, 0.6], "test_accuracy": [0.4, 0.7]}
     return tasks.plot_classifiers(pd.DataFrame({"classifier": ["LDA", "SVC"], "selected": [False, True], **accuracies}))
-
-
-def draw_augmentations() -> Figure:
-    generator = torch.Generator().manual_seed(0)
-    return pretraining.plot_augmentations(*illustrate(*(torch.randn(20_000, generator=generator) for _ in range(2))))
 
 
 def draw_training() -> Figure:
@@ -90,18 +70,9 @@ def draw_selection() -> Figure:
     return audit.plot_selection_gap(simulated, measure_selection(pd.DataFrame([cell])))
 
 
-def draw_weighted_means() -> Figure:
-    scan = check_weighted_means("IEM", [1100, 1122, 1157])
-    return audit.plot_weighted_means(scan, {"released": 1122, "described": 1157})
-
-
 def draw_label_order() -> Figure:
-    rbf, linear = (
-        {"kernel": "rbf", "C": 10.0, "class_weight": None},
-        {"kernel": "linear", "C": 1.0, "class_weight": "b"},
-    )
-    orders = pd.DataFrame({"released": [0.7, 0.71, 0.75], "best_params": [rbf, linear, rbf]})
-    return audit.plot_label_order(orders, printed=77.3)
+    params = [{"kernel": kernel, "C": 10.0, "class_weight": None} for kernel in ("rbf", "linear", "rbf")]
+    return audit.plot_label_order(pd.DataFrame({"released": [0.7, 0.71, 0.75], "best_params": params}), printed=77.3)
 
 
 def draw_resamplers() -> Figure:
@@ -116,23 +87,20 @@ def draw_windows() -> Figure:
 
 
 def draw_subsets() -> Figure:
-    by_size = summarise_sizes(rank_subsets(paper().grid))
-    return grid.plot_subsets({"all": by_size}, redraw_rankings(paper().grid, paper().sizes, n_draws=10))
+    by_size = rankings.summarise_sizes(rankings.rank_subsets(paper().grid))
+    return grid.plot_subsets({"all": by_size}, rankings.redraw_rankings(paper().grid, paper().sizes, n_draws=10))
 
 
-def confusions() -> pd.DataFrame:
-    return pd.DataFrame(np.eye(4, dtype=int) + 1, list("abcd"), list("abcd"))
-
-
+CONFUSIONS = pd.DataFrame(np.eye(4, dtype=int) + 1, list("abcd"), list("abcd"))
 FIGURES: dict[str, Callable[[], Figure]] = {
     "classes": lambda: tasks.plot_class_balance(tables.count_classes()),
     "durations": lambda: tasks.plot_durations({code: list_utterances(code)["duration_s"] for code in TASKS}),
-    "parts": lambda: tasks.plot_parts(splits(), "described"),
+    "parts": lambda: tasks.plot_parts(tables.describe_splits(), "described"),
     "shared speakers": draw_shared_speakers,
     "audio": lambda: tasks.plot_audio(torch.zeros(16_000), torch.zeros(64, 101)),
     "projections": draw_projections,
     "classifiers": draw_classifiers,
-    "augmentations": draw_augmentations,
+    "augmentations": lambda: pretraining.plot_augmentations(*illustrate(*make_noise(2, 20_000))),
     "training": draw_training,
     "probe": lambda: pretraining.plot_probe(
         pd.DataFrame({"epoch": [0, 1], "task": "SAV", "validation_accuracy": [0.3, 0.4]})
@@ -143,14 +111,16 @@ FIGURES: dict[str, Callable[[], Figure]] = {
     "contrasts": lambda: grid.plot_contrasts(
         paper().grid, {f"{n}": (f"BYOL-S, {n}", f"BYOL-A, {n}") for n in (512, 1024)}
     ),
-    "critical difference": lambda: grid.plot_critical_difference(compare_ranks(paper().grid)),
+    "critical difference": lambda: grid.plot_critical_difference(rankings.compare_ranks(paper().grid)),
     "subsets": draw_subsets,
-    "task spread": lambda: grid.plot_task_spread(measure_spread(paper().grid, paper().sizes)),
-    "model sizes": lambda: grid.plot_model_sizes(join_sizes(paper().accuracies, read_models(), paper().sizes)),
-    "one confusion matrix": lambda: grid.plot_confusions({"model": confusions()}),
-    "confusion matrices": lambda: grid.plot_confusions(dict.fromkeys(("one", "two", "three"), confusions())),
+    "task spread": lambda: grid.plot_task_spread(rankings.measure_spread(paper().grid, paper().sizes)),
+    "model sizes": lambda: grid.plot_model_sizes(rankings.join_sizes(paper().accuracies, read_models(), paper().sizes)),
+    "one confusion matrix": lambda: grid.plot_confusions({"model": CONFUSIONS}),
+    "confusion matrices": lambda: grid.plot_confusions(dict.fromkeys(("one", "two", "three"), CONFUSIONS)),
     "test sizes": lambda: audit.plot_test_sizes(compare_test_sizes()),
-    "weighted means": draw_weighted_means,
+    "weighted means": lambda: audit.plot_weighted_means(
+        check_weighted_means("IEM", [1100, 1122, 1157]), {"released": 1122, "described": 1157}
+    ),
     "selection": draw_selection,
     "measured leak": lambda: audit.plot_measured_leak(
         {"model": pd.DataFrame({"unseen": [0.6, 0.62], "seen": [0.7, 0.68]})}
@@ -169,8 +139,8 @@ def test_figures_are_drawn_with_named_axes(name: str) -> None:
     shown = [axes for axes in figure.axes if axes.get_visible()]
     blank = name == "projections"  # positions mean nothing there
     assert blank or figure.get_supxlabel() or any(axes.get_xlabel() or axes.get_ylabel() for axes in shown)
-    assert figure._suptitle is None, "the caption says what a figure shows"
-    assert 3 < figure.get_size_inches()[0] <= 8
+    # The caption says what a figure shows.
+    assert figure._suptitle is None and 3 < figure.get_size_inches()[0] <= 8
 
 
 def test_every_public_function_of_a_chapter_is_drawn_here() -> None:

@@ -70,7 +70,7 @@ def test_grids_are_those_of_the_release_in_plain_values() -> None:
 @pytest.mark.parametrize("shares", [FOUR, (0.7, 0.3)], ids=["four", "two"])
 @pytest.mark.parametrize(
     ("name", "n_features"),
-    # scikit-learn refuses wide embeddings for QDA: see test_discriminants.py.
+    # scikit-learn refuses wide embeddings for QDA: see test_solvers.py.
     [("LDA", 240), ("LDA", 6), ("LR", 240), ("LR", 6), ("QDA", 6), ("SVC", 240), ("SVC", 6)],
 )
 def test_searches_as_scikit_learn_does(name: str, n_features: int, shares: tuple[float, ...]) -> None:

@@ -1,7 +1,5 @@
 """Ranks, contrasts, subsets of the tasks and sizes of models, held against scipy and a second implementation."""
 
-from __future__ import annotations
-
 import csv
 import sys
 from itertools import combinations
@@ -20,9 +18,8 @@ from serab_lib.evaluation import rankings
 from serab_lib.evaluation.paper import read_accuracies, read_models
 from serab_lib.evaluation.significance import ALPHA
 
-SIZES = pd.Series(
-    {"AES": 207, "CAF": 216, "CRE": 1556, "EMB": 84, "EMV": 196, "IEM": 1122, "RAV": 300, "SAV": 120, "SHE": 372}
-)
+TASKS = ("AES", "CAF", "CRE", "EMB", "EMV", "IEM", "RAV", "SAV", "SHE")
+SIZES = pd.Series((207, 216, 1556, 84, 196, 1122, 300, 120, 372), TASKS)
 LIKE = [(f"BYOL-S, {size}", f"BYOL-A, {size}") for size in (512, 1024, 2048)]
 
 
@@ -46,19 +43,18 @@ def read_table() -> tuple[dict[str, list[float]], dict[str, tuple[float, float, 
     return rows, means
 
 
-def as_means(means: dict[str, tuple[float, float, float]]) -> pd.DataFrame:
-    return pd.DataFrame(means, index=["UM", "WM", "GM"]).T
+MEANS = pd.DataFrame(read_table()[1], index=["UM", "WM", "GM"]).T
 
 
 def test_speech_is_not_consistently_better(accuracies: pd.DataFrame) -> None:
-    rows, means = read_table()
-    found = rankings.compare_pairs(accuracies, as_means(means), LIKE)
+    rows, _ = read_table()
+    found = rankings.compare_pairs(accuracies, MEANS, LIKE)
     assert found["UM"].round(2).tolist() == [1.62, -0.37, 2.23]
     for contrast, (first, second) in zip(found.to_dict("records"), LIKE, strict=True):
         steps = [round(a - b, 1) for a, b in zip(rows[first], rows[second], strict=True)]
         assert (contrast["up"], contrast["down"]) == (sum(x > 0 for x in steps), sum(x < 0 for x in steps))
-        for i, name in enumerate(("UM", "WM", "GM")):
-            assert contrast[name] == pytest.approx(means[first][i] - means[second][i])
+        differences = (MEANS.loc[first] - MEANS.loc[second]).to_dict()
+        assert {name: contrast[name] for name in MEANS} == pytest.approx(differences)
         # Wilcoxon's test by all 2 ** n signs of the ranks.
         ranks = stats.rankdata([abs(x) for x in steps if x])
         signs = 2 * (np.arange(2 ** len(ranks))[:, None] >> np.arange(len(ranks)) & 1) - 1
@@ -68,18 +64,19 @@ def test_speech_is_not_consistently_better(accuracies: pd.DataFrame) -> None:
 
 
 def test_larger_proposed_models_are_better_and_larger_byol_a_is_not() -> None:
-    _, means = read_table()
-    ladders = {"BYOL-S": (512, 1024, 2048), "BYOL-S/CvT": (256, 512, 2048), "BYOL-A": (512, 1024, 2048)}
-    rising = {
-        family: [sorted(own) == list(own) for own in zip(*(means[f"{family}, {size}"] for size in sizes), strict=True)]
-        for family, sizes in ladders.items()
-    }
-    assert rising == {"BYOL-S": [True] * 3, "BYOL-S/CvT": [True] * 3, "BYOL-A": [False, True, False]}
-    assert means["BYOL-S, 1024"][0] - means["BYOL-S, 512"][0] == pytest.approx(0.13, abs=0.005)
+    for family, small, rising in (
+        ("BYOL-S", 512, [True] * 3),
+        ("BYOL-S/CvT", 256, [True] * 3),
+        ("BYOL-A", 512, [False, True, False]),
+    ):
+        middle = 512 if small == 256 else 1024
+        own = MEANS.loc[[f"{family}, {size}" for size in (small, middle, 2048)]]
+        assert [column.is_monotonic_increasing for _, column in own.items()] == rising, family
+    assert MEANS["UM"]["BYOL-S, 1024"] - MEANS["UM"]["BYOL-S, 512"] == pytest.approx(0.13, abs=0.005)
 
 
 def test_posterior_means_are_those_of_the_draws(accuracies: pd.DataFrame) -> None:
-    found = rankings.compare_pairs(accuracies, as_means(read_table()[1]), LIKE)
+    found = rankings.compare_pairs(accuracies, MEANS, LIKE)
     for row in found.itertuples():
         pair = (accuracies.loc[name].to_numpy() for name in (row.first, row.second))
         drawn = baycomp.SignedRankTest.sample(*pair, rankings.SMALL, nsamples=4_000, random_state=0).mean(axis=0)
@@ -96,18 +93,16 @@ def test_friedman_nemenyi_and_ranks_agree_with_scipy_and_with_each_other(accurac
         assert is_near == (found.p_pairs.loc[one, other] >= ALPHA)
 
 
-def test_critical_difference_is_that_of_the_published_table() -> None:
+def test_critical_difference_is_that_of_the_published_table_and_too_few_models_are_told(monkeypatch) -> None:
     # Demšar (2006), table 5: q = 3.164 for ten classifiers at 0.05.
-    found = rankings.compare_ranks(pd.DataFrame(np.random.default_rng(0).random((10, 30))))
+    random = pd.DataFrame(np.random.default_rng(0).random((10, 30)))
+    found = rankings.compare_ranks(random)
     assert found.critical_difference == pytest.approx(3.164 * np.sqrt(10 * 11 / (6 * 30)), rel=1e-3)
-
-
-def test_too_few_models_and_missing_libraries_are_told(accuracies: pd.DataFrame, monkeypatch) -> None:
     with pytest.raises(SerabError, match="2 models on 3 tasks"):
         rankings.compare_ranks(pd.DataFrame(np.eye(3)[:2]))
     monkeypatch.setitem(sys.modules, "scikit_posthocs", None)
     with pytest.raises(SerabError, match=r"scikit_posthocs is not installed: .*\[stats\]"):
-        rankings.compare_ranks(accuracies)
+        rankings.compare_ranks(random)
 
 
 def test_all_511_subsets_agree_with_scipy(accuracies: pd.DataFrame, subsets: pd.DataFrame) -> None:
@@ -141,13 +136,10 @@ def test_redrawn_accuracies_have_binomial_errors_that_are_correlated() -> None:
     assert rankings.redraw(np.array([[0.0, 1.0]]), 10, np.random.default_rng(0)).tolist() == [[0, 1]]
 
 
-def test_redrawn_rankings_settle_with_endless_test_sets(accuracies: pd.DataFrame) -> None:
+def test_redrawn_rankings_settle_and_spread_is_held_against_that_of_equal_models(accuracies: pd.DataFrame) -> None:
     one, same = (rankings.redraw_rankings(accuracies, sizes, n_draws=40) for sizes in (SIZES, SIZES[::-1]))
     assert one.tolist() == same.tolist() and 0.7 < one.mean() < 0.9
     assert rankings.redraw_rankings(accuracies, SIZES * 0 + 10**9, n_draws=20).min() > 0.98
-
-
-def test_spread_is_held_against_that_of_equal_models() -> None:
     equal = rankings.redraw(np.full((9, 400), 0.7), SIZES.to_numpy()[:, None], np.random.default_rng(0))
     table = rankings.measure_spread(100 * pd.DataFrame(equal, index=SIZES.index).T, SIZES)
     assert (table["spread"] / table["correlated"]).mean() == pytest.approx(1, abs=0.03)
@@ -156,10 +148,9 @@ def test_spread_is_held_against_that_of_equal_models() -> None:
 
 def test_sizes_are_joined_with_every_row() -> None:
     table = rankings.join_sizes(read_accuracies(), read_models(), SIZES)
-    assert table["embedding_size"].notna().all()
-    assert table["parameters_millions"].isna().sum() == 1
+    assert table[["embedding_size", "parameters_millions"]].isna().sum().tolist() == [0, 1]
     assert table["family"].value_counts().to_dict() == {"other": 4, "BYOL-A": 3, "BYOL-S": 3, "BYOL-S/CvT": 3}
     assert table.loc["BYOL-A, 512", "UM"] == pytest.approx(71.4)
-    p = table.loc["YAMNet", list(SIZES.index)].to_numpy(dtype=float) / 100
+    p = table.loc["YAMNet", list(TASKS)].to_numpy(dtype=float) / 100
     wanted = 1.959964 * np.sqrt((p * (1 - p) / SIZES.to_numpy()).sum()) / 9
     assert table.loc["YAMNet", "UM_half_width"] == pytest.approx(100 * wanted, rel=1e-5)

@@ -1,7 +1,5 @@
 """`check_extractor` finds each promise that an extractor can break."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import pytest

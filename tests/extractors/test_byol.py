@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import torch
 from asserting import assert_padding_changes_nothing
 from making import make_byol_state, make_noise

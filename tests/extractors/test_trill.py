@@ -1,7 +1,5 @@
 """TRILL on a small SavedModel with the published signature, where TensorFlow is installed."""
 
-from __future__ import annotations
-
 import importlib.util
 import subprocess
 import sys
@@ -20,31 +18,27 @@ from serab_lib.extractors.trill import Trill, prepare_for_tensorflow
 from serab_lib.extractors.weights import CheckpointError
 
 WINDOW, HOP, WIDTH = 400, 160, 6
+MISSING = "TensorFlow is not installed: pip install 'serab-companion[tensorflow]'"
 
 
 @pytest.fixture(scope="module")
 def tensorflow():
     prepare_for_tensorflow()
-    return pytest.importorskip(
-        "tensorflow", reason="TensorFlow is not installed: pip install 'serab-companion[tensorflow]'"
-    )
+    return pytest.importorskip("tensorflow", reason=MISSING)
 
 
 def save_model(tensorflow, folder: Path, *, output: str = "layer19", seed: int = 0) -> np.ndarray:
     """Save a model of framed audio times a random matrix, and return the matrix."""
     weights = np.random.default_rng(seed).standard_normal((WINDOW, WIDTH)).astype(np.float32)
+    taken = (([None], tensorflow.float32, "samples"), ([], tensorflow.int32, "sample_rate"))
+    signature = [tensorflow.TensorSpec(*each) for each in taken]
 
     class Model(tensorflow.Module):
         def __init__(self) -> None:
             super().__init__()
             self.weights = tensorflow.Variable(weights)
 
-        @tensorflow.function(
-            input_signature=[
-                tensorflow.TensorSpec([None], tensorflow.float32, name="samples"),
-                tensorflow.TensorSpec([], tensorflow.int32, name="sample_rate"),
-            ]
-        )
+        @tensorflow.function(input_signature=signature)
         def __call__(self, samples, sample_rate):
             tensorflow.debugging.assert_equal(sample_rate, 16_000)
             frames = tensorflow.signal.frame(samples, WINDOW, HOP)
@@ -54,21 +48,15 @@ def save_model(tensorflow, folder: Path, *, output: str = "layer19", seed: int =
     return weights
 
 
-def test_mean_over_the_frames_of_layer_19(tensorflow, tmp_path: Path) -> None:
-    weights = save_model(tensorflow, tmp_path / "trill")
-    extractor = Trill(tmp_path / "trill", embedding_size=WIDTH)
-    waveforms = [make_noise(length) for length in (16_000, 24_321, 40_000)]
-    expected = np.stack([(wave.unfold(0, WINDOW, HOP).numpy() @ weights).mean(axis=0) for wave in waveforms])
-    np.testing.assert_allclose(extractor.embed(waveforms), expected, rtol=1e-4, atol=1e-4)
-    assert extractor.n_parameters == weights.size
-
-
-def test_what_every_extractor_promises(tensorflow, tmp_path: Path) -> None:
-    for seed in (0, 1):
-        save_model(tensorflow, tmp_path / f"{seed}", seed=seed)
+def test_what_every_extractor_promises_and_the_mean_over_the_frames_of_layer_19(tensorflow, tmp_path: Path) -> None:
+    weights, _ = (save_model(tensorflow, tmp_path / f"{seed}", seed=seed) for seed in (0, 1))
     entry = replace(EXTRACTORS["trill"], options={"embedding_size": WIDTH})
     first, other = (load_extractor(replace(entry, own_checkpoint=tmp_path / f"{seed}")) for seed in (0, 1))
     check_extractor(first, other, longest_s=30)
+    waveforms = [make_noise(length) for length in (16_000, 24_321, 40_000)]
+    expected = np.stack([(wave.unfold(0, WINDOW, HOP).numpy() @ weights).mean(axis=0) for wave in waveforms])
+    np.testing.assert_allclose(first.embed(waveforms), expected, rtol=1e-4, atol=1e-4)
+    assert first.n_parameters == weights.size
 
 
 def test_another_model_and_what_is_no_model_are_refused(tensorflow, tmp_path: Path) -> None:
@@ -77,12 +65,10 @@ def test_another_model_and_what_is_no_model_are_refused(tensorflow, tmp_path: Pa
     (tmp_path / "saved_model.pb").write_bytes(b"no model")
     with one_line("no SavedModel that loads", CheckpointError):
         Trill(tmp_path)
-    save_model(tensorflow, tmp_path / "other", output="layer20")
-    with one_line("does not give layer19", CheckpointError):
-        Trill(tmp_path / "other", embedding_size=WIDTH).embed([torch.zeros(16_000)])
-    save_model(tensorflow, tmp_path / "trill")
-    with one_line(f"frames of {2 * WIDTH} numbers", CheckpointError):
-        Trill(tmp_path / "trill", embedding_size=2 * WIDTH).embed([torch.zeros(16_000)])
+    for output, size, message in (("layer20", 6, "does not give layer19"), ("layer19", 12, "frames of 12 numbers")):
+        save_model(tensorflow, tmp_path / output, output=output)
+        with one_line(message, CheckpointError):
+            Trill(tmp_path / output, embedding_size=size).embed([torch.zeros(16_000)])
 
 
 def test_without_tensorflow_or_the_folder_one_line_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -94,17 +80,11 @@ def test_without_tensorflow_or_the_folder_one_line_says_so(tmp_path: Path, monke
         load_extractor("trill", weights=tmp_path)
 
 
-@pytest.mark.parametrize(
-    "code",
-    [
-        pytest.param("import torch._dynamo", id="torch's compiler"),
-        pytest.param("OpenSmile().embed([torch.zeros(16_000)])", id="openSMILE"),
-    ],
-)
+@pytest.mark.parametrize("code", ["import torch._dynamo", "OpenSmile().embed([torch.zeros(16_000)])"])
 def test_what_tensorflow_could_break_still_works_beside_it(code: str) -> None:
     """Either ends the process where TensorFlow is imported first."""
     if importlib.util.find_spec("tensorflow") is None:
-        pytest.skip("TensorFlow is not installed: pip install 'serab-companion[tensorflow]'")
+        pytest.skip(MISSING)
     start = "import torch; from serab_lib.extractors import trill; trill._import_tensorflow(); "
     start += "from serab_lib.extractors.opensmile import OpenSmile; "
     subprocess.run([sys.executable, "-c", start + code], check=True, capture_output=True, timeout=300)

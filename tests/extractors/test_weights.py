@@ -1,8 +1,5 @@
-"""Weights: found, verified once, read without running code."""
-
-from __future__ import annotations
-
 import hashlib
+import io
 import os
 import pickle
 import subprocess
@@ -17,7 +14,7 @@ from making import make_byol_state
 
 from serab_lib.extractors.byol import ByolExtractor
 from serab_lib.extractors.registry import EXTRACTORS, Entry, load_extractor
-from serab_lib.extractors.weights import Checkpoint, CheckpointError, read_state_dict, require_checkpoint
+from serab_lib.extractors.weights import Checkpoint, CheckpointError, require_checkpoint
 
 
 def released(**hashes: object) -> Entry:
@@ -37,12 +34,8 @@ def test_both_kinds_of_published_hash(tmp_path: Path) -> None:
     path.write_bytes(b"weights")
     printed = subprocess.run(["git", "hash-object", path], capture_output=True, text=True, check=True).stdout.strip()
     content = hashlib.sha256(b"weights").hexdigest()
-    for hashes in (
-        {},
-        {"git_blob": printed},
-        {"sha256": content},
-        {"sha256": "0" * 64, "also_sha256": ("1" * 64, content)},
-    ):
+    also = {"sha256": "0" * 64, "also_sha256": ("1" * 64, content)}
+    for hashes in ({}, {"git_blob": printed}, {"sha256": content}, also):
         assert require_checkpoint(released(**hashes), tmp_path) == (path, content)
     for hashes in ({"git_blob": "0" * 40}, {"sha256": "0" * 64, "also_sha256": ("1" * 64,)}):
         with pytest.raises(CheckpointError, match="not the released file"):
@@ -54,8 +47,8 @@ def test_a_file_is_read_for_its_hash_once(tmp_path: Path, monkeypatch: pytest.Mo
     """Also by another process, which this one has to be taken for."""
     path, content = tmp_path / "file.pth", b"weights"
     path.write_bytes(content)
-    blob = hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
-    entry = released(**{kind: {"sha256": hashlib.sha256(content).hexdigest(), "git_blob": blob}[kind]})
+    prefix = {"sha256": b"", "git_blob": b"blob %d\0" % len(content)}[kind]
+    entry = released(**{kind: hashlib.new("sha256" if kind == "sha256" else "sha1", prefix + content).hexdigest()})
     expected = require_checkpoint(entry, tmp_path)
     status = path.stat()
     path.write_bytes(b"changed")
@@ -79,45 +72,35 @@ class Malicious:
         return (Path("pwned").touch, ())
 
 
-def cut_off(path: Path) -> None:
-    torch.save(make_byol_state(), path)
-    path.write_bytes(path.read_bytes()[:100_000])
+def save(state: object) -> bytes:
+    stream = io.BytesIO()
+    torch.save(state, stream)
+    return stream.getvalue()
 
 
-def missing_tensor(path: Path) -> None:
-    torch.save({name: tensor for name, tensor in make_byol_state().items() if name != "features.8.bias"}, path)
-
-
-BREAKAGES: dict[str, Callable[[Path], object]] = {
-    "no file": lambda path: None,
-    "text": lambda path: path.write_text("hello"),
+BREAKAGES: dict[str, Callable[[], bytes]] = {
+    "text": lambda: b"hello",
     # What a user's list of accounts looks like; the reader takes its first letter for a command.
-    "lines like a pickle": lambda path: path.write_text("root:x:0:0:root:/root:/bin/bash\n"),
-    "cut off": cut_off,
-    "code": lambda path: path.write_bytes(pickle.dumps({"fc.3.weight": Malicious()})),
-    "a list": lambda path: torch.save([torch.zeros(3)], path),
-    "another network": lambda path: torch.save({"weight": torch.zeros(3)}, path),
-    "a missing tensor": missing_tensor,
+    "lines like a pickle": lambda: b"root:x:0:0:root:/root:/bin/bash\n",
+    "cut off": lambda: save(make_byol_state())[:100_000],
+    "code": lambda: pickle.dumps({"fc.3.weight": Malicious()}),
+    "a list": lambda: save([torch.zeros(3)]),
+    "another network": lambda: save({"weight": torch.zeros(3)}),
+    "a missing tensor": lambda: save({k: v for k, v in make_byol_state().items() if k != "features.8.bias"}),
 }
 
 
-@pytest.mark.parametrize("breakage", BREAKAGES)
-def test_what_is_no_checkpoint_is_refused_in_one_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, breakage: str
-) -> None:
+@pytest.mark.parametrize("breakage", ["no file", *BREAKAGES])
+def test_what_is_no_checkpoint_is_refused_in_one_line(tmp_path: Path, monkeypatch, breakage: str) -> None:
     monkeypatch.chdir(tmp_path)
-    BREAKAGES[breakage](tmp_path / "broken.pth")
+    if breakage in BREAKAGES:
+        (tmp_path / "broken.pth").write_bytes(BREAKAGES[breakage]())
     with one_line(r"broken\.pth", CheckpointError):
         ByolExtractor(tmp_path / "broken.pth")
     assert not (tmp_path / "pwned").exists()
 
 
-def test_another_width_is_named(tmp_path: Path) -> None:
-    torch.save(make_byol_state(1024), tmp_path / "wide.pth")
+def test_a_wrapped_state_dict_is_read_and_another_width_is_named(tmp_path: Path) -> None:
+    torch.save({"state_dict": make_byol_state(1024), "epoch": 3}, tmp_path / "wide.pth")
     with one_line("1024 numbers, the model has 512", CheckpointError):
         ByolExtractor(tmp_path / "wide.pth", embedding_size=512)
-
-
-def test_a_wrapped_state_dict_is_read(tmp_path: Path) -> None:
-    torch.save({"state_dict": make_byol_state(), "epoch": 3}, tmp_path / "wrapped.pth")
-    assert "fc.3.weight" in read_state_dict(tmp_path / "wrapped.pth")

@@ -86,9 +86,7 @@ def test_what_is_not_yamnet_is_refused_in_one_line(h5: Path, tmp_path: Path, con
         YamnetExtractor(path)
 
 
-def test_another_network_is_refused_and_without_h5py_the_extra_is_named(
-    h5: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_another_network_is_refused_and_without_h5py_the_extra_is_named(h5: Path, tmp_path: Path, monkeypatch) -> None:
     import h5py
 
     (tmp_path / "other.h5").write_bytes(h5.read_bytes())

@@ -1,18 +1,106 @@
-import making
 import numpy as np
 import pytest
+from making import make_classes
 from scipy import linalg
 from sklearn.covariance import ledoit_wolf_shrinkage
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis, QuadraticDiscriminantAnalysis
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import ParameterGrid
 from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC
+from sklearn.utils.class_weight import compute_sample_weight
 
 from serab_lib.evaluation import solvers
-from serab_lib.evaluation.solvers import fit_linear, score_quadratic
+from serab_lib.evaluation.solvers import (
+    fit_linear,
+    minimise,
+    predict_logistic,
+    predict_svm,
+    scale_gamma,
+    score_quadratic,
+)
+
+VALUES = {"C": np.logspace(5, -5, 11), "class_weight": ["balanced", None]}
+SETTINGS, MACHINES = list(ParameterGrid(VALUES)), list(ParameterGrid(VALUES | {"kernel": ["rbf", "linear"]}))
 
 
-def make_classes(counts: tuple[int, ...], n_features: int, *, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+def make_new(n_features: int) -> np.ndarray:
+    return np.random.default_rng(9).normal(size=(200, n_features))
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("counts", [(30, 15, 40, 8), (45, 20), (30, 30, 30)])
+@pytest.mark.parametrize(("n_features", "distance"), [(300, 3.0), (60, 1.0), (8, 2.0)])
+def test_svm_predicts_what_scikit_learn_predicts(counts: tuple[int, ...], n_features: int, distance: float) -> None:
+    """From clearly apart with many features to mixed with few; with equal and unequal classes."""
+    X, y = make_classes(counts, n_features, distance=distance)
+    X_new = make_new(n_features)
+    expected = [SVC(**params, max_iter=10_000, random_state=42).fit(X, y).predict(X_new) for params in MACHINES]
+    # They come back in the order of the settings.
+    order = np.random.default_rng(3).permutation(len(MACHINES))
+    np.testing.assert_array_equal(predict_svm(X, y, X_new, [MACHINES[i] for i in order]), np.array(expected)[order])
+    assert len({tuple(row) for row in expected}) > 1
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_a_larger_c_is_fitted_where_it_makes_a_difference_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Mixed classes keep coefficients at their caps, whatever C."""
+    machines = []
+    monkeypatch.setattr(solvers, "SVC", lambda **arguments: machines.append(SVC(**arguments)) or machines[-1])
+    X, y = make_classes((30, 15, 40, 8), 300)
+    predict_svm(X, y, X[:5], MACHINES)
+    assert len(machines) < 0.7 * len(MACHINES) and {machine.kernel for machine in machines} == {"precomputed"}
+    machines.clear()
+    X, y = make_classes((30, 30, 30), 2, distance=0.1)
+    linear = [params for params in MACHINES if params["kernel"] == "linear"]
+    predict_svm(X, y, X[:5], linear)
+    assert len({(machine.C, machine.class_weight) for machine in machines}) == len(linear)
+
+
+@pytest.mark.parametrize("scale", [0.0, 30.0])
+def test_gamma_is_that_of_scikit_learn(scale: float) -> None:
+    X, y = make_classes((20, 20), 7)
+    assert scale_gamma(scale * X) == SVC().fit(scale * X, y)._gamma
+
+
+def fit_plainly(X: np.ndarray, y: np.ndarray, params: dict) -> LogisticRegression:
+    return LogisticRegression(**params, max_iter=10_000, random_state=42).fit(X, y)
+
+
+@pytest.mark.parametrize("params", SETTINGS[::7])
+def test_logistic_stops_where_scikit_learn_stops(params: dict) -> None:
+    """In the rotated space the gradient's largest entry is another one, but the rule is about the original features."""
+    X, y = make_classes((30, 15, 40, 8), 300)
+    basis, triangle = np.linalg.qr(X.T)
+    weights = compute_sample_weight(params["class_weight"], y)
+    rotated, codes = np.column_stack([triangle.T, np.ones(len(X))]), np.unique(y, return_inverse=True)[1]
+    found = minimise(rotated, codes, weights / weights.sum(), 1 / (params["C"] * weights.sum()), basis)
+    expected = fit_plainly(X, y, params)
+    scale = np.abs(expected.coef_).max()
+    expected = np.column_stack([expected.coef_, expected.intercept_])
+    np.testing.assert_allclose(np.c_[found[:, :-1] @ basis.T, found[:, -1]], expected, rtol=0, atol=1e-5 * scale)
+
+
+@pytest.mark.parametrize("counts", [(30, 15, 40, 8), (45, 20)])
+@pytest.mark.parametrize(("n_features", "repeated"), [(20, False), (250, False), (300, True)])
+def test_logistic_predicts_what_scikit_learn_predicts(counts: tuple[int, ...], n_features: int, repeated: bool) -> None:
+    """Speaker normalisation makes the samples dependent, a repeated recording makes two of them equal."""
+    X, y = make_classes(counts, n_features)
+    if repeated:
+        X[1] = X[0]
+        X -= X.mean(axis=0)
+    X_new = make_new(n_features)
+    expected = [fit_plainly(X, y, params).predict(X_new) for params in SETTINGS[::3]]
+    np.testing.assert_array_equal(predict_logistic(X, y, X_new, SETTINGS[::3]), expected)
+    assert len({tuple(row) for row in expected}) > 1
+    # Zeros are what speaker normalisation makes of an extractor that always says the same.
+    (predictions,) = predict_logistic(np.zeros_like(X), y, X[:3], [{"C": 1.0, "class_weight": None}])
+    assert predictions.tolist() == [max(set(y), key=y.tolist().count)] * 3
+
+
+def make_correlated(counts: tuple[int, ...], n_features: int, *, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """Overlapping classes with correlated features, of the given sizes, in mixed order."""
-    X, y = making.make_classes(counts, n_features, distance=0.5 * np.sqrt(n_features), seed=seed)
+    X, y = make_classes(counts, n_features, distance=0.5 * np.sqrt(n_features), seed=seed)
     mixing = np.random.default_rng(seed).normal(size=(n_features, n_features)) / np.sqrt(n_features)
     return X @ (np.eye(n_features) + mixing), y
 
@@ -41,7 +129,7 @@ def no_fallback(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_lda_is_that_of_scikit_learn_also_with_constant_columns(counts: tuple[int, ...], n_features: int) -> None:
     """A dead unit, a unit that is dead for one emotion, and one whose values differ in the last bit only."""
-    X, y = make_classes(counts, n_features)
+    X, y = make_correlated(counts, n_features)
     assert_same_lda(X, y)
     X[:, 3] = 0.7
     X[y == "calm", 5] = -1.5
@@ -61,8 +149,8 @@ def test_lda_without_shrinkage_or_of_hopeless_scales_is_left_to_scikit_learn() -
     """Samples that mirror each other leave nothing to shrink; of hopeless scales, least squares drops directions."""
     half, centres = np.random.default_rng(0).normal(size=(2, 2, 12))
     assert_same_lda(np.concatenate([centres + half, centres - half]), np.array(["anger", "fear"] * 2))
-    assert_same_lda(*make_classes((10, 12), 1))
-    X, y = make_classes((20, 25, 22), 60)
+    assert_same_lda(*make_correlated((10, 12), 1))
+    X, y = make_correlated((20, 25, 22), 60)
     X[:, :2] *= 1e-12, 1e9
     assert_same_lda(X, y)
 
@@ -82,14 +170,14 @@ def score_as_2021(X: np.ndarray, y: np.ndarray, X_new: np.ndarray, reg_param: fl
 @pytest.mark.parametrize(("counts", "n_features"), [((40, 25, 60), 10), ((20, 21, 24), 20)])
 def test_qda_is_that_of_scikit_learn_where_it_accepts(counts: tuple[int, ...], n_features: int) -> None:
     """Including one class with as many samples as features, of which only a regularised covariance has full rank."""
-    (X, y), (X_new, _) = make_classes(counts, n_features), make_classes((50, 50, 50), n_features, seed=1)
+    (X, y), (X_new, _) = make_correlated(counts, n_features), make_correlated((50, 50, 50), n_features, seed=1)
     reg_params = [0.1, 0.25, 1.0] + [0.0] * (min(counts) > n_features)
     expected = [QuadraticDiscriminantAnalysis(reg_param=each).fit(X, y).decision_function(X_new) for each in reg_params]
     np.testing.assert_allclose(list(score_quadratic(X, y, X_new, reg_params)), expected, rtol=1e-9, atol=1e-9)
 
 
 def test_qda_goes_on_with_fewer_samples_than_features() -> None:
-    (X, y), (X_new, _) = make_classes((20, 30, 25), 80), make_classes((20, 20, 20), 80, seed=1)
+    (X, y), (X_new, _) = make_correlated((20, 30, 25), 80), make_correlated((20, 20, 20), 80, seed=1)
     with pytest.raises(linalg.LinAlgError):
         QuadraticDiscriminantAnalysis(reg_param=0.1).fit(X, y)
     reg_params = [0.0, 0.1, 0.25]
@@ -99,7 +187,7 @@ def test_qda_goes_on_with_fewer_samples_than_features() -> None:
 
 def test_qda_does_not_depend_on_rounding_noise() -> None:
     """A repeated recording adds a direction without variance; the order of sums moves such directions about."""
-    (X, y), (X_new, _) = make_classes((20, 30, 25), 80), make_classes((20, 20, 20), 80, seed=1)
+    (X, y), (X_new, _) = make_correlated((20, 30, 25), 80), make_correlated((20, 20, 20), 80, seed=1)
     X[np.flatnonzero(y == "calm")[:3]] = X[y == "calm"][0]
     generator, reg_params = np.random.default_rng(2), [0.0, 0.1]
     rows, columns = generator.permutation(len(X)), generator.permutation(80)
@@ -112,7 +200,7 @@ def test_qda_does_not_depend_on_rounding_noise() -> None:
 
 def test_qda_drops_dead_units_only_without_regularisation() -> None:
     """With enough samples and a regularised covariance the directions span the space and all count."""
-    (X, y), (X_new, _) = make_classes((40, 50, 45), 10), make_classes((20, 20, 20), 10, seed=1)
+    (X, y), (X_new, _) = make_correlated((40, 50, 45), 10), make_correlated((20, 20, 20), 10, seed=1)
     X[:, 4] = 0.0
     plain, regularised = score_quadratic(X, y, X_new, [0.0, 0.1])
     expected = QuadraticDiscriminantAnalysis(reg_param=0.1).fit(X, y).decision_function(X_new)
@@ -125,6 +213,6 @@ def test_qda_drops_dead_units_only_without_regularisation() -> None:
 @pytest.mark.parametrize("n_features", [5, 60])
 @pytest.mark.parametrize("counts", [(1, 20, 20), (20, 1)])
 def test_qda_never_predicts_a_class_of_one(counts: tuple[int, ...], n_features: int) -> None:
-    X, y = make_classes(counts, n_features)
+    X, y = make_correlated(counts, n_features)
     for scores in score_quadratic(X, y, X, [0.0, 0.25]):
         assert np.argmin(counts) not in scores.argmax(axis=1)
