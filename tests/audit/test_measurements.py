@@ -1,12 +1,11 @@
 """What was measured on recordings: the committed folder of two windows is whole, and sounds are hashed and compared."""
 
-from __future__ import annotations
-
-import csv
 from collections import Counter
 from math import comb
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 import soundfile
@@ -27,94 +26,75 @@ from serab_lib.evaluation.paper import read_accuracies
 
 RESULTS = Path(__file__).resolve().parents[2] / "results"
 FOLDER = RESULTS / "byol-a-window"
+CELLS = pd.read_csv(FOLDER / "cells.csv")
 TASKS = ("AES", "EMB", "EMV", "RAV")
-MODEL = "byol-a-512-window-{}"
 
 
-def read_rows(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="") as file:
-        return list(csv.DictReader(file))
+def read_right(cell: Any) -> pd.Series:
+    """Which utterances the classifier of a cell gets right."""
+    file = FOLDER / "predictions" / f"{cell.task}-{cell.model}-{cell.protocol}.csv"
+    answers = pd.read_csv(file, index_col="stem")
+    return answers[cell.classifier] == answers["emotion"]
 
 
 def count_answers(protocol: str) -> dict[str, Counter[tuple[bool, bool]]]:
     """Per task, how many utterances the reported classifiers get right and wrong through (400, 1,024)."""
-    selected = {
-        (row["task"], row["model"]): row["classifier"]
-        for row in read_rows(FOLDER / "cells.csv")
-        if row["selected"] == "True" and row["protocol"] == protocol
-    }
-    counts = {}
-    for task in TASKS:
-        right = []
-        for model in (MODEL.format(400), MODEL.format(1024)):
-            rows = read_rows(FOLDER / "predictions" / f"{task}-{model}-{protocol}.csv")
-            right.append({row["stem"]: row[selected[task, model]] == row["emotion"] for row in rows})
-        counts[task] = Counter((right[0][stem], right[1][stem]) for stem in right[0])
-    return counts
-
-
-def find(monkeypatch: pytest.MonkeyPatch, name: str, **places: Path) -> findings.Finding:
-    """One finding, without the time that the others take."""
-    nothing = dict.fromkeys(findings.FINDERS, lambda _: ())
-    monkeypatch.setattr(findings, "FINDERS", nothing | {name: findings.FINDERS[name]})
-    return next(finding for finding in findings.audit(**places) if finding.name == name)
+    reported = CELLS[CELLS["selected"] & (CELLS["protocol"] == protocol)]
+    right = {(cell.task, cell.model): read_right(cell) for cell in reported.itertuples()}
+    pairs = {task: [right[task, f"byol-a-512-window-{n}"] for n in (400, 1024)] for task in TASKS}
+    return {task: Counter(zip(first, second[first.index], strict=True)) for task, (first, second) in pairs.items()}
 
 
 def test_predictions_give_back_the_accuracies() -> None:
-    rows = read_rows(FOLDER / "cells.csv")
-    assert len(rows) == len(TASKS) * 2 * 2 * 5  # windows, protocols, classifiers
-    for row in rows:
-        answers = read_rows(FOLDER / "predictions" / f"{row['task']}-{row['model']}-{row['protocol']}.csv")
-        n_right = sum(answer[row["classifier"]] == answer["emotion"] for answer in answers)
-        assert len(answers) == int(row["n_test"])
-        assert float(row["test_accuracy"]) == round(n_right / len(answers), 6)
+    assert len(CELLS) == len(TASKS) * 2 * 2 * 5  # windows, protocols, classifiers
+    for cell in CELLS.itertuples():
+        right = read_right(cell)
+        assert (len(right), round(right.mean(), 6)) == (cell.n_test, cell.test_accuracy)
 
 
 def test_the_table_of_accuracies_is_that_of_the_cells() -> None:
     printed, windows = read_accuracies().loc["BYOL-A, 512"], read_windows(Results(RESULTS))
     own = windows.set_index(["task", "protocol"])
-    for row in read_rows(FOLDER / "accuracies.csv"):
-        cell = own.loc[(row["task"], row["protocol"])]
-        assert float(row["printed"]) == printed[row["task"]]
-        assert [float(row[f"window_{n}"]) for n in (400, 1024)] == [round(cell[f"window_{n}"], 1) for n in (400, 1024)]
-        assert float(row["own_statistics"]) in {
-            round(100 * k / cell["n_test"], 1) for k in range(int(cell["n_test"]) + 1)
-        }
+    for row in pd.read_csv(FOLDER / "accuracies.csv").itertuples():
+        cell = own.loc[(row.task, row.protocol)]
+        assert row.printed == printed[row.task]
+        assert [row.window_400, row.window_1024] == [round(cell[f"window_{n}"], 1) for n in (400, 1024)]
+        assert row.own_statistics in (100 * np.arange(cell["n_test"] + 1) / cell["n_test"]).round(1)
 
 
 @pytest.mark.parametrize("protocol", ["released", "described"])
 def test_what_is_read_holds_against_a_second_implementation(protocol: str) -> None:
     own = read_windows(Results(RESULTS)).query("protocol == @protocol").set_index("task")
-    counts = count_answers(protocol)
     assert list(own.index) == list(TASKS)
-    for task, counted in counts.items():
-        n = sum(counted.values())
+    for task, counted in count_answers(protocol).items():
         found = own.loc[task, ["n_test", "only_400", "only_1024"]].tolist()
-        assert found == [n, counted[True, False], counted[False, True]]
-        assert own.loc[task, "window_400"] == pytest.approx(100 * (counted[True, True] + counted[True, False]) / n)
+        assert found == [counted.total(), counted[True, False], counted[False, True]]
+        accuracy = 100 * (counted[True, True] + counted[True, False]) / counted.total()
+        assert own.loc[task, "window_400"] == pytest.approx(accuracy)
 
 
 def test_the_finding_holds_against_a_second_implementation(monkeypatch: pytest.MonkeyPatch) -> None:
-    finding = find(monkeypatch, "byol-a-window", results=RESULTS)
+    # Without the time that the others take.
+    others = dict.fromkeys(findings.FINDERS.keys() - {"byol-a-window"}, lambda _: ())
+    monkeypatch.setattr(findings, "FINDERS", findings.FINDERS | others)
+    (finding,) = (each for each in findings.audit(results=RESULTS) if each.name == "byol-a-window")
     for protocol in ("released", "described"):
         total = sum(count_answers(protocol).values(), Counter())
         a, b = total[True, False], total[False, True]
         tail = sum(comb(a + b, k) for k in range(min(a, b) + 1)) / 2 ** (a + b)
         assert finding.values[f"p_{protocol}"] == pytest.approx(min(1.0, 2 * tail))
     printed = read_accuracies().loc["BYOL-A, 512"]
-    distances = []
-    for task, counted in count_answers("released").items():
-        accuracy = 100 * (counted[True, True] + counted[True, False]) / sum(counted.values())
-        distances.append(abs(accuracy - printed[task]))
+    own = {task: 100 * (n[True, True] + n[True, False]) / n.total() for task, n in count_answers("released").items()}
+    distances = [abs(accuracy - printed[task]) for task, accuracy in own.items()]
     assert finding.values["distance_window_400"] == pytest.approx(sum(distances) / 4)
     assert finding.values["exact_window_400"] == sum(distance < 0.05 for distance in distances) == 2
     assert (finding.table, finding.values["a_or_no"]) == ("very likely", "no")
 
 
 def test_the_release_has_the_statistics_of_its_own_window() -> None:
-    for row in read_rows(FOLDER / "statistics.csv"):
-        off = abs(float(row["mean"]) - get_task(row["task"]).log_mel_statistics[0])
-        assert off < 0.01 if row["window_samples"] == "400" else off > 0.5
+    for row in pd.read_csv(FOLDER / "statistics.csv").itertuples():
+        off = abs(row.mean - get_task(row.task).log_mel_statistics[0])
+        assert off < 0.01 if row.window_samples == 400 else off > 0.5
 
 
 def test_byol_s_is_averaged_where_all_its_cells_are_there() -> None:
@@ -137,11 +117,8 @@ def test_the_committed_leaks_are_differences_of_accuracies() -> None:
 
 def test_cremad_has_three_pairs_with_contradicting_labels() -> None:
     found = find_duplicates(get_task("CRE"), {})
-    assert found["files"].tolist() == [
-        ("1006_TIE_HAP_XX", "1006_TIE_NEU_XX"),
-        ("1013_WSI_DIS_XX", "1013_WSI_SAD_XX"),
-        ("1017_IWW_ANG_XX", "1017_IWW_FEA_XX"),
-    ]
+    named = (("1006_TIE", "HAP", "NEU"), ("1013_WSI", "DIS", "SAD"), ("1017_IWW", "ANG", "FEA"))
+    assert found["files"].tolist() == [(f"{who}_{a}_XX", f"{who}_{b}_XX") for who, a, b in named]
     assert found["contradicting"].all() and (found["n_used"] == 1).all()
     assert find_duplicates(get_task("SAV"), {}).empty
 
@@ -155,8 +132,7 @@ def test_planted_copies_are_found_by_sound_whatever_the_format(tmp_path: Path, m
     soundfile.write(folder / "JK_sa02.flac", samples, rate)
     for name in ("DC_a02.wav", "DC_a03.wav"):  # undecodable, and so no copies of each other
         (folder / name).write_bytes(b"no audio")
-    sounds = hash_corpora(tmp_path)
-    found = find_duplicates(task, sounds)
+    found = find_duplicates(task, hash_corpora(tmp_path))
     assert found.to_numpy().tolist() == [[("DC_a01", "JK_sa02"), ("anger", "sadness"), True, 2]]
 
 

@@ -1,7 +1,5 @@
 """Shared voices, the groups that normalisation goes by, and classes too rare to test."""
 
-from __future__ import annotations
-
 import pandas as pd
 import pytest
 from statsmodels.stats.proportion import proportion_confint
@@ -35,10 +33,13 @@ def test_overlap_agrees_with_the_splits_own_measure(speakers: pd.DataFrame, prot
 
 def test_speakers_of_the_test_parts(speakers: pd.DataFrame) -> None:
     test = speakers.xs("test", level="part")[["n_speakers", "n_female", "n_male"]]
-    assert test.loc[("EMB", "described")].tolist() == [2, 0, 2]
-    assert test.loc[("RAV", "described")].tolist() == [5, 3, 2]
-    assert test.loc[("IEM", "released")].tolist() == [4, 2, 2]
-    assert test.loc[("AES", "described")].tolist() == [2, 0, 0]
+    wanted = {
+        "EMB described": [2, 0, 2],
+        "RAV described": [5, 3, 2],
+        "IEM released": [4, 2, 2],
+        "AES described": [2, 0, 0],
+    }
+    assert {name: test.loc[tuple(name.split())].tolist() for name in wanted} == wanted
 
 
 def test_released_groups_of_shemo_are_no_speakers() -> None:

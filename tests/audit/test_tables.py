@@ -1,8 +1,8 @@
 """The paper's tables against a second computation: test sizes in whole numbers, means, durations, parameters."""
 
-from __future__ import annotations
-
+import tomllib
 from decimal import ROUND_HALF_DOWN, ROUND_HALF_UP, Decimal
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -11,50 +11,44 @@ import pytest
 from serab_lib.audit import tables
 from serab_lib.evaluation.paper import find_counts, read_accuracies
 
+PAPER = Path(__file__).resolve().parents[2] / "serab_lib" / "data" / "paper"
+SMALL = {"AES": [207, 414], "CAF": [216, 432], "CRE": [], "EMB": [84, 168, 252, 336, 420, 496], "EMV": [196, 392]}
+SMALL |= {"IEM": [], "RAV": [300, 400], "SAV": [120, 240, 360, 400, 480], "SHE": [372]}
+AGAINST_1157 = {"BYOL-A, 2048", "BYOL-A, 1024", "BYOL-S, 512", "BYOL-S, 1024"}
+AGAINST_1157 |= {"TRILL, layer 19", "BYOL-S/CvT, 256", "BYOL-S/CvT, 2048"}
 SIZES = {"AES": 207, "CAF": 216, "CRE": 1556, "EMB": 84, "EMV": 196, "IEM": 1122, "RAV": 300, "SAV": 120, "SHE": 372}
-
-
-def print_both_ways(k: int, n: int) -> set[str]:
-    exact = Decimal(100 * k) / Decimal(n)
-    return {str(exact.quantize(Decimal("0.1"), rounding)) for rounding in (ROUND_HALF_UP, ROUND_HALF_DOWN)}
 
 
 @pytest.mark.parametrize("n", [1, 8, 16, 40, 84, 372, 1600])
 def test_counts_are_those_that_print_as_the_value(n: int) -> None:
+    exact = [Decimal(100 * k) / Decimal(n) for k in range(n + 1)]
+    both = [{x.quantize(Decimal("0.1"), how) for how in (ROUND_HALF_UP, ROUND_HALF_DOWN)} for x in exact]
     for tenths in range(0, 1001, 7 if n > 100 else 1):
-        printed = f"{tenths / 10:.1f}"
-        wanted = [k for k in range(n + 1) if printed in print_both_ways(k, n)]
-        assert find_counts(float(printed), n) == wanted
-        assert tables.can_print([float(printed)], [n])[0, 0] == bool(wanted)
+        wanted = [k for k, printed in enumerate(both) if Decimal(tenths) / 10 in printed]
+        assert find_counts(tenths / 10, n) == wanted
+        assert tables.can_print([tenths / 10], [n])[0, 0] == bool(wanted)
 
 
-def test_a_planted_size_is_found_and_others_are_not() -> None:
-    rng = np.random.default_rng(3)
-    printed = [round(100 * k / 211, 1) for k in rng.integers(100, 200, size=13)]
+def test_a_planted_size_is_found_and_from_a_thousand_on_every_size_is_possible() -> None:
+    printed = [round(100 * k / 211, 1) for k in np.random.default_rng(3).integers(100, 200, size=13)]
     sizes = np.arange(20, 420)
     assert sizes[tables.can_print(printed, sizes).all(axis=1)].tolist() == [211]
-
-
-def test_from_a_thousand_on_every_size_is_possible() -> None:
     everything = np.arange(0, 100.1, 0.1).round(1)
     assert tables.can_print(everything, range(1000, 1300)).all()
     # A few below are too: 992 has a tie wherever it would fail.
     assert not tables.can_print(everything, [991, 993, 995, 997, 999]).all(axis=1).any()
 
 
-def test_the_smallest_possible_size_is_the_released_one_in_seven_columns() -> None:
-    smallest = tables.list_possible_sizes().groupby("task")["n"].min()
-    assert [task for task, n in SIZES.items() if smallest[task] == n] == [t for t in SIZES if t not in ("CRE", "IEM")]
-
-
 def test_verdicts_on_the_paper() -> None:
+    """In seven columns the released size is the smallest that is possible."""
+    smallest = tables.list_possible_sizes().groupby("task")["n"].min()
+    assert {task for task, n in SIZES.items() if smallest[task] != n} == {"CRE", "IEM"}
     table = tables.compare_test_sizes().set_index(["task", "reading"])
-    verdicts = table["verdict"].to_dict()
-    assert verdicts["SHE", "released"] == verdicts["CAF", "released"] == "confirmed"
-    assert verdicts["SHE", "described"] == verdicts["CAF", "described"] == "ruled out"
-    undecided = {task for (task, _), verdict in verdicts.items() if verdict == "cannot be decided"}
-    assert undecided == {"IEM", "CRE"}
-    assert all(verdicts[task, "released"] == "only size" for task in ("AES", "EMB", "EMV", "RAV", "SAV"))
+    tasks = table.groupby("verdict").groups
+    assert set(tasks["confirmed"]) == {("SHE", "released"), ("CAF", "released")}
+    assert set(tasks["ruled out"]) == {("SHE", "described"), ("CAF", "described")}
+    assert {task for task, _ in tasks["cannot be decided"]} == {"IEM", "CRE"}
+    assert {(task, "released") for task in ("AES", "EMB", "EMV", "RAV", "SAV")} <= set(tasks["only size"])
     assert table.loc["CRE", "n_test"].to_dict() == {"released": 1556, "described": 1556, "all files": 1558}
     assert sorted(table.loc[("SHE", "described"), "impossible"]) == [84.9, 86.8, 89.5, 90.6]
     assert tables.recover_test_sizes().to_dict() == SIZES
@@ -71,14 +65,13 @@ def test_weighted_means_tell_iem4s_splits_apart_and_not_cremads() -> None:
 def test_only_byol_a_512s_means_do_not_follow() -> None:
     accuracies = read_accuracies()
     table = tables.check_means(accuracies, pd.Series(SIZES))
-    wrong = table[~table["agrees"]]
-    assert set(wrong["model"]) == {"BYOL-A, 512"} and wrong["mean"].tolist() == ["UM", "WM", "GM"]
+    wrong = table.loc[~table["agrees"], ["model", "mean"]].to_numpy().tolist()
+    assert wrong == [["BYOL-A, 512", mean] for mean in ("UM", "WM", "GM")]
     assert (table.loc[table["agrees"], "difference"].abs() < 0.05 + 1e-9).all()
     values, weights = accuracies[list(SIZES)].to_numpy(), np.array(list(SIZES.values()))
     computed = table.pivot(index="model", columns="mean", values="computed").loc[accuracies.index]
-    np.testing.assert_allclose(computed["UM"], values.mean(axis=1))
-    np.testing.assert_allclose(computed["WM"], values @ weights / weights.sum())
-    np.testing.assert_allclose(computed["GM"], values.prod(axis=1) ** (1 / 9))
+    wanted = [values.mean(axis=1), values @ weights / weights.sum(), values.prod(axis=1) ** (1 / 9)]
+    np.testing.assert_allclose(computed[["UM", "WM", "GM"]].T, wanted)
 
 
 @pytest.mark.parametrize(("shift", "agrees"), [(0.05, True), (0.09, True), (-0.09, True), (0.11, False)])
@@ -97,19 +90,65 @@ def test_only_iem4s_durations_contradict_each_other() -> None:
     assert table.loc["SHE", "n_listed"] - table.loc["SHE", "n_timed"] == 162
 
 
-def test_counts_that_do_not_agree_are_cafes_and_cremads() -> None:
+def test_counts_that_do_not_agree_are_cafes_and_cremads_and_parameters_vggishs_and_yamnets() -> None:
     table = tables.check_counts().set_index(["task", "quantity"])
     described, released = (table.index[table["printed"] != table[name]].tolist() for name in ("described", "released"))
     assert described == [("CAF", "utterances"), ("CRE", "utterances")]
     assert released == [("CAF", "classes"), ("CRE", "utterances")]
-
-
-def test_only_vggish_and_yamnet_have_other_parameters_than_printed() -> None:
     table = tables.check_parameters().set_index("extractor")
     assert table.index[table["agrees"].eq(False)].tolist() == ["vggish", "yamnet"]
     assert table["agrees"].eq(True).sum() == 9
-
-
-def test_printed_accuracies_go_by_extractor() -> None:
     printed = tables.read_printed("RAV")
     assert len(printed) == 13 and printed["byol-s-512"] == read_accuracies().loc["BYOL-S, 512", "RAV"]
+
+
+@pytest.fixture(scope="module")
+def printed() -> pd.DataFrame:
+    return pd.read_csv(PAPER / "table3_accuracy.csv", index_col="model")
+
+
+def counts_near(accuracy: float, n: int) -> np.ndarray:
+    """Every number of right answers of n that is within half of the last digit of a printed accuracy."""
+    right = np.arange(n + 1)
+    return right[np.abs(100 * right / n - accuracy) <= 0.05 + 1e-9]
+
+
+def allows(row: pd.Series, sizes: dict[str, int]) -> bool:
+    """Whether some whole numbers of right answers, or the accuracies as printed, give the printed weighted mean."""
+    total = sum(sizes.values())
+    counts = [counts_near(row[task], n) for task, n in sizes.items()]
+    if not all(len(own) for own in counts):
+        return False
+    reachable = np.arange(sum(own.min() for own in counts), sum(own.max() for own in counts) + 1)
+    means = [*(100 * reachable / total), sum(row[task] * n for task, n in sizes.items()) / total]
+    return bool((np.abs(np.array(means) - row["WM"]) <= 0.05 + 1e-9).any())
+
+
+def test_the_sizes_below_500_that_each_column_allows(printed: pd.DataFrame) -> None:
+    for task, wanted in SMALL.items():
+        allowed = [n for n in range(10, 500) if all(len(counts_near(value, n)) for value in printed[task])]
+        assert allowed == wanted
+    own = tables.compare_test_sizes().drop_duplicates("task").set_index("task")["small_sizes"]
+    assert {task: list(sizes) for task, sizes in own.items()} == SMALL
+
+
+def test_seven_weighted_means_rule_out_1157(printed: pd.DataFrame) -> None:
+    usable = printed[[allows(row, SIZES) for _, row in printed.iterrows()]]
+    assert set(printed.index) - set(usable.index) == {"BYOL-A, 512"}
+    against = {model for model, row in usable.iterrows() if not allows(row, SIZES | {"IEM": 1157})}
+    assert against == AGAINST_1157
+    # The other count of CREMA-D rules it out in one row more.
+    other = SIZES | {"CRE": 1558}
+    assert {m for m, row in usable.iterrows() if not allows(row, other | {"IEM": 1157})} > AGAINST_1157
+    assert set(tables.check_weighted_means("IEM", [1157])["impossible"].item()) == AGAINST_1157
+
+
+def test_the_sizes_of_iem4_that_all_weighted_means_allow(printed: pd.DataFrame) -> None:
+    usable = printed.drop(index="BYOL-A, 512")
+    possible = [n for n in range(1000, 1300) if all(allows(row, SIZES | {"IEM": n}) for _, row in usable.iterrows())]
+    assert (min(possible), max(possible), len(possible)) == (1104, 1139, 31) and 1122 in possible
+    counts = pd.read_csv(PAPER.parent / "manifests" / "iem4_counts.csv")
+    by_speaker = counts.groupby("speaker")[counts.columns[-1]].sum()
+    pairs = [int(by_speaker.iloc[i] + by_speaker.iloc[j]) for i in range(10) for j in range(i)]
+    values = tomllib.loads((PAPER.parent / "findings.toml").read_text())["shared-speakers-IEM"]["values"]
+    assert (values["n_pairs"], values["n_fitting_pairs"]) == (len(pairs), sum(n in possible for n in pairs))

@@ -1,7 +1,5 @@
 """Every notebook: its pair is in sync, its outputs are stripped, and its cells call the library."""
 
-from __future__ import annotations
-
 import ast
 import functools
 import json
@@ -13,19 +11,16 @@ import jupytext
 import nbformat
 import pytest
 import yaml
+from nbclient import NotebookClient
 from plain import plain_notebooks
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = sorted((ROOT / "notebooks").glob("*.py"))
-MAX_LINES = 15
-
-
-def read(source: Path) -> nbformat.NotebookNode:
-    return jupytext.read(source)
+pytestmark = pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
 
 
 def code_cells(source: Path) -> list[nbformat.NotebookNode]:
-    return [cell for cell in read(source).cells if cell.cell_type == "code"]
+    return [cell for cell in jupytext.read(source).cells if cell.cell_type == "code"]
 
 
 def calls(source: Path) -> Iterator[tuple[str, ast.AST]]:
@@ -33,9 +28,6 @@ def calls(source: Path) -> Iterator[tuple[str, ast.AST]]:
     for cell in code_cells(source):
         if not cell.source.startswith("%%writefile"):
             yield from ((cell.source, node) for node in ast.walk(ast.parse(cell.source)))
-
-
-pytestmark = pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
 
 
 @functools.cache
@@ -60,38 +52,39 @@ def test_text_reads_without_the_book(source):
             assert "…" not in cell.source, "a number is not known: run `make book notebooks`"
 
 
-def test_begins_with_title_then_setup_then_parameters(source):
-    cells = read(source).cells
-    assert re.search(r"^# \S", cells[0].source, re.MULTILINE)
-    tags = [cell.metadata.get("tags", []) for cell in cells if cell.cell_type == "code"]
-    assert tags[0] == ["setup"] and tags[1] == ["parameters"]
-    assert sum("parameters" in each for each in tags) == 1
-
-
-def test_parameters_are_literals_on_lines_of_their_own(source):
-    (cell,) = [cell for cell in code_cells(source) if "parameters" in cell.metadata.get("tags", [])]
-    for line in cell.source.splitlines():
+def test_begins_with_title_then_setup_from_the_one_address_then_parameters_which_are_literals(source):
+    assert re.search(r"^# \S", jupytext.read(source).cells[0].source, re.MULTILINE)
+    setup, parameters, *others = code_cells(source)
+    assert [cell.metadata.get("tags") for cell in (setup, parameters)] == [["setup"], ["parameters"]]
+    assert not any("parameters" in cell.metadata.get("tags", []) for cell in others)
+    config = yaml.safe_load((ROOT / "_config.yml").read_text())
+    assert f"git+{config['repository']['url']}'" in setup.source
+    for line in parameters.source.splitlines():
         assert re.fullmatch(r"\w+: (str|int|float|bool) = \S[^=]*", line), line
         ast.literal_eval(line.split(" = ")[1])
 
 
 def test_cells_are_short_and_hold_no_plumbing(source):
     for cell in code_cells(source):
-        assert len(cell.source.splitlines()) <= MAX_LINES, cell.source
+        assert len(cell.source.splitlines()) <= 15, cell.source
     for text, node in calls(source):
         assert not isinstance(node, ast.FunctionDef | ast.ClassDef | ast.Lambda), text
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and "caption" not in text:
             assert not re.match(r"(/|\.{1,2}/|~|[A-Za-z]:\\)", node.value), f"a path: {node.value}"
-
-
-def test_setup_installs_from_the_one_address(source):
-    config = yaml.safe_load((ROOT / "_config.yml").read_text())
-    setup = code_cells(source)[0].source
-    assert f"git+{config['repository']['url']}'" in setup
-
-
-def test_figures_have_captions_and_alternative_text(source):
-    for _, node in calls(source):
+        # Figures have captions and alternative texts.
         if isinstance(node, ast.Call) and getattr(node.func, "id", "") in ("show_figure", "show_table"):
             given = {keyword.arg for keyword in node.keywords}
             assert given >= {"name", "caption"} | ({"alt"} if node.func.id == "show_figure" else set())
+
+
+@pytest.mark.nightly
+def test_runs_in_a_clean_folder(source, tmp_path, shared_cache, monkeypatch):
+    """As Colab would run it."""
+    pytest.importorskip("espeakng_loader", reason="the demo's corpora need the extra [demo]")
+    monkeypatch.setenv("SERAB_CACHE", str(shared_cache))
+    for name in ("SERAB_DATA", "SERAB_WEIGHTS", "SERAB_RESULTS"):
+        monkeypatch.delenv(name, raising=False)
+    notebook = nbformat.read(source.with_suffix(".ipynb"), as_version=4)
+    NotebookClient(notebook, timeout=600, kernel_name="python3", resources={"metadata": {"path": tmp_path}}).execute()
+    kinds = {output.output_type for cell in notebook.cells for output in cell.get("outputs", [])}
+    assert kinds and "error" not in kinds
