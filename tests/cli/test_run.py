@@ -13,9 +13,11 @@ import pytest
 from making import write_savee
 from typer.testing import CliRunner
 
+from serab_lib.audit import findings
 from serab_lib.cli import app
 from serab_lib.corpora.task import TASKS
 from serab_lib.extractors.registry import EXTRACTORS
+from serab_lib.pretraining.run import read_log
 
 
 @pytest.fixture(autouse=True)
@@ -71,6 +73,14 @@ def test_embed_writes_vectors(tmp_path):
         (("check",), "--data"),
         (("check", "nothing"), "serab tasks"),
         (("table", "--results", "nowhere"), "serab run --out nowhere"),
+        (("audit", "--data", "nowhere"), "nowhere"),
+        (("audit", "--results", "nowhere"), "nowhere"),
+        (("pretrain",), "no audio to train on"),
+        (("pretrain", "nowhere"), "there is no nowhere"),
+        (("pretrain", "--task", "SAVEEE"), "there is no task"),
+        (("pretrain", ".", "--speech"), "--audioset-csv"),
+        (("pretrain", "empty", "--model", "vggish"), "no .wav"),
+        (("pretrain", ".", "--batch-size", "3", "--accumulate", "2"), "--batch-size 4"),
         (("embed", "nowhere.wav", "--model", "opensmile", "--out", "x.npz"), "nowhere.wav"),
         (("embed", "a.wav", "--model", "logmel-stats", "--out", "x.npz"), "a.wav cannot be decoded"),
     ],
@@ -78,6 +88,7 @@ def test_embed_writes_vectors(tmp_path):
 def test_mistakes_are_one_line_with_a_remedy(arguments, words, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "a.wav").write_text("no audio")
+    (tmp_path / "empty").mkdir()
     (line,) = [line for line in call(*arguments, code=1).splitlines() if "error:" in line]
     assert words in line and not (tmp_path / "x.npz").exists()
 
@@ -87,6 +98,38 @@ def test_a_missing_or_unknown_option_is_a_usage_error():
     assert "'released', 'described', 'both'" in call("run", "--models", "x", "--protocol", "x", code=2)
     assert "'markdown', 'csv', 'latex', 'json'" in call("table", "--format", "pdf", code=2)
     assert "'demo', 'published', 'paper'" in call("book", "--profile", "x", code=2)
+    for option, value in (("--batch-size", 1), ("--momentum", 1.5), ("--schedule", "linear"), ("--seed", -1)):
+        assert option in call("pretrain", ".", option, value, code=2)
+
+
+def test_an_encoder_is_trained_on_a_tasks_training_part(tmp_path):
+    pytest.importorskip("lightning", reason="the extra `pretrain` is not installed")
+    write_savee(tmp_path / "data", n_takes=1)
+    options = "--model byol-s-16 --epochs 1 --batch-size 7 --hidden-size 8 --device cpu --no-mixup --no-crop"
+    out = tmp_path / "run"
+    said = call("pretrain", "--task", "SAV", "--out", out, *options.split(), "--crop-start", "released")
+    assert "\n2 steps; last epoch: loss " in said  # 14 utterances of two speakers
+    assert f"serab run --models path:{out / 'encoder.pth'}\n" in said
+    settings = json.loads((out / "config.json").read_text())
+    assert (settings["mixup_ratio"], settings["resized_crop"], settings["crop_start"]) == (0.0, False, "released")
+    assert len(read_log(out)) == 2
+
+
+def test_the_audit_prints_its_findings_and_dumps_the_tables_besides(monkeypatch):
+    # What takes seconds is left out; the whole audit is tested elsewhere.
+    kept = {each: findings.FINDERS[each] for each in ["means-BYOL-A-512"]}
+    monkeypatch.setattr(findings, "FINDERS", dict.fromkeys(findings.FINDERS, lambda _: ()) | kept)
+    output, content = call("audit"), json.loads(call("audit", "--json"))
+    tables = {"test_sizes", "speakers", "normalisation", "means", "durations", "counts", "parameters", "classes"}
+    assert set(content) == {"findings", *tables} and all(content[name] for name in tables)
+    (place,) = (n for n, each in enumerate(content["findings"]) if each["name"] == "means-BYOL-A-512")
+    found = content["findings"][place]
+    assert list(found) == "name title says does evidence consequence code table changes where read_at values".split()
+    assert found["values"]["rank_printed"] == 9
+    title = "BYOL-A, 512: printed means do not follow from the row  table 3, row BYOL-A, 512"
+    assert f"{place + 1}. {title}" in output
+    assert "Table 3 prints for BYOL-A, 512: UM 72.7 where 71.4 follows" in output
+    assert f"{len(content['findings'])} findings; what can be computed is computed anew each time" in output
 
 
 def test_control_c_keeps_what_is_finished(tmp_path):

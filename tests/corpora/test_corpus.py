@@ -12,15 +12,7 @@ from asserting import one_line
 
 from serab_lib.core import SerabError, printable
 from serab_lib.corpora import corpus as lists
-from serab_lib.corpora.corpus import (
-    MARKER,
-    Corpus,
-    find_corpus,
-    find_data,
-    load_task,
-    read_emoevaluation,
-    read_manifest,
-)
+from serab_lib.corpora.corpus import MARKER, find_corpus, find_data, load_task
 from serab_lib.corpora.task import TASKS
 
 OWN = dataclasses.replace(TASKS["SAV"], code="OWN", name="own", in_paper=False)
@@ -32,7 +24,7 @@ def touch(root: Path, files: Iterable[str], content: bytes = b"") -> None:
         (root / file).write_bytes(content)
 
 
-def left_out(corpus: Corpus) -> dict[str, str]:
+def left_out(corpus: lists.Corpus) -> dict[str, str]:
     return {each.file: each.kind for each in corpus.left_out}
 
 
@@ -57,13 +49,13 @@ def test_any_depth_suffix_and_case_without_the_systems_files(tmp_path):
 )
 def test_known_files_are_left_out_with_a_reason(code, file, kind, tmp_path):
     name = TASKS[code].name
-    touch(tmp_path / name, [read_manifest(f"{name}.csv")["file"][0], file])
+    touch(tmp_path / name, [lists.read_manifest(f"{name}.csv")["file"][0], file])
     (found,) = find_corpus(code, tmp_path).left_out
     assert (found.file, found.kind) == (file, kind) and found.reason
 
 
 def test_missing_and_unexpected_files_are_reported(tmp_path):
-    touch(tmp_path / "savee", [*read_manifest("savee.csv")["file"][2:], "DC_a99.wav"])
+    touch(tmp_path / "savee", [*lists.read_manifest("savee.csv")["file"][2:], "DC_a99.wav"])
     corpus = find_corpus("SAV", tmp_path)
     assert (corpus.missing, corpus.unexpected) == (("DC_a01", "DC_a02"), ("DC_a99",))
     assert left_out(corpus) == {"DC_a99.wav": "unexpected"}, "an extra file changes no result"
@@ -112,7 +104,7 @@ def test_folder_names_that_are_not_utf8(tmp_path):
         os.makedirs(folder)
     except OSError:
         pytest.skip("this file system takes UTF-8 names only")
-    for file in read_manifest("cafe.csv")["file"]:
+    for file in lists.read_manifest("cafe.csv")["file"]:
         open(folder + b"/" + os.fsencode(PurePosixPath(file).name), "wb").close()
     corpus = find_corpus("cafe", tmp_path)
     assert corpus.complete
@@ -203,10 +195,10 @@ def test_iemocap_that_differs_from_its_counts(iemocap):
 def test_labels_that_contradict_each_other_or_are_not_there(iemocap):
     files = [iemocap / EVALUATION, iemocap.parent / "copy" / EVALUATION]
     touch(iemocap.parent / "copy", [EVALUATION], files[0].read_bytes())
-    assert read_emoevaluation(files)["Ses01F_impro01_F000"] == "sad"
+    assert lists.read_emoevaluation(files)["Ses01F_impro01_F000"] == "sad"
     files[1].write_bytes(files[0].read_bytes().replace(b"sad", b"hap"))
     with pytest.raises(SerabError, match=r"Ses01F_impro01_F000.*keep one copy"):
-        read_emoevaluation(files)
+        lists.read_emoevaluation(files)
     files[0].unlink()
     with pytest.raises(SerabError, match="EmoEvaluation"):
         load_task("IEM", iemocap.parent)

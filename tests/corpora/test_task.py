@@ -90,7 +90,9 @@ def test_other_files_of_a_corpus_are_known_and_no_utterances():
         ("IEM", "Ses01M_script01_3_XX0", "neither actor"),
     ):
         assert TASKS[code].parse(stem) is None
-        assert [reason in why for pattern, why in TASKS[code].other_files.items() if re.fullmatch(pattern, stem)] == [1]
+        assert [reason in why for pattern, why in TASKS[code].other_files.items() if re.fullmatch(pattern, stem)] == [
+            True
+        ]
 
 
 def test_records_agree_with_the_paper():
