@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import json
 import subprocess
 from pathlib import Path
@@ -10,25 +8,16 @@ from asserting import one_line
 
 from serab_lib.benchmark.results import Cell, Results, describe_machine
 
-FOLDER = Path(__file__).parent
 NAMES = ["LDA", "LR", "QDA", "RF", "SVC"]
 KEY = ("RAV", "opensmile", "released")
 
 
 def cell(accuracy: float = 0.75, *, task: str = "RAV", inputs: str = "x") -> Cell:
-    scores = pd.DataFrame(
-        {
-            "classifier": NAMES,
-            "validation_accuracy": 1 / 3,
-            "test_accuracy": accuracy,
-            "test_uar": accuracy,
-            "best_params": [{}] * 4 + [{"C": 1e5, "class_weight": None}],
-            "seconds": 0.1,
-            "selected": [name == "LDA" for name in NAMES],
-            **{"n_train": 3, "n_validation": 2, "n_test": 2, "search": True, "complete": True, "n_originals": None},
-            "synthetic": False,
-        }
-    )
+    accuracies = {"validation_accuracy": 1 / 3, "test_accuracy": accuracy, "test_uar": accuracy, "seconds": 0.1}
+    counts = {"n_train": 3, "n_validation": 2, "n_test": 2, "n_originals": None}
+    flags = {"selected": [name == "LDA" for name in NAMES], "search": True, "complete": True, "synthetic": False}
+    params = [{}] * 4 + [{"C": 1e5, "class_weight": None}]
+    scores = pd.DataFrame({"classifier": NAMES, "best_params": params, **accuracies, **counts, **flags})
     predictions = pd.DataFrame({"stem": ["a", "b"], "emotion": ["fear", "anger"], "LDA": ["fear", "fear"]})
     return Cell((task, "opensmile", "released"), scores, predictions, {"inputs": inputs})
 
@@ -51,26 +40,23 @@ def test_cells_come_back_as_written(results: Results) -> None:
 
 
 def test_a_finished_cell_is_not_written_again_and_another_goes_to_the_stale_ones(results: Results) -> None:
-    results.write(cell(0.25))
-    assert set(results.read_cells()["test_accuracy"]) == {0.5, 0.75}
-    results.write(cell(0.25, inputs="z"))
-    assert set(results.read_cells()["test_accuracy"]) == {0.5, 0.25}
+    for inputs, accuracies in (("x", {0.5, 0.75}), ("z", {0.5, 0.25})):
+        results.write(cell(0.25, inputs=inputs))
+        assert set(results.read_cells()["test_accuracy"]) == accuracies
     assert set(pd.read_csv(results.folder / "stale.csv")["test_accuracy"]) == {0.75}
     assert results.finished_inputs()[KEY] == "z"
 
 
-def test_predictions_that_are_kept_as_text_stay_text(results: Results) -> None:
+def test_predictions_that_are_kept_as_text_stay_text_and_without_them_a_cell_is_not_finished(results: Results) -> None:
     path = results.folder / "predictions" / "RAV-opensmile-released.parquet"
-    results.read_predictions(*KEY).to_csv(path.with_suffix(".csv"), index=False)
+    cell().predictions.to_csv(path.with_suffix(".csv"), index=False)
+    whole = path.read_bytes()
     path.unlink()
     results.write(cell(0.25, inputs="z"))
     assert not path.exists()
     pd.testing.assert_frame_equal(results.read_predictions(*KEY), cell().predictions)
-
-
-def test_a_cell_without_its_predictions_is_not_finished(results: Results) -> None:
-    path = results.folder / "predictions" / "RAV-opensmile-released.parquet"
-    path.write_bytes(path.read_bytes()[:-20])
+    path.with_suffix(".csv").unlink()
+    path.write_bytes(whole[:-20])
     with one_line("damaged: delete it"):
         results.read_predictions(*KEY)
     path.unlink()
@@ -95,17 +81,13 @@ def test_a_row_that_cannot_be_read_leaves_its_cell_unfinished(results: Results, 
     assert len(results.read_cells()) == 10 and KEY in results.finished_inputs()
 
 
-def test_an_empty_folder_has_no_cells(tmp_path: Path) -> None:
-    assert Results(tmp_path).read_cells().empty
-    assert Results(tmp_path / "nowhere").finished_inputs() == {}
-
-
 @pytest.mark.parametrize(
     ("name", "content"),
     [("cells.csv", each) for each in ("", "a,b\n1,2\n", "\x00\x01")]
     + [("provenance.json", each) for each in ("{", "[]", '{"a": 1}')],
 )
-def test_a_file_that_is_no_result_is_refused_in_one_line(tmp_path: Path, name: str, content: str) -> None:
+def test_a_file_that_is_no_result_is_refused_and_an_empty_folder_has_none(tmp_path, name: str, content: str) -> None:
+    assert Results(tmp_path).read_cells().empty and Results(tmp_path / "nowhere").finished_inputs() == {}
     (tmp_path / name).write_text(content)
     with one_line("move it away"):
         Results(tmp_path).read_cells() if name == "cells.csv" else Results(tmp_path).read_provenance()
@@ -116,7 +98,7 @@ def test_the_machine_is_described_with_the_commit_of_the_library() -> None:
     json.dumps(described)
     assert described["device"] == "cpu" and "numpy" in described["versions"]
     git = ["git", "rev-parse", "--short=12", "HEAD"]
-    done = subprocess.run(git, cwd=FOLDER, capture_output=True, text=True, check=False)
+    done = subprocess.run(git, cwd=Path(__file__).parent, capture_output=True, text=True, check=False)
     if done.returncode:
         pytest.skip("this is no checkout")
     assert described["commit"].removesuffix("-dirty") == done.stdout.strip()

@@ -11,14 +11,6 @@ from sklearn.svm import SVC
 from sklearn.utils.class_weight import compute_sample_weight
 
 from serab_lib.evaluation import solvers
-from serab_lib.evaluation.solvers import (
-    fit_linear,
-    minimise,
-    predict_logistic,
-    predict_svm,
-    scale_gamma,
-    score_quadratic,
-)
 
 VALUES = {"C": np.logspace(5, -5, 11), "class_weight": ["balanced", None]}
 SETTINGS, MACHINES = list(ParameterGrid(VALUES)), list(ParameterGrid(VALUES | {"kernel": ["rbf", "linear"]}))
@@ -38,7 +30,8 @@ def test_svm_predicts_what_scikit_learn_predicts(counts: tuple[int, ...], n_feat
     expected = [SVC(**params, max_iter=10_000, random_state=42).fit(X, y).predict(X_new) for params in MACHINES]
     # They come back in the order of the settings.
     order = np.random.default_rng(3).permutation(len(MACHINES))
-    np.testing.assert_array_equal(predict_svm(X, y, X_new, [MACHINES[i] for i in order]), np.array(expected)[order])
+    found = solvers.predict_svm(X, y, X_new, [MACHINES[i] for i in order])
+    np.testing.assert_array_equal(found, np.array(expected)[order])
     assert len({tuple(row) for row in expected}) > 1
 
 
@@ -48,19 +41,19 @@ def test_a_larger_c_is_fitted_where_it_makes_a_difference_alone(monkeypatch: pyt
     machines = []
     monkeypatch.setattr(solvers, "SVC", lambda **arguments: machines.append(SVC(**arguments)) or machines[-1])
     X, y = make_classes((30, 15, 40, 8), 300)
-    predict_svm(X, y, X[:5], MACHINES)
+    solvers.predict_svm(X, y, X[:5], MACHINES)
     assert len(machines) < 0.7 * len(MACHINES) and {machine.kernel for machine in machines} == {"precomputed"}
     machines.clear()
     X, y = make_classes((30, 30, 30), 2, distance=0.1)
     linear = [params for params in MACHINES if params["kernel"] == "linear"]
-    predict_svm(X, y, X[:5], linear)
+    solvers.predict_svm(X, y, X[:5], linear)
     assert len({(machine.C, machine.class_weight) for machine in machines}) == len(linear)
 
 
 @pytest.mark.parametrize("scale", [0.0, 30.0])
 def test_gamma_is_that_of_scikit_learn(scale: float) -> None:
     X, y = make_classes((20, 20), 7)
-    assert scale_gamma(scale * X) == SVC().fit(scale * X, y)._gamma
+    assert solvers.scale_gamma(scale * X) == SVC().fit(scale * X, y)._gamma
 
 
 def fit_plainly(X: np.ndarray, y: np.ndarray, params: dict) -> LogisticRegression:
@@ -74,7 +67,7 @@ def test_logistic_stops_where_scikit_learn_stops(params: dict) -> None:
     basis, triangle = np.linalg.qr(X.T)
     weights = compute_sample_weight(params["class_weight"], y)
     rotated, codes = np.column_stack([triangle.T, np.ones(len(X))]), np.unique(y, return_inverse=True)[1]
-    found = minimise(rotated, codes, weights / weights.sum(), 1 / (params["C"] * weights.sum()), basis)
+    found = solvers.minimise(rotated, codes, weights / weights.sum(), 1 / (params["C"] * weights.sum()), basis)
     expected = fit_plainly(X, y, params)
     scale = np.abs(expected.coef_).max()
     expected = np.column_stack([expected.coef_, expected.intercept_])
@@ -91,10 +84,10 @@ def test_logistic_predicts_what_scikit_learn_predicts(counts: tuple[int, ...], n
         X -= X.mean(axis=0)
     X_new = make_new(n_features)
     expected = [fit_plainly(X, y, params).predict(X_new) for params in SETTINGS[::3]]
-    np.testing.assert_array_equal(predict_logistic(X, y, X_new, SETTINGS[::3]), expected)
+    np.testing.assert_array_equal(solvers.predict_logistic(X, y, X_new, SETTINGS[::3]), expected)
     assert len({tuple(row) for row in expected}) > 1
     # Zeros are what speaker normalisation makes of an extractor that always says the same.
-    (predictions,) = predict_logistic(np.zeros_like(X), y, X[:3], [{"C": 1.0, "class_weight": None}])
+    (predictions,) = solvers.predict_logistic(np.zeros_like(X), y, X[:3], [{"C": 1.0, "class_weight": None}])
     assert predictions.tolist() == [max(set(y), key=y.tolist().count)] * 3
 
 
@@ -108,7 +101,7 @@ def make_correlated(counts: tuple[int, ...], n_features: int, *, seed: int = 0) 
 def assert_same_lda(X: np.ndarray, y: np.ndarray) -> None:
     """Check coefficients and constants to 1e-8 against scikit-learn, which has differences for two classes."""
     expected = LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto").fit(X, y)
-    coefficients, constants = fit_linear(X, y)
+    coefficients, constants = solvers.fit_linear(X, y)
     if len(constants) == 2:
         coefficients, constants = np.diff(coefficients, axis=0), np.diff(constants)
     scale = np.abs(expected.coef_).max()
@@ -173,7 +166,7 @@ def test_qda_is_that_of_scikit_learn_where_it_accepts(counts: tuple[int, ...], n
     (X, y), (X_new, _) = make_correlated(counts, n_features), make_correlated((50, 50, 50), n_features, seed=1)
     reg_params = [0.1, 0.25, 1.0] + [0.0] * (min(counts) > n_features)
     expected = [QuadraticDiscriminantAnalysis(reg_param=each).fit(X, y).decision_function(X_new) for each in reg_params]
-    np.testing.assert_allclose(list(score_quadratic(X, y, X_new, reg_params)), expected, rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(list(solvers.score_quadratic(X, y, X_new, reg_params)), expected, rtol=1e-9, atol=1e-9)
 
 
 def test_qda_goes_on_with_fewer_samples_than_features() -> None:
@@ -182,7 +175,7 @@ def test_qda_goes_on_with_fewer_samples_than_features() -> None:
         QuadraticDiscriminantAnalysis(reg_param=0.1).fit(X, y)
     reg_params = [0.0, 0.1, 0.25]
     expected = [score_as_2021(X, y, X_new, reg_param) for reg_param in reg_params]
-    np.testing.assert_allclose(list(score_quadratic(X, y, X_new, reg_params)), expected, rtol=1e-8)
+    np.testing.assert_allclose(list(solvers.score_quadratic(X, y, X_new, reg_params)), expected, rtol=1e-8)
 
 
 def test_qda_does_not_depend_on_rounding_noise() -> None:
@@ -191,10 +184,10 @@ def test_qda_does_not_depend_on_rounding_noise() -> None:
     X[np.flatnonzero(y == "calm")[:3]] = X[y == "calm"][0]
     generator, reg_params = np.random.default_rng(2), [0.0, 0.1]
     rows, columns = generator.permutation(len(X)), generator.permutation(80)
-    scores = score_quadratic(X, y, X_new, reg_params)
+    scores = solvers.score_quadratic(X, y, X_new, reg_params)
     jittered = X * (1 + 1e-12 * generator.normal(size=X.shape))
     for variant in ((X[rows], y[rows], X_new), (X[:, columns], y, X_new[:, columns]), (jittered, y, X_new)):
-        np.testing.assert_allclose(score_quadratic(*variant, reg_params), scores, rtol=1e-6)
+        np.testing.assert_allclose(solvers.score_quadratic(*variant, reg_params), scores, rtol=1e-6)
     assert np.abs(scores).max() < 1e6
 
 
@@ -202,7 +195,7 @@ def test_qda_drops_dead_units_only_without_regularisation() -> None:
     """With enough samples and a regularised covariance the directions span the space and all count."""
     (X, y), (X_new, _) = make_correlated((40, 50, 45), 10), make_correlated((20, 20, 20), 10, seed=1)
     X[:, 4] = 0.0
-    plain, regularised = score_quadratic(X, y, X_new, [0.0, 0.1])
+    plain, regularised = solvers.score_quadratic(X, y, X_new, [0.0, 0.1])
     expected = QuadraticDiscriminantAnalysis(reg_param=0.1).fit(X, y).decision_function(X_new)
     np.testing.assert_allclose(regularised, expected, rtol=1e-9, atol=1e-9)
     alive = np.arange(10) != 4
@@ -214,5 +207,5 @@ def test_qda_drops_dead_units_only_without_regularisation() -> None:
 @pytest.mark.parametrize("counts", [(1, 20, 20), (20, 1)])
 def test_qda_never_predicts_a_class_of_one(counts: tuple[int, ...], n_features: int) -> None:
     X, y = make_correlated(counts, n_features)
-    for scores in score_quadratic(X, y, X, [0.0, 0.25]):
+    for scores in solvers.score_quadratic(X, y, X, [0.0, 0.25]):
         assert np.argmin(counts) not in scores.argmax(axis=1)

@@ -43,17 +43,13 @@ def test_a_timestamp_every_50_ms_from_0_to_the_end(model: hear.HearModel, n_samp
 
 
 def test_frames_of_1_s_are_centred_on_their_timestamps(model: hear.HearModel, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In several calls of the extractor, of seven frames here."""
+    """In several calls of the extractor, of seven frames here. At 22,050 Hz a step of 50 ms is 1,102.5 samples."""
     monkeypatch.setattr(hear, "_FRAMES_PER_CALL", 7)
     audio = make_audio(2, 32_000)
     embeddings, _ = hear.get_timestamp_embeddings(audio, model)
     padded = torch.nn.functional.pad(audio, (8_000, 8_000))
     expected = [load_extractor("logmel-stats").embed(list(padded[:, 800 * i :][:, :16_000])) for i in (0, 20, 40)]
     torch.testing.assert_close(embeddings[:, [0, 20, 40]], torch.stack(expected, dim=1))
-
-
-def test_frames_between_two_samples_are_rounded() -> None:
-    """At 22,050 Hz a step of 50 ms is 1,102.5 samples."""
     frames, n_frames = hear._frame(torch.arange(22_050.0)[None], 22_050)
     assert n_frames == 21 and {len(frame) for frame in frames} == {22_050}
     starts = [int(frame[11_025:][0]) if i else 0 for i, frame in enumerate(frames[:5])]
@@ -69,9 +65,7 @@ def test_a_path_may_be_given_in_place_of_a_name(byol_checkpoint: Path) -> None:
     torch.testing.assert_close(guest.embed(waveforms), own.embed(waveforms), rtol=1e-5, atol=1e-6)
 
 
-def test_what_cannot_be_loaded_or_is_no_audio_is_refused(
-    model: hear.HearModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_cannot_be_loaded_or_is_no_audio_is_refused(model: hear.HearModel, tmp_path: Path, monkeypatch) -> None:
     """NTT's checkpoints want another window: a file under a released name is verified."""
     monkeypatch.setenv("SERAB_WEIGHTS", str(tmp_path))
     released = tmp_path / EXTRACTORS["byol-a-512"].checkpoints[0].file
@@ -131,11 +125,10 @@ def load_model():
 def get_scene_embeddings(audio, model):
     return tf.reduce_mean(audio, axis=1, keepdims=True) * model.scale
 """
-Write = Callable[[str], str]
 
 
 @pytest.fixture
-def write_guest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
+def write_guest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], str]:
     """A function that writes a module, ready to be imported anew, and says its name."""
     monkeypatch.syspath_prepend(tmp_path)
     # A source of the same second and size would be taken from Python's cache.
@@ -149,7 +142,7 @@ def write_guest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
     return write
 
 
-def test_a_guest_keeps_what_every_extractor_promises(write_guest: Write, tmp_path: Path) -> None:
+def test_a_guest_keeps_what_every_extractor_promises(write_guest, tmp_path: Path) -> None:
     name, path = write_guest(GUEST), tmp_path / "my.weights.pth"
     torch.save({"projection.weight": -torch.arange(8.0).reshape(4, 2), "projection.bias": torch.full((4,), 7.0)}, path)
     plain, weighted = load_extractor(f"hear:{name}"), load_extractor(f"hear:{name}@{path}")
@@ -164,17 +157,14 @@ def test_a_guest_keeps_what_every_extractor_promises(write_guest: Write, tmp_pat
         load_extractor(f"hear:{name}@{tmp_path / 'none.pth'}")
 
 
-def test_files_are_resampled_to_the_guest_s_rate(write_guest: Write, tmp_path: Path) -> None:
+def test_files_are_resampled_to_the_guest_s_rate_and_its_identity_says_what_it_is(write_guest, tmp_path: Path) -> None:
+    """The version of the package, or what the file holds."""
     soundfile.write(tmp_path / "tone.wav", 0.5 * np.sin(2 * np.pi * 440 * np.arange(16_000) / 16_000), 16_000)
     guest = load_extractor(f"hear:{write_guest(GUEST)}")
     made = extract([str(tmp_path / "tone.wav")], guest, cache=tmp_path / "cache", n_jobs=2)
     np.testing.assert_allclose(made.matrix[0], 0.5 / np.sqrt(2) * np.array([1, 3, 5, 7]) + 1, atol=0.01)
-
-
-def test_identity_says_the_version_of_the_package_or_what_the_file_holds(write_guest: Write) -> None:
-    first = load_extractor(f"hear:{write_guest(GUEST)}").fingerprint
-    assert load_extractor(f"hear:{write_guest(GUEST)}").fingerprint == first
-    assert load_extractor(f"hear:{write_guest(GUEST + chr(10))}").fingerprint != first
+    assert load_extractor(f"hear:{write_guest(GUEST)}").fingerprint == guest.fingerprint
+    assert load_extractor(f"hear:{write_guest(GUEST + chr(10))}").fingerprint != guest.fingerprint
     assert get_entry("hear:torch.nn").options["version"] == f"torch {metadata.version('torch')}"
 
 
@@ -189,12 +179,12 @@ BREAKAGES = {
 
 
 @pytest.mark.parametrize("message", BREAKAGES)
-def test_what_breaks_the_api_is_said_in_one_line(write_guest: Write, message: str) -> None:
+def test_what_breaks_the_api_is_said_in_one_line(write_guest, message: str) -> None:
     with one_line(f"hear:a_hear_guest.*{message}"):
         load_extractor(f"hear:{write_guest(BREAKAGES[message])}").embed(list(make_audio(2)))
 
 
-def test_a_guest_in_tensorflow_that_takes_no_path(write_guest: Write) -> None:
+def test_a_guest_in_tensorflow_that_takes_no_path(write_guest) -> None:
     prepare_for_tensorflow()
     pytest.importorskip("tensorflow", reason="TensorFlow is not installed: pip install 'serab-companion[tensorflow]'")
     extractor = load_extractor(f"hear:{write_guest(TENSORFLOW_GUEST)}")

@@ -16,10 +16,6 @@ def make_crops(n: int = 6, seed: int = 0) -> torch.Tensor:
     return torch.from_numpy(generator.integers(-5000, 5000, (n, 15_200), dtype=np.int16))
 
 
-def make_spectrograms(n: int = 6, seed: int = 0) -> torch.Tensor:
-    return make_noise(n, 64, 96, seed=seed)
-
-
 def test_a_batch_is_normalised_by_everything_heard_so_far() -> None:
     augment = Augmentation(PretrainConfig(), CPU)
     crops = make_crops(10)
@@ -37,8 +33,7 @@ def test_a_batch_is_normalised_by_everything_heard_so_far() -> None:
 
 
 def test_mixup_adds_energies_by_its_ratio() -> None:
-    first, second = make_spectrograms(4), make_spectrograms(4, seed=1)
-    ratios = torch.tensor([0.0, 0.1, 0.4, 1.0])
+    (first, second), ratios = make_noise(2, 4, 64, 96), torch.tensor([0.0, 0.1, 0.4, 1.0])
     expected = torch.lerp(first.exp(), second.exp(), ratios[:, None, None])
     torch.testing.assert_close(mix(first, second, ratios).exp(), expected)
 
@@ -65,7 +60,7 @@ def test_draws_keep_their_bounds_and_reach_them_apart_for_each_view() -> None:
 
 
 def test_resized_crops_are_pytorchs_bicubic_interpolation() -> None:
-    spectrograms = make_spectrograms(40)
+    spectrograms = make_noise(40, 64, 96)
     _, _, rows, columns = draw(np.random.default_rng(3), 40, 1, PretrainConfig())[0]
     expected = []
     for canvas, (top, height), (left, width) in zip(functional.pad(spectrograms, (24, 24)), rows, columns, strict=True):
@@ -89,7 +84,7 @@ def test_views_depend_on_seed_and_step_and_are_normalised_together() -> None:
 
 
 def test_a_view_is_mixed_before_it_is_cut() -> None:
-    log_mels, partners = make_spectrograms(2), make_spectrograms(2, seed=1)
+    log_mels, partners = make_noise(2, 2, 64, 96)
     rows, columns = torch.tensor([[10, 40]] * 2), torch.tensor([[30, 70]] * 2)
     drawn = Draws(torch.tensor([0.3, 0.1]), torch.tensor([0, 1]), rows, columns)
     mixed, view = make_view(log_mels, partners, drawn, PretrainConfig())

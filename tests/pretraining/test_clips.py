@@ -8,14 +8,7 @@ from asserting import one_line
 from making import write_noises, write_savee
 
 from serab_lib.pretraining import clips as clips_module
-from serab_lib.pretraining.clips import (
-    CROP_SAMPLES,
-    SPEECH_LABELS,
-    CropBatches,
-    find_audio,
-    prepare_clips,
-    select_segments,
-)
+from serab_lib.pretraining.clips import CROP_SAMPLES, CropBatches, find_audio, prepare_clips, select_segments
 from serab_lib.pretraining.config import PretrainConfig
 
 
@@ -112,7 +105,7 @@ def test_byol_a_takes_all_segments_and_byol_s_those_with_speech(tmp_path: Path) 
     segments.write_text(LISTING)
     files = [Path("audio") / name for name in FILES]
     assert select_segments(files, segments) == files[:4]
-    assert select_segments(files, segments, labels=SPEECH_LABELS) == [files[0], files[2]]
+    assert select_segments(files, segments, labels=clips_module.SPEECH_LABELS) == [files[0], files[2]]
     assert select_segments(files, segments, labels=["/m/03v3yw"]) == [files[3]]
     with one_line("none of 1 audio files is one of the 4 chosen segments"):
         select_segments([Path("other.wav")], segments)
