@@ -90,9 +90,8 @@ def test_other_files_of_a_corpus_are_known_and_no_utterances():
         ("IEM", "Ses01M_script01_3_XX0", "neither actor"),
     ):
         assert TASKS[code].parse(stem) is None
-        assert [reason in why for pattern, why in TASKS[code].other_files.items() if re.fullmatch(pattern, stem)] == [
-            True
-        ]
+        (found,) = {why for pattern, why in TASKS[code].other_files.items() if re.fullmatch(pattern, stem)}
+        assert reason in found
 
 
 def test_records_agree_with_the_paper():
