@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import shutil
 from pathlib import Path
 
@@ -68,7 +66,7 @@ def project(tmp_path):
 def test_a_site_is_built_with_parameters_and_progress(project):
     told, root = [], project()
     first = build_book("published", root=root, parameters={"n_draws": 5}, progress=lambda *each: told.append(each))
-    assert first == root / "_build" / "published" / "html" / "index.html"
+    assert first == root / "_build/published/html/index.html"
     assert "published with 5 draws" in (first.parent / "notebooks" / "01_a.html").read_text()
     assert "A chapter" in (first.parent / "book" / "status.html").read_text()
     assert told == [("notebooks", 0, 1), ("notebooks", 1, 1), ("pages", 0, 1), ("pages", 1, 1)]
@@ -102,23 +100,14 @@ def test_the_demo_leaves_real_numbers_out(project, tmp_path, profile, has_real):
     assert ("record(" in notebook.read_text()) == has_real
 
 
-def test_unknown_profile_and_parameter_are_refused(project):
+def test_mistakes_are_one_line(project, monkeypatch):
+    root = project()
     with pytest.raises(UnknownNameError, match="there is no profile 'pubished': did you mean published"):
         build_book("pubished")
     with pytest.raises(SerabError, match="no notebook has the parameter 'draws': choose among n_draws"):
-        build_book("demo", root=project(), parameters={"draws": 5})
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["--parameter", "n_draws"], "write NAME=VALUE"),
-        (["--root", "."], "lacks _config.yml, _toc.yml, notebooks"),
-    ],
-)
-def test_mistakes_get_one_line(arguments, message, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    done = CliRunner().invoke(app, ["book", *arguments])
-    assert done.exit_code == 1
-    assert message in done.stderr
-    assert len(done.stderr.strip().splitlines()) == 1
+        build_book("demo", root=root, parameters={"draws": 5})
+    monkeypatch.chdir(root)
+    (root / "_toc.yml").unlink()
+    for arguments, message in (("--parameter n_draws", "write NAME=VALUE"), ("--root .", "lacks _toc.yml")):
+        done = CliRunner().invoke(app, ["book", *arguments.split()])
+        assert done.exit_code == 1 and message in done.stderr and len(done.stderr.strip().splitlines()) == 1

@@ -1,7 +1,5 @@
 """The published site: its links lead somewhere, and in a real browser every page loads, the grid sorts, audio plays."""
 
-from __future__ import annotations
-
 import functools
 import http.server
 import json
@@ -20,12 +18,7 @@ from serab_lib.book.build import build_book
 
 ROOT = Path(__file__).resolve().parents[2]
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--autoplay-policy=no-user-gesture-required",
-]
+FLAGS = "--no-sandbox --disable-gpu --disable-background-networking --autoplay-policy=no-user-gesture-required".split()
 TOC = yaml.safe_load((ROOT / "_toc.yml").read_text())
 PAGES = [TOC["root"], *(chapter["file"] for part in TOC["parts"] for chapter in part["chapters"])]
 NOTEBOOKS = [page for page in PAGES if page.startswith("notebooks/")]

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
@@ -36,36 +34,29 @@ def test_table_becomes_a_numbered_one(woven):
     notebook, _ = woven(executed(output))
     text = notebook.cells[2].source
     assert text.startswith(":::::{table} Of `x`.\n:name: tbl-x\n:class: serab-table sortable\n")
-    assert markdown in text
-    assert notebook.cells[1].outputs == []
+    assert markdown in text and notebook.cells[1].outputs == []
 
 
 def test_figure_is_written_to_a_file_with_its_alternative_text(woven, tmp_path):
     output = display({"image/svg+xml": "<svg/>"}, kind="figure", name="fig-x", caption="C.", alt="What\nit shows.")
     notebook, _ = woven(executed(output))
     assert (tmp_path / "_figures" / "05_x-fig-x.svg").read_text() == "<svg/>"
-    assert ":alt: What it shows.\n" in notebook.cells[2].source
-    assert ":name: fig-x\n" in notebook.cells[2].source
+    assert all(line in notebook.cells[2].source for line in (":alt: What it shows.\n", ":name: fig-x\n"))
 
 
-def test_anchor_of_markdown_becomes_a_label(woven):
-    notebook, _ = woven(executed(display({"text/markdown": '<a id="x-1"></a>\n\n### X'}, kind="markdown")))
+def test_anchor_of_markdown_becomes_a_label_other_outputs_stay_and_complaints_are_handed_on(woven):
+    anchor = display({"text/markdown": '<a id="x-1"></a>\n\n### X'}, kind="markdown")
+    streams = [new_output("stream", name=name, text=name) for name in ("stdout", "stderr")]
+    notebook, run = woven(executed(anchor, *streams))
     assert notebook.cells[2].source == "(x-1)=\n### X"
-
-
-def test_other_outputs_stay_and_complaints_are_handed_on(woven):
-    plain = new_output("stream", name="stdout", text="hello")
-    noise = new_output("stream", name="stderr", text="careful")
-    notebook, run = woven(executed(plain, noise))
-    assert [output.text for output in notebook.cells[1].outputs] == ["hello"]
-    assert run["complaints"] == ["careful"]
+    assert [output.text for output in notebook.cells[1].outputs] == ["stdout"] and run["complaints"] == ["stderr"]
 
 
 def test_page_is_folded_and_ends_with_how_it_was_made(woven):
     notebook, run = woven(executed(tags=["injected-parameters"]))
     assert "hide-input" in notebook.cells[1].metadata.tags
     text = notebook.cells[-1].source
-    for part in ("`profile='demo'`", "2026-01-02 03:04", "7 s", "`abc123`", "torch 2.13", "a laptop", "05_x.py"):
-        assert part in text
+    parts = ("`profile='demo'`", "2026-01-02 03:04", "7 s", "`abc123`", "torch 2.13", "a laptop", "05_x.py")
+    assert [part for part in parts if part not in text] == []
     # For the status page.
     assert run == {"notebook": "05_x", "title": "A chapter", "seconds": 7.4, "finished": "", "complaints": []}

@@ -98,29 +98,22 @@ import torch
 from serab_lib.extractors.base import Extractor
 
 class Crossings(Extractor):
-    embedding_size = 2
-
-    def __init__(self, power):
-        self.power = power
+    embedding_size = 1
 
     def encode(self, prepared):
-        crossings = torch.stack([(each[1:] * each[:-1] < 0).float().mean() for each in prepared])
-        return torch.stack([crossings, torch.stack([each.abs().pow(self.power).mean() for each in prepared])], dim=1)
+        return torch.stack([(each[1:] * each[:-1] < 0).float().mean()[None] for each in prepared])
 """
 RECORD = """
 [crossings]
 title = "Crossings"
 family = "own_package.extractors:Crossings"
-embedding_size = 2
+embedding_size = 1
 n_parameters = 0
 licence = "MIT"
-options = { power = 2 }
 """
 
 
-def test_one_more_extractor_is_one_class_and_one_record(
-    tmp_path: Path, tone_corpus: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_one_more_extractor_is_one_class_and_one_record(tmp_path: Path, tone_corpus: Path, monkeypatch) -> None:
     (tmp_path / "own_package").mkdir()
     (tmp_path / "own_package" / "extractors.py").write_text(CLASS)
     (tmp_path / "own.toml").write_text(RECORD)

@@ -63,18 +63,14 @@ def test_a_run_leaves_a_whole_log_its_configuration_and_encoders_for_use(finishe
         assert embeddings.shape == (2, 256) and embeddings.isfinite().all()
 
 
-def test_the_global_generator_is_left_alone_and_another_seed_gives_another_run(
-    audio: list[Path], finished: Path, tmp_path: Path
-) -> None:
+def test_the_global_generator_is_left_alone_and_another_seed_gives_another_run(audio, finished, tmp_path) -> None:
     before = torch.get_rng_state()
     other = pretrain(audio[0].parent, tmp_path, make_config(dropout=0.2, seed=43, epochs=1))
     assert torch.get_rng_state().equal(before)
     assert other["loss"][0] != read_log(finished)["loss"][0]
 
 
-def test_an_interrupted_run_goes_on_with_the_losses_it_would_have_had(
-    audio: list[Path], finished: Path, tmp_path: Path
-) -> None:
+def test_an_interrupted_run_goes_on_with_the_losses_it_would_have_had(audio: list[Path], finished, tmp_path) -> None:
     def interrupt(what: str, n_done: int, n_total: int) -> None:
         if what == "pre-training" and n_done == 7:
             raise KeyboardInterrupt
@@ -156,9 +152,7 @@ def test_the_probe_is_measured_before_and_during_training_and_tells_the_best(aud
     assert read_checkpoint(tmp_path / "run" / "best.ckpt")["step"] == best["step"]
 
 
-def test_no_lightning_and_a_loss_that_is_not_finite_stop_the_run(
-    audio: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_no_lightning_and_a_loss_that_is_not_finite_stop_the_run(audio: list[Path], tmp_path, monkeypatch) -> None:
     with one_line(r"the loss is not finite in step \d+: choose a lower --learning-rate"):
         pretrain(audio, tmp_path, make_config(learning_rate=1e30))
     monkeypatch.setitem(sys.modules, "lightning.fabric", None)
