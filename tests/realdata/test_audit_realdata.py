@@ -48,7 +48,7 @@ def count_clicks(waveform: torch.Tensor) -> int:
     return int(((scaled > 32767) | (scaled < -32768)).sum())
 
 
-@pytest.mark.parametrize("code", ["EMB", "RAV"])
+@pytest.mark.parametrize("code", ["EMB", pytest.param("RAV", marks=pytest.mark.nightly)])
 def test_samples_beyond_16_bits_are_counted(code: str, real_data: Path, clicks: dict[str, float]) -> None:
     _, waveforms = read_waveforms(code, real_data)
     counts = np.array([count_clicks(waveform) for waveform in waveforms])
@@ -56,7 +56,7 @@ def test_samples_beyond_16_bits_are_counted(code: str, real_data: Path, clicks: 
     assert found == tuple(clicks[f"{name}_{code}"] for name in ("n", "n_files", "n_samples"))
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.timeout(3600)
 def test_emodb_with_clicks_gives_the_printed_accuracy(real_data: Path, clicks: dict[str, float]) -> None:
     """The printed cell and the clipped one are an utterance apart."""
