@@ -1,7 +1,5 @@
 """The programs that measure: each runs in small form, and a mistake is one line."""
 
-from __future__ import annotations
-
 import json
 import re
 import runpy
@@ -10,6 +8,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import pandas as pd
 import pytest
@@ -20,39 +19,25 @@ from serab_lib.benchmark.grid import Settings
 from serab_lib.cli import app
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
-# A small form of each program, what it prints, and the table that it leaves.
+# A small form of each program and what it prints; several leave a table.
 PROGRAMS = {
-    "classifiers": ("--quick --features 40", "test accuracies agree", ""),
-    "extraction": (
-        "--n-files 3 --pairs 1 --models byol-s-512",
-        r"byol-s-512, released weights: \d+\.\d times the released procedure .* differs by \d\.\de-0[3-6] ",
-        "",
+    "classifiers --quick --features 40": "test accuracies agree",
+    "extraction --n-files 3 --pairs 1 --models byol-s-512": (
+        r"byol-s-512, released weights: \d+\.\d times the released procedure .* differs by \d\.\de-0[3-6] "
     ),
-    "families": ("--n-files 3 --models logmel-stats,yamnet,byol-s-512", r"yamnet +cpu +random +\d+\.\d", ""),
-    "label_order": ("--n-orders 2", "released", "results/audit/label_order.csv"),
-    "pretrain_ravdess": ("--epochs 1 --batch-size 8 --seeds 43 --work work --out out.csv", "gain", "out.csv"),
-    "pretrain_speed": (
-        "--clips 2 --crops 4 --batch-size 2 --models byol-s-512 --precisions 32 --device cpu --out out.csv",
-        "crops_per_s",
-        "out.csv",
+    "families --n-files 3 --models logmel-stats,yamnet,byol-s-512": r"yamnet +cpu +random +\d+\.\d",
+    "label_order --n-orders 2": "released",
+    "pretrain_ravdess --epochs 1 --batch-size 8 --seeds 43 --work work --out t.csv": "gain",
+    "pretrain_speed --clips 2 --crops 4 --batch-size 2 --models byol-s-512 --precisions 32 --device cpu --out t.csv": (
+        "crops_per_s"
     ),
-    "rerun": ("", r"first run: \d+\.\d\d s\nsecond run: \d+\.\d\d s\nthird run: \d+\.\d\d s\n", ""),
-    "resampler": (
-        "--tasks SAV --models logmel-stats --work work",
-        "SAV, soxr-hq: measured",
-        "results/audit/resampler.csv",
-    ),
-    "run": (
-        "families --n-files 2 --models logmel-stats",
-        r"== families.py\n2 recordings, (.|\n)*logmel-stats +cpu",
-        "",
-    ),
-    "speaker_leak": (
-        "--tasks SAV --models logmel-stats --n-repeats 2",
-        "points over 2 halvings",
-        "results/audit/speaker_leak.csv",
-    ),
+    "rerun": r"first run: \d+\.\d\d s\nsecond run: \d+\.\d\d s\nthird run: \d+\.\d\d s\n",
+    "resampler --tasks SAV --models logmel-stats --work work": "SAV, soxr-hq: measured",
+    "run families --n-files 2 --models logmel-stats": r"== families.py\n2 recordings, (.|\n)*logmel-stats +cpu",
+    "speaker_leak --tasks SAV --models logmel-stats --n-repeats 2": "points over 2 halvings",
 }
+TABLES = {name: f"results/audit/{name}.csv" for name in ("label_order", "resampler", "speaker_leak")}
+TABLES |= {"pretrain_ravdess": "t.csv", "pretrain_speed": "t.csv"}
 MISTAKES = {
     "classifiers --only SVN": "choose from LDA",
     "classifiers --embeddings nowhere.npz": "nowhere.npz",
@@ -83,7 +68,6 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run(world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
     enter_world(world, monkeypatch)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(BENCHMARKS)
 
     def call(words: str) -> None:
         program, *options = words.split()
@@ -95,23 +79,21 @@ def run(world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callabl
 
 def test_every_program_has_a_small_form() -> None:
     programs = {path.stem for path in BENCHMARKS.glob("*.py") if '__name__ == "__main__"' in path.read_text()}
-    assert programs == set(PROGRAMS)
+    assert programs == {words.split()[0] for words in PROGRAMS}
 
 
-@pytest.mark.parametrize("program", PROGRAMS)
-def test_a_small_form_runs(
-    program: str, run, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
+@pytest.mark.parametrize("words", PROGRAMS, ids=lambda words: words.split()[0])
+def test_a_small_form_runs(words: str, run, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    program = words.split()[0]
     if program == "resampler":
         monkeypatch.setattr("serab_lib.benchmark.grid.Settings", partial(Settings, search=False, n_jobs=1))
     if program == "label_order":
         cell = "--tasks RAV --models byol-s-512 --protocol released --no-search --jobs 1"
         assert CliRunner().invoke(app, ["run", *cell.split()]).exit_code == 0
-    options, words, table = PROGRAMS[program]
-    run(f"{program} {options}")
-    assert re.search(words, capfd.readouterr().out)
-    if table:
-        measured = pd.read_csv(table)
+    run(words)
+    assert re.search(PROGRAMS[words], capfd.readouterr().out)
+    if program in TABLES:
+        measured = pd.read_csv(TABLES[program])
         assert not measured.empty
         assert program != "resampler" or measured.groupby(["resampler", "protocol"]).ngroups == 8
 
@@ -124,21 +106,16 @@ def test_a_mistake_is_one_line(words: str, run) -> None:
     assert MISTAKES[words] in caught.value.code
 
 
-def test_the_released_procedure_has_opensmile(run, capfd: pytest.CaptureFixture[str]) -> None:
+def test_the_released_procedure_has_opensmile_and_a_model_that_cannot_be_timed_fails_the_program(run, capfd) -> None:
     run("extraction --side released --models opensmile --n-files 2")
     made = json.loads(capfd.readouterr().out)
     assert len(made["first"]) == 6373 and made["seconds"] > 0
-
-
-def test_a_model_that_cannot_be_timed_fails_the_program(run, capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="1"):
         run("families --n-files 2 --models trill,logmel-stats")
     assert re.search(r"trill +left out: .*serab fetch trill`\nlogmel-stats +cpu", capfd.readouterr().out)
 
 
-def test_a_part_that_fails_fails_the_whole_and_options_reach_those_that_have_them(
-    run, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_part_that_fails_fails_the_whole_and_options_reach_those_that_have_them(run, monkeypatch) -> None:
     called = {}
 
     def call(words: list) -> SimpleNamespace:
@@ -153,10 +130,7 @@ def test_a_part_that_fails_fails_the_whole_and_options_reach_those_that_have_the
 
 
 def test_control_c_is_one_line(run, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("serab_lib.corpora.corpus._list_files", interrupt)
+    monkeypatch.setattr("serab_lib.corpora.corpus._list_files", Mock(side_effect=KeyboardInterrupt))
     with pytest.raises(SystemExit, match="130"):
         run("speaker_leak")
     assert re.fullmatch(r"interrupted: .*\n", capfd.readouterr().err)

@@ -22,13 +22,6 @@ def released(**hashes: object) -> Entry:
     return replace(EXTRACTORS["byol-s-512"], checkpoints=(Checkpoint(file="file.pth", url="", **hashes),))
 
 
-def test_missing_weights_say_which_file_to_put_where(tmp_path: Path) -> None:
-    with one_line(f"needs default2048_BYOLAs64x96.*{tmp_path}", CheckpointError):
-        load_extractor("byol-s-2048", weights=tmp_path)
-    with one_line("no folder", CheckpointError):
-        load_extractor("byol-s-512", weights=tmp_path / "nowhere")
-
-
 def test_both_kinds_of_published_hash(tmp_path: Path) -> None:
     path = tmp_path / "file.pth"
     path.write_bytes(b"weights")
@@ -59,12 +52,17 @@ def test_a_file_is_read_for_its_hash_once(tmp_path: Path, monkeypatch: pytest.Mo
         require_checkpoint(entry, tmp_path)
 
 
-def test_a_folder_counts_by_all_that_is_in_it(tmp_path: Path) -> None:
+def test_a_folder_counts_by_all_that_is_in_it_and_what_is_missing_is_named(tmp_path: Path) -> None:
     (tmp_path / "trill" / "variables").mkdir(parents=True)
     (tmp_path / "trill" / "saved_model.pb").write_bytes(b"graph")
     (tmp_path / "trill" / "variables" / "a").write_bytes(b"numbers")
     _, content = require_checkpoint(EXTRACTORS["trill"], tmp_path)
     assert content == " ".join(hashlib.sha256(each).hexdigest() for each in (b"graph", b"numbers"))
+    # Missing weights say which file to put where.
+    with one_line(f"needs default2048_BYOLAs64x96.*{tmp_path}", CheckpointError):
+        load_extractor("byol-s-2048", weights=tmp_path)
+    with one_line("no folder", CheckpointError):
+        load_extractor("byol-s-512", weights=tmp_path / "nowhere")
 
 
 class Malicious:

@@ -2,8 +2,10 @@ import re
 import sys
 from pathlib import Path
 
+import flatbuffers
 import numpy as np
 import pytest
+import tflite
 import torch
 from asserting import one_line
 from making import make_noise, write_yamnet_h5
@@ -57,16 +59,10 @@ def test_8_bits_are_read_at_the_values_they_stand_for(scales: list, zeros: list,
     """With one scale for a tensor of TensorFlow Lite, or one per channel."""
     reason = "needs ai-edge-litert, part of the test extra on Linux"
     schema = pytest.importorskip("ai_edge_litert.schema_py_generated", reason=reason)
-    import flatbuffers
-    import tflite
-
     quantisation = schema.QuantizationParametersT(scale=scales, zeroPoint=zeros, quantizedDimension=len(scales) - 1)
     tensor = schema.TensorT(type=schema.TensorType.INT8, shape=[1, 2], quantization=quantisation)
-    buffer = schema.BufferT(data=np.array([1, 4], dtype=np.uint8))
-    model, builder = (
-        schema.ModelT(subgraphs=[schema.SubGraphT(tensors=[tensor])], buffers=[buffer]),
-        flatbuffers.Builder(),
-    )
+    graph, buffer = schema.SubGraphT(tensors=[tensor]), schema.BufferT(data=np.array([1, 4], dtype=np.uint8))
+    model, builder = schema.ModelT(subgraphs=[graph], buffers=[buffer]), flatbuffers.Builder()
     builder.Finish(model.Pack(builder), b"TFL3")
     assert _tflite_tensor(tflite.Model.GetRootAs(builder.Output()), 0).tolist() == [expected]
 
