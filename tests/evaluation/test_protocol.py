@@ -4,17 +4,9 @@ import pytest
 from asserting import one_line
 from sklearn.preprocessing import StandardScaler
 
+from serab_lib.evaluation import protocol
 from serab_lib.evaluation.classifiers import CLASSIFIERS
-from serab_lib.evaluation.protocol import (
-    accuracy,
-    evaluate,
-    fit_classifiers,
-    make_parts,
-    normalise_speakers,
-    select,
-    summarise_tasks,
-    unweighted_average_recall,
-)
+from serab_lib.evaluation.protocol import accuracy, evaluate, make_parts, normalise_speakers, select
 
 
 def made_up(n_per_part: int = 60, n_features: int = 12) -> tuple[np.ndarray, pd.DataFrame]:
@@ -87,7 +79,7 @@ def test_progress_counts_searches_and_refits() -> None:
     X, frame = made_up(n_features=3)
     told: list[tuple[int, int]] = []
     parts = make_parts(X, frame, ["anger", "fear", "sadness"])
-    results = fit_classifiers(parts, search=False, progress=lambda *counts: told.append(counts))
+    results = protocol.fit_classifiers(parts, search=False, progress=lambda *counts: told.append(counts))
     assert told == [(n, 10) for n in range(1, 11)]
     assert [result.classifier for result in results] == list(CLASSIFIERS)
 
@@ -95,7 +87,7 @@ def test_progress_counts_searches_and_refits() -> None:
 def test_average_recall_is_over_the_true_emotions_and_means_over_tasks() -> None:
     truth, predicted = ["a", "a", "a", "b"], ["a", "a", "c", "b"]
     assert accuracy(truth, predicted) == pytest.approx(3 / 4)
-    assert unweighted_average_recall(truth, predicted) == pytest.approx((2 / 3 + 1) / 2)
-    found = summarise_tasks([50, 80, 20], [10, 80, 10])
+    assert protocol.unweighted_average_recall(truth, predicted) == pytest.approx((2 / 3 + 1) / 2)
+    found = protocol.summarise_tasks([50, 80, 20], [10, 80, 10])
     assert found == pytest.approx({"UM": 50, "WM": 71, "GM": (50 * 80 * 20) ** (1 / 3)})
-    assert all(np.isnan(list(summarise_tasks([50, np.nan], [1, 1]).values())))
+    assert all(np.isnan(list(protocol.summarise_tasks([50, np.nan], [1, 1]).values())))

@@ -12,23 +12,9 @@ from statsmodels.stats.proportion import proportion_confint
 
 from serab_lib.benchmark.results import COLUMNS, Results
 from serab_lib.core import SerabError
+from serab_lib.evaluation import significance
 from serab_lib.evaluation.paper import read_accuracies
-from serab_lib.evaluation.significance import (
-    bound_mcnemar,
-    compare_best,
-    compare_models,
-    confidence_intervals,
-    confuse,
-    confuse_cells,
-    exact_mcnemar,
-    holm,
-    read_right,
-    score_cells,
-    simulate_coverage,
-    t_interval,
-    tabulate_recalls,
-    wilson_interval,
-)
+from serab_lib.evaluation.significance import bound_mcnemar, compare_best, exact_mcnemar, t_interval, wilson_interval
 
 TEST_SIZES = pd.Series({"AES": 207, "CRE": 1556, "EMB": 84, "SHE": 372})
 
@@ -56,15 +42,15 @@ def test_wilson_agrees_with_statsmodels(k: int, n: int) -> None:
 
 
 def test_every_printed_accuracy_has_an_interval() -> None:
-    table = confidence_intervals(read_accuracies(), TEST_SIZES)
+    table = significance.confidence_intervals(read_accuracies(), TEST_SIZES)
     assert len(table) == 13 * 4
     assert ((table["low"] < table["accuracy"]) & (table["accuracy"] < table["high"])).all()
     # 80.8 % of 1,556 may be 1,257 or 1,258 right answers: the interval has to cover those of both.
-    wide = confidence_intervals(pd.DataFrame({"CRE": [80.8]}, index=["x"]), TEST_SIZES[["CRE"]])
+    wide = significance.confidence_intervals(pd.DataFrame({"CRE": [80.8]}, index=["x"]), TEST_SIZES[["CRE"]])
     ends = [100 * wilson_interval(1257, 1556)[0], 100 * wilson_interval(1258, 1556)[1]]
     assert wide[["low", "high"]].to_numpy()[0] == pytest.approx(ends)
     with pytest.raises(SerabError, match="cannot occur with 372"):
-        confidence_intervals(pd.DataFrame({"SHE": [86.9]}, index=["x"]), TEST_SIZES[["SHE"]])
+        significance.confidence_intervals(pd.DataFrame({"SHE": [86.9]}, index=["x"]), TEST_SIZES[["SHE"]])
 
 
 def test_few_units_give_wide_intervals_and_one_gives_none() -> None:
@@ -73,7 +59,7 @@ def test_few_units_give_wide_intervals_and_one_gives_none() -> None:
     assert t_interval(values) == pytest.approx((wanted.low, wanted.high))
     assert np.isnan(t_interval([0.7])).all()
     # Only Student's interval keeps its word with few speakers.
-    few, many = simulate_coverage(3), simulate_coverage(60, spread=0.01)
+    few, many = significance.simulate_coverage(3), significance.simulate_coverage(60, spread=0.01)
     assert few["t"] == pytest.approx(0.95, abs=0.02)
     assert max(few["Wilson"], few["bootstrap"]) < 0.8
     assert min(many.values()) > 0.92
@@ -88,10 +74,10 @@ def test_holm_agrees_with_its_definition(monkeypatch: pytest.MonkeyPatch) -> Non
     p = [0.01, 0.04, 0.03, 0.005, 0.6]
     order = np.argsort(p)
     stepped = np.maximum.accumulate([min(1.0, (len(p) - i) * p[k]) for i, k in enumerate(order)])
-    assert holm(p)[order] == pytest.approx(stepped)
+    assert significance.holm(p)[order] == pytest.approx(stepped)
     monkeypatch.setitem(sys.modules, "statsmodels.stats.multitest", None)
     with pytest.raises(SerabError, match=r"statsmodels is not installed: pip install 'serab-companion\[stats\]'"):
-        holm([0.1])
+        significance.holm([0.1])
 
 
 def test_bounds_are_at_both_ends_of_the_pairings() -> None:
@@ -102,22 +88,22 @@ def test_bounds_are_at_both_ends_of_the_pairings() -> None:
 
 def test_models_are_compared_on_the_same_utterances(tmp_path: Path) -> None:
     results = write_results(tmp_path, {"bad": 0.5, "good": 0.9, "poor": 0.45})
-    table = compare_models(results, "RAV", "described").set_index(["first", "second"])
+    table = significance.compare_models(results, "RAV", "described").set_index(["first", "second"])
     row = table.loc[("good", "bad")]
     assert len(table) == 3 and row["p"] < 1e-6 and row["low"] < row["difference"] < row["high"]
-    right = read_right(results, "RAV", "described").astype(float)
+    right = significance.read_right(results, "RAV", "described").astype(float)
     own = (right["good"] - right["bad"]).groupby("speaker").mean()
     assert [row["low_speakers"], row["high_speakers"]] == pytest.approx([100 * end for end in t_interval(own)])
     assert row["difference"] == pytest.approx((row["n_only_first"] - row["n_only_second"]) / 2)
-    assert table["p_holm"].to_numpy() == pytest.approx(holm(table["p"]))
-    assert list(read_right(results, "RAV", "described", models=["poor", "good"])) == ["poor", "good"]
+    assert table["p_holm"].to_numpy() == pytest.approx(significance.holm(table["p"]))
+    assert list(significance.read_right(results, "RAV", "described", models=["poor", "good"])) == ["poor", "good"]
     # Models with other test parts are refused.
     path = tmp_path / "predictions" / "RAV-bad-described.parquet"
     pd.read_parquet(path).iloc[1:].to_parquet(path)
     with pytest.raises(SerabError, match="different utterances"):
-        compare_models(results, "RAV", "described")
+        significance.compare_models(results, "RAV", "described")
     with pytest.raises(SerabError, match="two are needed"):
-        read_right(results, "RAV", "described", models=["good"])
+        significance.read_right(results, "RAV", "described", models=["good"])
 
 
 def test_only_one_of_the_papers_best_numbers_may_be_distinguishable() -> None:
@@ -145,20 +131,20 @@ def test_the_best_of_others_is_held_against_a_rival_who_may_lead() -> None:
 def test_confusions_and_recalls_of_all_models_of_a_task(tmp_path: Path) -> None:
     """The most accurate model comes first; an emotion that nobody utters has no recall."""
     results = write_results(tmp_path, {"one": 0.5, "two": 0.7})
-    tables = confuse_cells(results, "RAV", "described")
+    tables = significance.confuse_cells(results, "RAV", "described")
     assert list(tables) == ["two", "one"]
-    assert confuse_cells(results, "RAV", "released") == {}
-    recalls = tabulate_recalls(tables)
-    for cell in score_cells(results).to_dict("records"):
+    assert significance.confuse_cells(results, "RAV", "released") == {}
+    recalls = significance.tabulate_recalls(tables)
+    for cell in significance.score_cells(results).to_dict("records"):
         predictions = results.read_predictions("RAV", cell["model"], "described")
         right = predictions["emotion"] == predictions["LDA"]
-        counts = confuse(predictions, "LDA", ["joy", "calm", "fear", "anger"])
+        counts = significance.confuse(predictions, "LDA", ["joy", "calm", "fear", "anger"])
         assert counts.loc["joy", "fear"] == (~right[predictions["emotion"] == "joy"]).sum()
         assert counts.loc["calm"].sum() == counts["calm"].sum() == 0
         by_emotion = right.groupby(predictions["emotion"]).mean()
         np.testing.assert_allclose(recalls.loc[cell["model"], by_emotion.index].astype(float), 100 * by_emotion)
         assert recalls.loc[cell["model"], "UAR"] == pytest.approx(cell["uar"])
-        assert "calm" not in tabulate_recalls({"m": counts})
+        assert "calm" not in significance.tabulate_recalls({"m": counts})
         assert cell["accuracy"] == pytest.approx(100 * right.mean())
         assert cell["low_speakers"] < cell["accuracy"] < cell["high_speakers"]
         assert (cell["low"], cell["n_speakers"]) == (pytest.approx(100 * wilson_interval(right.sum(), 200)[0]), 5)
