@@ -12,34 +12,23 @@ from packaging.requirements import Requirement
 ROOT = Path(__file__).parents[1]
 
 
-def read_pins() -> dict[str, str]:
-    lines = (ROOT / "constraints.txt").read_text().splitlines()
-    return dict(line.split("==") for line in lines if line and not line.startswith("#"))
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+PINS = dict(re.findall(r"^([\w.-]+)==(\S+)$", (ROOT / "constraints.txt").read_text(), re.M))
 
 
-def read_project() -> dict:
-    return tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-
-
-def test_environment_has_the_same_versions_as_the_constraints():
-    environment = yaml.safe_load((ROOT / "environment.yml").read_text())
-    (pip,) = [entry["pip"] for entry in environment["dependencies"] if isinstance(entry, dict)]
+def test_environment_has_the_versions_of_the_constraints_and_the_extras_of_the_setup():
+    text = (ROOT / "environment.yml").read_text()
+    (pip,) = [entry["pip"] for entry in yaml.safe_load(text)["dependencies"] if isinstance(entry, dict)]
     requirements = [Requirement(line) for line in pip if "==" in line]
-    assert {each.name: str(each.specifier).removeprefix("==") for each in requirements} == read_pins()
-
-
-def test_environment_and_setup_install_the_same_extras():
-    environment, makefile = ((ROOT / name).read_text() for name in ("environment.yml", "Makefile"))
-    (wanted,) = re.findall(r"--editable '\.\[(demo.*?)\]'", makefile)
-    assert f"--editable .[{wanted}]" in environment
+    assert {each.name: str(each.specifier).removeprefix("==") for each in requirements} == PINS
+    (wanted,) = re.findall(r"--editable '\.\[(demo.*?)\]'", (ROOT / "Makefile").read_text())
+    assert f"--editable .[{wanted}]" in text
 
 
 @pytest.mark.parametrize("extra", ["", "demo", "notebook", "book", "stats", "pretrain", "dask", "test", "lint"])
 def test_every_requirement_of_the_setup_is_pinned_inside_its_range(extra):
-    project, pins = read_project(), read_pins()
-    names = {name.casefold().replace("_", "-"): version for name, version in pins.items()}
-    lines = project["optional-dependencies"][extra] if extra else project["dependencies"]
-    for requirement in map(Requirement, lines):
+    names = {name.casefold().replace("_", "-"): version for name, version in PINS.items()}
+    for requirement in map(Requirement, PROJECT["optional-dependencies"][extra] if extra else PROJECT["dependencies"]):
         if requirement.name != "serab-companion":
             assert requirement.name.casefold() in names, f"{requirement.name} has no pin in constraints.txt"
             assert names[requirement.name.casefold()] in requirement.specifier
@@ -53,7 +42,7 @@ def test_workflows_name_targets_extras_and_files_that_exist(name):
     targets = set(re.findall(r"^([a-z-]+):", makefile, flags=re.MULTILINE))
     assert set(re.findall(r"\bmake ([a-z-]+)", ran)) <= targets
     for extras in re.findall(r"--editable '\.\[(.*?)\]'", ran + makefile):
-        assert set(extras.split(",")) <= set(read_project()["optional-dependencies"])
+        assert set(extras.split(",")) <= set(PROJECT["optional-dependencies"])
     assert all((ROOT / file).exists() for file in re.findall(r"\b(?:tests|scripts)/[\w/]+\.py\b", ran + makefile))
     assert os.access(ROOT / ".ci" / "run", os.X_OK) and "\nmake test\n" in (ROOT / ".ci" / "run").read_text()
 

@@ -1,7 +1,5 @@
 """A corpus for each fault, and their count at the end."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

@@ -1,28 +1,21 @@
-"""Files that are not what was written: noticed, and made again; never a number that only looks right."""
-
-from __future__ import annotations
+"""Damaged files, odd numbers, full disks: noticed, and made again; never a number that only looks right."""
 
 import io
 import re
+import subprocess
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 from asserting import one_line
-from faulting import KEY, assert_same_as_undisturbed, read_numbers, run
+from faulting import BOTH, assert_undisturbed, count_cached, fill, mounted, read_numbers, run
 
 from serab_lib.benchmark import grid
 from serab_lib.benchmark.embeddings import EmbeddingCache
-from serab_lib.benchmark.results import Results
+from serab_lib.extractors.logmel_stats import LogMelStats
 from serab_lib.extractors.registry import load_extractor
-
-
-def find_shard(folder: Path) -> Path:
-    (shard,) = (folder / "cache").rglob("*.npz")
-    return shard
 
 
 def pickle(shard: Path) -> None:
@@ -35,24 +28,28 @@ def bomb(shard: Path) -> None:
     header = io.BytesIO()
     np.lib.format.write_array_header_1_0(header, {"descr": "<f4", "fortran_order": False, "shape": (10**9, 10**6)})
     with zipfile.ZipFile(shard, "w") as archive:
-        archive.writestr("hashes.npy", header.getvalue())
-        archive.writestr("embeddings.npy", header.getvalue())
+        for name in ("hashes.npy", "embeddings.npy"):
+            archive.writestr(name, header.getvalue())
 
 
-@pytest.mark.parametrize("damage", [pickle, bomb])
-def test_damaged_embeddings(folder: Path, damage: Callable[[Path], None]) -> None:
-    """A damaged cache entry is made again."""
+def forget(memory: Path) -> None:
+    """Hashes that are cut off in the memory of hashes."""
+    memory.write_text(re.sub(r'": "[0-9a-f]{8}', '": "', memory.read_text()))
+
+
+@pytest.mark.parametrize(("damage", "name"), [(pickle, "*.npz"), (bomb, "*.npz"), (forget, "fingerprints/*")])
+def test_a_damaged_cache_or_memory_of_hashes_is_made_again(folder, damage, name):
     run(folder, out="other")
-    damage(find_shard(folder))
+    for file in (folder / "cache").rglob(name):
+        damage(file)
     assert not run(folder).failures
-    assert Results(folder / "out").read_provenance()["/".join(KEY)]["embeddings_from_cache"] == 0
-    assert_same_as_undisturbed(folder)
+    assert count_cached(folder) == (0 if name == "*.npz" else 56)
+    assert_undisturbed(folder)
 
 
-def test_any_flipped_byte_of_embeddings(folder: Path) -> None:
-    """A flipped bit anywhere in a cache entry: what is read is what was written, or nothing."""
+def test_of_any_flipped_bit_of_embeddings_what_is_read_is_what_was_written_or_nothing(folder):
     run(folder)
-    shard = find_shard(folder)
+    (shard,) = (folder / "cache").rglob("*.npz")
     content = shard.read_bytes()
     with np.load(shard) as arrays:
         written = dict(zip(arrays["hashes"].astype(str), arrays["embeddings"], strict=True))
@@ -71,35 +68,12 @@ def test_any_flipped_byte_of_embeddings(folder: Path) -> None:
     assert n_noticed > len(positions) / 4
 
 
-def test_damaged_memory_of_hashes(folder: Path) -> None:
-    """A damaged memory of content hashes is made anew."""
-    run(folder, out="other")
-    for file in (folder / "cache" / "fingerprints").iterdir():
-        file.write_text(re.sub(r'": "[0-9a-f]{8}', '": "', file.read_text()))
-    assert not run(folder).failures
-    assert_same_as_undisturbed(folder)
-
-
-def test_garbage_in_place_of_results(folder: Path) -> None:
-    """Garbage in place of results: one line that says which; moved away, the run goes on."""
-    run(folder)
-    file = folder / "out" / "provenance.json"
-    file.write_bytes(b"\x00\xff\x80 garbage")
-    with one_line("provenance.json.*move it away"):
-        run(folder)
-    file.unlink()
-    assert not run(folder).failures
-    assert_same_as_undisturbed(folder)
-
-
-def test_audio_that_changes_before_it_is_read(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file that changes between being hashed and being read: no cell, no cache entry; the next run is right."""
-    file = folder / "data" / "savee" / "DC_a01.wav"
+def test_audio_that_changes_between_hash_and_reading_makes_no_cell(folder, monkeypatch):
     hash_files = grid.hash_files
 
     def change(*arguments, **options):
         hashes = hash_files(*arguments, **options)
-        soundfile.write(file, np.full(16_000, 0.1), 16_000)
+        soundfile.write(folder / "data" / "savee" / "DC_a01.wav", np.full(16_000, 0.1), 16_000)
         return hashes
 
     with monkeypatch.context() as patch:
@@ -109,4 +83,85 @@ def test_audio_that_changes_before_it_is_read(folder: Path, monkeypatch: pytest.
     assert not list((folder / "cache").rglob("*.npz"))
     assert read_numbers(folder).empty
     run(folder)
-    assert_same_as_undisturbed(folder)
+    assert_undisturbed(folder)
+
+
+@pytest.mark.parametrize("value", [np.nan, -np.inf])
+def test_embeddings_that_are_no_numbers_make_no_cell_and_others_stay(folder, monkeypatch, value):
+    encode, n_left = LogMelStats.encode, [20]
+
+    def spoil(self, prepared):
+        vectors = encode(self, prepared).clone()
+        n_left[0] -= len(prepared)
+        if n_left[0] < 0 <= n_left[0] + len(prepared):
+            vectors[0, 7] = value
+        return vectors
+
+    with monkeypatch.context() as patch:
+        patch.setattr(LogMelStats, "encode", spoil)
+        (failure,) = run(folder, BOTH).failures
+    assert "not finite" in failure and "\n" not in failure
+    assert set(read_numbers(folder)["model"]) == {"egemaps"}
+    assert all(np.isfinite(np.load(shard)["embeddings"]).all() for shard in (folder / "cache").rglob("*.npz"))
+    run(folder, BOTH)
+    assert_undisturbed(folder, BOTH)
+
+
+@pytest.mark.parametrize(("pattern", "said"), [("*", "serab check savee"), ("*_d*", "cannot be learnt")])
+def test_where_all_audio_or_that_of_a_class_is_damaged_there_are_no_numbers(folder, pattern, said):
+    for file in (folder / "data" / "savee").glob(pattern):
+        file.write_text("no audio of " + file.stem)
+    (failure,) = run(folder).failures
+    assert said in failure and "\n" not in failure
+    assert read_numbers(folder).empty
+
+
+def test_silence_and_a_single_sample_have_finite_numbers(folder):
+    for name, n_samples in (("DC_a01", 16_000), ("JE_a01", 1)):
+        soundfile.write(folder / "data" / "savee" / f"{name}.wav", np.zeros(n_samples), 16_000)
+    assert not run(folder, BOTH).failures
+    assert np.isfinite(read_numbers(folder)["test_accuracy"]).all()
+
+
+def test_a_full_disk_under_results_is_one_line_and_the_same_command_goes_on(folder):
+    with mounted(folder / "out", "256k") as out:
+        run(folder, protocols=("described",))
+        before = (out / "cells.csv").read_bytes()
+        filling = fill(out)
+        with one_line("No space left"):
+            run(folder)
+        assert (out / "cells.csv").read_bytes() == before
+        filling.unlink()
+        summary = run(folder)
+        assert (len(summary.present), len(summary.computed)) == (1, 1)
+        assert_undisturbed(folder)
+
+
+def test_a_full_disk_under_the_cache_is_a_warning(folder):
+    with mounted(folder / "cache", "64k") as cache:
+        fill(cache)
+        summary = run(folder)
+        assert any("not kept" in warning and "No space left" in warning for warning in summary.warnings)
+        assert_undisturbed(folder)
+
+
+@pytest.mark.parametrize("filled", [True, False])
+def test_a_read_only_cache_is_read_if_filled_and_a_warning_if_not(folder, filled):
+    with mounted(folder / "cache", "4m") as cache:
+        if filled:
+            run(folder, out="other")
+        subprocess.run(["mount", "-o", "remount,ro", str(cache)], check=True)
+        warnings = run(folder).warnings
+        assert any("not kept" in each and "Read-only" in each for each in warnings) == (not filled)
+        assert count_cached(folder) == (56 if filled else 0)
+        assert_undisturbed(folder)
+
+
+def test_read_only_results_are_one_line_before_any_work_is_done(folder):
+    with mounted(folder / "out", "4m") as out:
+        run(folder, protocols=("described",))
+        before = read_numbers(folder)
+        subprocess.run(["mount", "-o", "remount,ro", str(out)], check=True)
+        with one_line("--out"):
+            run(folder)
+        assert read_numbers(folder).equals(before)

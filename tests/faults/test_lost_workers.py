@@ -1,7 +1,6 @@
 """Clusters that lose a worker, all of them, or their scheduler."""
 
-from __future__ import annotations
-
+import contextlib
 import json
 import os
 import signal
@@ -13,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from asserting import one_line
-from faulting import Deadly, assert_same_as_undisturbed, is_wide, read_numbers, run, settings
+from faulting import BOTH, Deadly, assert_undisturbed, is_wide, read_numbers, run, settings
 
 from serab_lib.benchmark import grid
 from serab_lib.benchmark.grid import run_grid
@@ -23,7 +22,6 @@ pytest.importorskip("distributed", reason="needs the extra [dask]")
 from serab_lib.benchmark import cluster
 from serab_lib.benchmark.cluster import open_cluster
 
-BOTH = ("logmel-stats", "egemaps")
 FIT, EXTRACT = "serab_lib.benchmark.cluster:try_candidates", "serab_lib.benchmark.cluster:extract_there"
 
 
@@ -33,19 +31,16 @@ def run_there(folder: Path, address: str = "local:2", **options):
 
 
 @pytest.mark.parametrize("function", [FIT, EXTRACT], ids=["fit", "extraction"])
-def test_worker_lost(folder: Path, monkeypatch: pytest.MonkeyPatch, function: str) -> None:
-    """A worker of a cluster killed during a fit or an extraction: what it had is made again elsewhere."""
+def test_what_a_lost_worker_had_is_made_again_elsewhere(folder, monkeypatch, function):
     with monkeypatch.context() as patch:
         patch.setattr(cluster, function.split(":")[1], Deadly(function, folder / "flag"))
         summary = run_there(folder)
     assert (folder / "flag").exists()
-    assert not summary.failures
-    assert len(summary.computed) == 4
-    assert_same_as_undisturbed(folder, BOTH)
+    assert (summary.failures, len(summary.computed)) == ([], 4)
+    assert_undisturbed(folder, BOTH)
 
 
-def test_fit_that_kills_every_worker(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A fit that kills each worker of a cluster: given up after four, in one line; the same command goes on here."""
+def test_a_fit_that_kills_every_worker_is_given_up_in_one_line(folder, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(cluster, "try_candidates", Deadly(FIT, when=is_wide))
         summary = run_there(folder, protocols=("described",))
@@ -53,31 +48,24 @@ def test_fit_that_kills_every_worker(folder: Path, monkeypatch: pytest.MonkeyPat
     assert all("\n" not in each for each in summary.failures)
     assert "logmel-stats" not in set(read_numbers(folder)["model"])
     run(folder, BOTH)
-    assert_same_as_undisturbed(folder, BOTH)
+    assert_undisturbed(folder, BOTH)
 
 
 def start_scheduler_and_worker(folder: Path) -> tuple[list[subprocess.Popen], str]:
-    file = folder / "scheduler.json"
-    common = ("--scheduler-file", str(file), "--no-dashboard")
-
-    def start(program: str, *arguments: str) -> subprocess.Popen:
-        command = [sys.executable, "-m", f"distributed.cli.{program}", *arguments, *common]
-        return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-
-    scheduler = start("dask_scheduler", "--host", "127.0.0.1", "--port", "0")
-    worker = start("dask_worker", "--no-nanny", "--nthreads", "1")
+    file, processes = folder / "scheduler.json", []
+    for program in ("dask_scheduler --host 127.0.0.1 --port 0", "dask_worker --no-nanny --nthreads 1"):
+        command = f"{sys.executable} -m distributed.cli.{program} --no-dashboard --scheduler-file".split()
+        processes.append(subprocess.Popen([*command, file], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
-        try:
-            return [scheduler, worker], json.loads(file.read_text())["address"]
-        except (OSError, ValueError):
-            time.sleep(0.1)
+        with contextlib.suppress(OSError, ValueError):
+            return processes, json.loads(file.read_text())["address"]
+        time.sleep(0.1)
     raise AssertionError("the scheduler does not start")
 
 
 @pytest.mark.parametrize(("which", "words"), [(0, "scheduler"), (1, "no worker has been there")])
-def test_scheduler_or_all_workers_lost(folder: Path, monkeypatch: pytest.MonkeyPatch, which: int, words: str) -> None:
-    """The scheduler, or the only worker, killed for good: one line; the same command goes on here."""
+def test_a_lost_scheduler_or_only_worker_is_one_line_and_the_command_goes_on_here(folder, monkeypatch, which, words):
     monkeypatch.setattr(cluster, "WAIT_S", 5.0)
     processes, address = start_scheduler_and_worker(folder)
     plan = grid.plan
@@ -97,4 +85,4 @@ def test_scheduler_or_all_workers_lost(folder: Path, monkeypatch: pytest.MonkeyP
             process.wait()
     monkeypatch.undo()
     assert not run(folder, BOTH).failures
-    assert_same_as_undisturbed(folder, BOTH)
+    assert_undisturbed(folder, BOTH)

@@ -1,73 +1,46 @@
 """Worker processes that die, and runs that meet."""
 
-from __future__ import annotations
-
-from collections.abc import Callable
-from pathlib import Path
-from types import ModuleType
+from functools import partial
 
 import pytest
-from faulting import (
-    Deadly,
-    assert_same_as_undisturbed,
-    is_in_processes,
-    is_wide,
-    read_numbers,
-    run,
-    run_in_child,
-    start_child,
-)
+from faulting import BOTH, Deadly, assert_undisturbed, is_in_processes, is_wide, read_numbers, run, start_child
 
-from serab_lib.benchmark import embeddings
-from serab_lib.evaluation import protocol
-
-BOTH = ("logmel-stats", "egemaps")
 FIT, EMBED = "serab_lib.evaluation.protocol:try_candidates", "serab_lib.benchmark.embeddings:_embed_files"
-
-
-@pytest.mark.parametrize(
-    ("module", "function", "model"),
-    [(protocol, FIT, "logmel-stats"), (embeddings, EMBED, "egemaps")],
+fit_or_extraction = pytest.mark.parametrize(
+    ("function", "model", "when"),
+    [(FIT, "logmel-stats", is_wide), (EMBED, "egemaps", is_in_processes)],
     ids=["fit", "extraction"],
 )
-def test_worker_killed_once(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, module: ModuleType, function: str, model: str
-) -> None:
-    """A worker process killed during a fit or an extraction: what it had begun is begun again."""
+
+
+@fit_or_extraction
+def test_what_a_worker_killed_once_had_begun_is_begun_again(folder, monkeypatch, function, model, when):
     with monkeypatch.context() as patch:
-        patch.setattr(module, function.split(":")[1], Deadly(function, folder / "flag"))
+        patch.setattr(function.replace(":", "."), Deadly(function, folder / "flag"))
         summary = run(folder, (model,), n_jobs=2)
     assert (folder / "flag").exists()
     assert (summary.failures, len(summary.computed)) == ([], 2)
-    assert_same_as_undisturbed(folder, (model,))
+    assert_undisturbed(folder, (model,))
 
 
-@pytest.mark.parametrize(
-    ("module", "function", "when", "model"),
-    [(protocol, FIT, is_wide, "logmel-stats"), (embeddings, EMBED, is_in_processes, "egemaps")],
-    ids=["fit", "extraction"],
-)
-def test_worker_killed_each_time(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, module: ModuleType, function: str, when: Callable, model: str
-) -> None:
-    """A fit or an extraction that kills its worker each time: one line, the other extractor's cells are there."""
+@fit_or_extraction
+def test_a_worker_killed_each_time_leaves_one_line_and_the_other_cells(folder, monkeypatch, function, model, when):
+    (other,) = {*BOTH} - {model}
     with monkeypatch.context() as patch:
-        patch.setattr(module, function.split(":")[1], Deadly(function, when=when))
-        summary = run(folder, (model, *({*BOTH} - {model})), n_jobs=2)
-    (failure,) = summary.failures
+        patch.setattr(function.replace(":", "."), Deadly(function, when=when))
+        (failure,) = run(folder, (model, other), n_jobs=2).failures
     assert failure.startswith(f"SAV, {model}: a worker process died") and "\n" not in failure
-    assert set(read_numbers(folder)["model"]) == {*BOTH} - {model}
+    assert set(read_numbers(folder)["model"]) == {other}
     summary = run(folder, BOTH)
     assert (len(summary.present), len(summary.computed)) == (2, 2)
-    assert_same_as_undisturbed(folder, BOTH)
+    assert_undisturbed(folder, BOTH)
 
 
-def test_two_runs_on_one_folder(folder: Path) -> None:
-    """Two runs on one --out at once, each with a cache of its own: each cell is there once, and none is stale."""
-    children = [start_child(run_in_child, folder, cache) for cache in ("cache", "another")]
+def test_of_two_runs_on_one_folder_each_cell_is_there_once(folder):
+    children = [start_child(partial(run, cache=cache), folder) for cache in ("cache", "another")]
     for child in children:
         child.join(120)
     assert [child.exitcode for child in children] == [0, 0]
     assert len(read_numbers(folder)) == 10
     assert not (folder / "out" / "stale.csv").exists()
-    assert_same_as_undisturbed(folder)
+    assert_undisturbed(folder)

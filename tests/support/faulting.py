@@ -1,7 +1,5 @@
 """Faults for the tests to cause: runs in processes of their own that die at a chosen moment, workers that die."""
 
-from __future__ import annotations
-
 import contextlib
 import fnmatch
 import hashlib
@@ -22,6 +20,9 @@ from serab_lib.benchmark.grid import Settings, run_grid
 from serab_lib.benchmark.results import Results
 
 KEY = ("SAV", "logmel-stats", "described")
+BOTH = ("logmel-stats", "egemaps")
+_undisturbed: dict[tuple, tuple] = {}
+_replaced: dict[str, Callable] = {}
 
 
 def settings(folder: Path, *, out: str = "out", cache: str = "cache", **options: Any) -> Settings:
@@ -40,40 +41,41 @@ def read_numbers(folder: Path, out: str = "out") -> pd.DataFrame:
     return Results(folder / out).read_cells().drop(columns="seconds")
 
 
-def assert_same_as_undisturbed(folder: Path, models: tuple[str, ...] = ("logmel-stats",)) -> None:
+def count_cached(folder: Path) -> int:
+    """Number of embeddings of the first cell that came from the cache."""
+    return Results(folder / "out").read_provenance()["/".join(KEY)]["embeddings_from_cache"]
+
+
+def assert_undisturbed(folder: Path, models: tuple[str, ...] = ("logmel-stats",)) -> None:
     """Hold the results against those of a run with nothing in its way, which is made once for each corpus."""
     files = sorted((folder / "data").rglob("*.wav"))
     key = (models, *(hashlib.sha256(file.read_bytes()).hexdigest() for file in files))
     if key not in _undisturbed:
         run(folder, models, out="undisturbed", cache="undisturbed-cache")
-        _undisturbed[key] = read_all(folder / "undisturbed")
-    cells, predictions, inputs = read_all(folder / "out")
-    pd.testing.assert_frame_equal(cells, _undisturbed[key][0])
-    for cell, table in _undisturbed[key][1].items():
-        pd.testing.assert_frame_equal(predictions[cell], table)
-    assert inputs == _undisturbed[key][2]
+        _undisturbed[key] = _read_all(folder, "undisturbed")
+    for found, expected in zip(_read_all(folder, "out"), _undisturbed[key], strict=True):
+        if isinstance(expected, pd.DataFrame):
+            pd.testing.assert_frame_equal(found, expected)
+        else:
+            assert found == expected
 
 
-_undisturbed: dict[tuple, tuple] = {}
+def _read_all(folder: Path, out: str) -> tuple[Any, ...]:
+    """Cells without what differs from run to run, what they were computed from, and their predictions."""
+    inputs = Results(folder / out).finished_inputs()
+    predictions = [Results(folder / out).read_predictions(*key) for key in sorted(inputs)]
+    return read_numbers(folder, out), inputs, *predictions
 
 
-def read_all(out: Path) -> tuple[pd.DataFrame, dict, dict]:
-    """Cells without what differs from run to run, predictions, and what the cells were computed from."""
-    results = Results(out)
-    inputs = results.finished_inputs()
-    predictions = {key: results.read_predictions(*key) for key in inputs}
-    return results.read_cells().drop(columns="seconds"), predictions, inputs
-
-
-def call_in_child(function: Callable[..., None], *arguments: Any, timeout_s: float = 120) -> int:
+def call_in_child(function: Callable[..., None], *arguments: Any) -> int:
     """Call a function in a fresh process; return its exit status, -9 if it was killed."""
     process = start_child(function, *arguments)
-    process.join(timeout_s)
+    process.join(120)
     assert process.exitcode is not None, "the process hangs"
     return process.exitcode
 
 
-def start_child(function: Callable[..., None], *arguments: Any) -> Any:
+def start_child(function: Callable[..., Any], *arguments: Any) -> Any:
     """Start a function in a fresh process."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(
@@ -90,20 +92,18 @@ def die() -> None:
 
 
 def die_writing(folder: Path, pattern: str, moment: str, n_before: int = 0) -> None:
-    """Run the grid and die before, in or after the writing of a file, leaving the first such files alone."""
+    """Run the grid and die in or after the writing of a file, leaving the first such files alone."""
     replace, left = os.replace, n_before
 
     def replace_or_die(source: Path, target: Path) -> None:
         nonlocal left
-        if fnmatch.fnmatch(Path(target).name, pattern):
-            left -= 1
-            if left < 0:
-                if moment == "in":
-                    os.truncate(source, os.path.getsize(source) // 2)
-                if moment == "after":
-                    replace(source, target)
-                die()
+        left -= fnmatch.fnmatch(Path(target).name, pattern)
+        if left < 0 and moment == "in":
+            os.truncate(source, os.path.getsize(source) // 2)
+            die()
         replace(source, target)
+        if left < 0:
+            die()
 
     os.replace = replace_or_die
     run(folder)
@@ -135,20 +135,8 @@ def die_fitting(folder: Path, classifier: str) -> None:
     from serab_lib.evaluation import protocol
 
     try_candidates = protocol.try_candidates
-
-    def try_or_die(name: str, *arguments: Any) -> Any:
-        if name == classifier:
-            die()
-        return try_candidates(name, *arguments)
-
-    protocol.try_candidates = try_or_die
+    protocol.try_candidates = lambda name, *others: die() if name == classifier else try_candidates(name, *others)
     run(folder)
-
-
-def run_in_child(folder: Path, cache: str) -> None:
-    """Run the grid undisturbed."""
-    summary = run(folder, cache=cache)
-    assert not summary.failures, summary.failures
 
 
 class Deadly:
@@ -164,13 +152,13 @@ class Deadly:
         _replaced[function] = getattr(importlib.import_module(self.module), self.__name__)
 
     def __call__(self, *arguments: Any) -> Any:
-        if (self.when is None or self.when(*arguments)) and is_first(self.flag):
-            die()
+        if self.when is None or self.when(*arguments):
+            with contextlib.suppress(FileExistsError):
+                if self.flag:
+                    self.flag.touch(exist_ok=False)
+                die()
         there = getattr(importlib.import_module(self.module), self.__name__)
         return _replaced.get(f"{self.module}:{self.__name__}", there)(*arguments)
-
-
-_replaced: dict[str, Callable] = {}
 
 
 def is_wide(name: str, group: Any, arrays: tuple) -> bool:
@@ -181,16 +169,6 @@ def is_wide(name: str, group: Any, arrays: tuple) -> bool:
 def is_in_processes(extractor: Any, *arguments: Any) -> bool:
     """Whether an extractor works in processes, not threads, so that it can be killed alone."""
     return extractor.needs_processes
-
-
-def is_first(flag: Path | None) -> bool:
-    """Whether nobody was here before; always where there is no flag."""
-    if flag is None:
-        return True
-    with contextlib.suppress(FileExistsError):
-        os.close(os.open(flag, os.O_CREAT | os.O_EXCL))
-        return True
-    return False
 
 
 @contextlib.contextmanager
