@@ -187,7 +187,7 @@ record(
 # CREMA-D, the training sets hold {glue:text}`least_train` to {glue:text}`most_train` of the utterances, the test sets
 # {glue:text}`least_test` to {glue:text}`most_test`.
 #
-# A test set contains few speakers: one in {glue:text}`one_test`, two in {glue:text}`two_test`. The same is true of the
+# Most test sets contain few speakers: one in {glue:text}`one_test`, two in {glue:text}`two_test`. The same is true of the
 # validation set, on which hyperparameters are chosen and, under `described`, the classifier. Where it is a single speaker
 # ({glue:text}`one_validation`), the choice is the one that suits that speaker best.
 #
@@ -243,9 +243,9 @@ record(
 #
 # ## One sentence, several emotions
 #
-# Recordings of the real corpora may not be passed on, so none can be heard here. The demo of this book speaks its own
-# small corpora instead, with eSpeak NG and published rules of emotional prosody {cite}`schroder2001emotional`. They
-# exist to test the pipeline. These are from its imitation of SAVEE, by one speaker.
+# No recording of the real corpora is part of this book ({doc}`09_data_and_licences`), so none can be heard here. The
+# demo of this book speaks its own small corpora instead, with eSpeak NG and published rules of emotional prosody
+# {cite}`schroder2001emotional`. They exist to test the pipeline. These are from its imitation of SAVEE, by one speaker.
 
 # %% tags=["hide-input"]
 show_banner("Synthetic speech", "What you hear is a machine following rules. It says nothing about people.")

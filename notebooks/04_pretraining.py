@@ -61,7 +61,7 @@ from serab_lib.pretraining.run import read_probe
 from serab_lib.pretraining.train import pretrain
 from serab_lib.pretraining.augmentations import illustrate
 from serab_lib.pretraining.clips import find_training_part
-from serab_lib.evaluation.significance import t_interval
+from serab_lib.evaluation.significance import ALPHA, compare_models, t_interval
 from serab_lib.book.show import record, show_figure, show_table
 from serab_lib.book.profile import open_profile
 
@@ -122,7 +122,7 @@ record(first_loss=f"{next(iter(logs.values()))['loss'].iloc[0]:.1f}", n_steps=le
 # %% [markdown]
 # The loss starts at {glue:text}`first_loss`; the run has {glue:text}`n_steps` steps. A low loss alone says little: a
 # network that gives every sound the same vector has the lowest loss of all. So the spread of the embeddings is
-# watched, too. If it falls to zero, the run has collapsed; without the predictor it does.
+# watched, too. If it falls to zero, the run has collapsed, as it does without the predictor {cite}`grill2020bootstrap`.
 
 # %% tags=["hide-input"]
 if data.synthetic:
@@ -180,10 +180,11 @@ if not data.synthetic:
 # %% [markdown] tags=["real"]
 # On average over the seeds, pre-training gains {glue:text}`gain_described` under `described` and
 # {glue:text}`gain_released` under `released`. The intervals are Student's over three seeds; if one contains 0, or
-# touches it, the gain cannot be told from chance. And what is gained is small beside the simplest alternative: the mean and standard
-# deviation of each mel band, without any network, give {glue:text}`floor_described` and {glue:text}`floor_released` %. The
-# pre-trained encoders reach {glue:text}`reached_described` and {glue:text}`reached_released` % on average;
-# {glue:text}`random_below` of {glue:text}`n_random` random encoders of this small network stay below the statistics.
+# touches it, the gain cannot be told from chance. And what is gained is small beside the simplest alternative: the mean
+# and standard deviation of each mel band, without any network, give {glue:text}`floor_described` and
+# {glue:text}`floor_released` %. The pre-trained encoders reach {glue:text}`reached_described` and
+# {glue:text}`reached_released` % on average; {glue:text}`random_below` of {glue:text}`n_random` random encoders of this
+# small network stay below the statistics.
 
 # %% [markdown] tags=["real"]
 # ## What the released weights are worth
@@ -206,22 +207,37 @@ if not data.synthetic:
 
 # %% tags=["hide-input", "real"]
 if not data.synthetic:
-    gains = worth["byol-s-512"] - worth["byol-random-512"]
     below = worth.index[worth["yamnet"] <= worth["logmel-stats"]]
     record(
-        least_worth=f"{gains.min():.1f} ({gains.idxmin()})",
-        most_worth=f"{gains.max():.1f} ({gains.idxmax()})",
         random_above=f"{(worth['byol-random-512'] - worth['logmel-stats']).mean():.1f}",
         yamnet_below=" and ".join(below) or "no task",
         yamnet_above=f"{(worth['yamnet'] - worth['logmel-stats']).mean():+.1f}",
     )
 
+# %% tags=["hide-input", "real"]
+for protocol in ("described", "released") if not data.synthetic else ():
+    own = cells.query("protocol == @protocol").pivot(index="task", columns="model", values="test_accuracy")
+    gains = 100 * (own["byol-s-512"] - own["byol-random-512"])
+    pairs = pd.concat({task: compare_models(data.measured, task, protocol) for task in gains.index})
+    pair = pairs[(pairs["first"] == "byol-s-512") & (pairs["second"] == "byol-random-512")]
+    sure = pair.index.get_level_values(0)[pair["p_holm"] < ALPHA]
+    record(
+        **{
+            f"worth_{protocol}": f"{gains.min():.1f} ({gains.idxmin()}) to {gains.max():.1f} ({gains.idxmax()})",
+            f"sure_{protocol}": ", ".join(sure) or "no task",
+        }
+    )
+
 # %% [markdown] tags=["real"]
-# Pre-training on AudioSet's speech is worth {glue:text}`least_worth` to {glue:text}`most_worth` points. A network that
-# has learnt nothing lies {glue:text}`random_above` points above the log-mel statistics on average: random convolutional
-# features already carry information. That holds for this network; the CvT of the small runs above lay below them.
-# Log-mel statistics are no floor, either: YAMNet is at or below them on {glue:text}`yamnet_below`, and
-# differs by {glue:text}`yamnet_above` points on average.
+# Pre-training on AudioSet's speech is worth {glue:text}`worth_described` points under `described`, and
+# {glue:text}`worth_released` under `released`. By McNemar's test, corrected for all pairs of models as in
+# {doc}`06_what_the_grid_says`, that is more than chance in {glue:text}`sure_described` under `described` and in
+# {glue:text}`sure_released` under `released`. The random weights are those of one seed. A network that has learnt
+# nothing lies {glue:text}`random_above` points above the log-mel statistics on average: random convolutional features
+# already carry information. That holds for this network; the CvT of the small runs above lay below them. Log-mel
+# statistics are no floor, either: YAMNet, here with weights that were rounded to 8 bits, is at or below them on
+# {glue:text}`yamnet_below`, and differs by {glue:text}`yamnet_above` points on average. Under `released` it is ahead of
+# them on average ({doc}`05_accuracy_grid`).
 
 # %% tags=["hide-input"]
 from serab_lib.extractors.registry import EXTRACTORS

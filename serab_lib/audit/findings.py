@@ -73,7 +73,7 @@ class Finding:
 
     def as_paragraph(self) -> str:
         """Give the finding as one paragraph of plain text."""
-        sure = f"Code and tables: {self.code}. Table 3 made so: {self.table}. It changes {self.changes}."
+        sure = f"Code and tables: {self.code}. Table 3 made so: {self.table}. It bears on {self.changes}."
         read = f" Read at {_list_places(self.read_at, locate)}." if self.read_at else ""
         return " ".join((self.says, self.does, self.evidence, self.consequence, sure)) + read
 
@@ -148,7 +148,7 @@ def write_findings(findings: list[Finding]) -> str:
             f'<a id="finding-{each.name.lower()}"></a>\n\n### {number}. {each.title}\n\n'
             f"**The paper.** {each.says}\n\n**The code and the tables.** {each.does}\n\n"
             f"**Evidence.** {each.evidence}\n\n**Consequence.** {each.consequence}\n\n**How sure.** Code and tables: "
-            f"{each.code}. Table 3 made so: {each.table}. It changes {each.changes}. Where: {each.where}.{read}"
+            f"{each.code}. Table 3 made so: {each.table}. It bears on {each.changes}. Where: {each.where}.{read}"
         )
     return "\n\n".join(sections)
 
