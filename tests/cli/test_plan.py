@@ -7,14 +7,14 @@ from typing import Any
 from unittest.mock import Mock
 
 import pytest
+from asserting import call
 from making import write_savee
 from serving import Site
-from typer.testing import CliRunner
 
 from serab_lib.benchmark.grid import Settings
 from serab_lib.benchmark.results import Results
 from serab_lib.book import build
-from serab_lib.cli import app, plan
+from serab_lib.cli import plan
 from serab_lib.cli.plan import carry_out, make_plan
 from serab_lib.core import SerabError
 from serab_lib.corpora import corpus as lists
@@ -41,8 +41,8 @@ def list_computed(planned: dict[str, Any], kind: str) -> set[str]:
     return {row["name"] for row in planned[kind] if row["computed"] == "yes"}
 
 
-def list_folders(settings: Settings) -> list[str]:
-    return ["--data", str(settings.data), "--weights", str(settings.weights), "--out", str(settings.out)]
+def list_folders(settings: Settings) -> tuple[object, ...]:
+    return "--data", settings.data, "--weights", settings.weights, "--out", settings.out
 
 
 def test_the_plan_tells_the_whole_job(settings, monkeypatch):
@@ -90,12 +90,10 @@ def test_the_stages_add_up(settings):
 
 
 def test_the_command_prints_and_dumps_the_plan(settings):
-    result = CliRunner().invoke(app, ["reproduce", "--plan", *list_folders(settings)])
-    assert result.exit_code == 0
+    printed = call("reproduce", "--plan", *list_folders(settings))
     for text in ("ravdess", "can be fetched", "byol-s-cvt-2048", "72 of 234 cells can be computed", "left out"):
-        assert text in result.stdout
-    planned = json.loads(CliRunner().invoke(app, ["reproduce", "--plan", "--json", *list_folders(settings)]).stdout)
-    assert planned == make_plan(settings)
+        assert text in printed
+    assert json.loads(call("reproduce", "--plan", "--json", *list_folders(settings))) == make_plan(settings)
 
 
 @pytest.fixture
@@ -141,15 +139,13 @@ def test_what_can_be_done_is_done_and_the_rest_is_named(small, tmp_path, monkeyp
 
 def test_a_book_that_fails_is_not_fatal(small, monkeypatch):
     monkeypatch.setattr(build, "build_book", Mock(side_effect=SerabError("a cell failed")))
-    result = CliRunner().invoke(app, ["reproduce", "--jobs", "1", *list_folders(small)])
-    assert result.exit_code == 0 and "2 cells computed" in result.stdout
-    assert "the book was not built: a cell failed" in result.stderr
+    printed = call("reproduce", "--jobs", 1, *list_folders(small))
+    assert "2 cells computed" in printed and "the book was not built: a cell failed" in printed
 
 
 def test_nothing_to_do_is_an_error_in_one_line(small, tmp_path):
-    where = list_folders(replace(small, data=tmp_path / "none"))
-    result = CliRunner().invoke(app, ["reproduce", *where, "--no-fetch"])
-    assert result.exit_code == 1 and "no cell can be computed: 0 corpora and 1 extractors at hand" in result.stderr
+    printed = call("reproduce", *list_folders(replace(small, data=tmp_path / "none")), "--no-fetch", code=1)
+    assert "no cell can be computed: 0 corpora and 1 extractors at hand" in printed
 
 
 def test_a_device_that_is_not_there_is_seen_before_anything_is_fetched(small, site):

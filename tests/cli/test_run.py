@@ -10,11 +10,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from asserting import call
 from making import write_savee
-from typer.testing import CliRunner
 
 from serab_lib.audit import findings
-from serab_lib.cli import app
 from serab_lib.corpora.task import TASKS
 from serab_lib.extractors.registry import EXTRACTORS
 from serab_lib.pretraining.run import read_log
@@ -25,13 +24,6 @@ def _no_folders(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("SERAB_DATA", str(tmp_path / "data"))
     monkeypatch.setenv("SERAB_WEIGHTS", str(tmp_path / "weights"))
     monkeypatch.setenv("COLUMNS", "200")
-
-
-def call(*arguments: object, code: int = 0) -> str:
-    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
-    assert result.exit_code == code, result.output
-    assert "Traceback" not in result.output
-    return result.output
 
 
 def test_tasks_and_models_list_all_with_the_promised_fields():

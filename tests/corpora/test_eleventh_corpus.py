@@ -10,22 +10,15 @@ import numpy as np
 import pandas as pd
 import pytest
 import soundfile
+from asserting import call
 from corpora.test_task import TOML
-from typer.testing import CliRunner
 
 import serab_lib
-from serab_lib.cli import app
 from serab_lib.corpora import corpus as lists
 from serab_lib.corpora.task import TASKS, read_tasks
 
 RECORD = TOML.replace("OWN", "ELE").replace('name = "own"', 'name = "eleventh"')
 RUN = ("--models", "logmel-stats", "--no-search", "--jobs", 1)
-
-
-def call(*arguments: object, code: int = 0) -> str:
-    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
-    assert result.exit_code == code, result.output
-    return result.output
 
 
 @pytest.fixture

@@ -1,35 +1,93 @@
-"""Corpora, splits and the check on real recordings below the folder that SERAB_DATA names."""
+"""Corpora, their check and their audit on real recordings below the folder that SERAB_DATA names."""
 
-from __future__ import annotations
-
+import tomllib
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
+import torch
 
+from serab_lib.audio import decode, resample
+from serab_lib.audit.measurements import find_duplicates, hash_corpora
 from serab_lib.corpora.check import check_corpus
 from serab_lib.corpora.corpus import find_corpus
+from serab_lib.corpora.splits import split
 from serab_lib.corpora.task import TASKS
+from serab_lib.evaluation.paper import read_accuracies
+from serab_lib.evaluation.protocol import evaluate
+from serab_lib.extractors.opensmile import OpenSmile
 
 pytestmark = pytest.mark.realdata
+FINDINGS = tomllib.loads((Path(__file__).parents[2] / "serab_lib" / "data" / "findings.toml").read_text())
+CLICKS = FINDINGS["full-scale-click"]["values"]
 
 
 @pytest.mark.parametrize("code", ["AES", "EMB", "EMV", "RAV"])
-def test_corpora_at_hand_are_as_released(code: str, real_data: Path) -> None:
+def test_corpora_at_hand_are_as_released(code, real_data):
     if not (real_data / TASKS[code].name).is_dir():
         pytest.skip(f"SERAB_DATA has no {TASKS[code].name}")
     report = check_corpus(code, real_data)
     assert report.n_originals == report.n_utterances == find_corpus(code, real_data).n_expected
     assert not any(problem.affects_result for problem in report.problems)
-    if code == "RAV":
-        (twins,) = report.problems
-        assert "03-01-03-01-02-01-07" in twins.file and "03-01-03-01-02-02-07" in twins.file
 
 
-def test_a_copy_of_another_rate_is_no_original(real_data: Path) -> None:
+def test_ravdess_has_one_recording_under_two_names(real_data):
+    """By its sound as by its released hashes."""
+    sounds = hash_corpora(real_data)["RAV"]
+    assert len(sounds) == 1440
+    (twice,) = find_duplicates(TASKS["RAV"], {})["files"]
+    assert twice == ("03-01-03-01-02-01-07", "03-01-03-01-02-02-07")
+    assert sounds["sha256"].duplicated().sum() == 1 == sounds.loc[[*twice], "sha256"].nunique()
+    (problem,) = check_corpus("RAV", real_data).problems
+    assert all(name in problem.file for name in twice)
+
+
+def test_a_copy_of_another_rate_is_no_original(real_data):
     """The widely copied RAVDESS at 16 kHz, where it lies beside the originals."""
     copies = real_data.parent / "data"
     if not (copies / "ravdess").is_dir():
         pytest.skip("there is no folder data/ravdess beside SERAB_DATA")
     report = check_corpus("RAV", copies)
-    assert (report.n_originals, report.n_utterances) == (0, 1440)
-    assert sum(each.kind == "resampled" for each in report.problems) == 1440
+    n_resampled = sum(each.kind == "resampled" for each in report.problems)
+    assert (report.n_originals, report.n_utterances, n_resampled) == (0, 1440, 1440)
+
+
+def read_waveforms(code: str, data: Path) -> tuple[pd.DataFrame, list[torch.Tensor]]:
+    utterances = find_corpus(code, data).utterances
+    return utterances, [resample(*decode(path)) for path in utterances["path"]]
+
+
+def count_clicks(waveform: torch.Tensor) -> int:
+    """Samples that 16 bits do not hold once openSMILE's wrapper has multiplied them and cut the fraction off."""
+    scaled = np.trunc(32768 * waveform.numpy().astype(float))
+    return int(((scaled > 32767) | (scaled < -32768)).sum())
+
+
+@pytest.mark.parametrize("code", ["EMB", pytest.param("RAV", marks=pytest.mark.nightly)])
+def test_samples_beyond_16_bits_are_counted(code, real_data):
+    counts = np.array([count_clicks(waveform) for waveform in read_waveforms(code, real_data)[1]])
+    found = {"n": len(counts), "n_files": int((counts > 0).sum()), "n_samples": int(counts.sum())}
+    assert found == {name: CLICKS[f"{name}_{code}"] for name in found}
+
+
+@pytest.mark.nightly
+@pytest.mark.timeout(3600)
+def test_emodb_with_clicks_gives_the_printed_accuracy(real_data):
+    """The printed cell and the clipped one are an utterance apart."""
+    import opensmile
+
+    smile = opensmile.Smile(opensmile.FeatureSet.ComParE_2016, opensmile.FeatureLevel.Functionals)
+    utterances, waveforms = read_waveforms("EMB", real_data)
+    clipped = torch.stack([OpenSmile().prepare(waveform)[:, 0] for waveform in waveforms]).numpy()
+    heard = clipped.copy()
+    for row, waveform in zip(heard, waveforms, strict=True):
+        if count_clicks(waveform):
+            row[:] = np.nan_to_num(smile.process_signal(waveform.numpy(), 16_000).to_numpy(dtype=np.float32)[0])
+    parts, classes = split(utterances, TASKS["EMB"], "released"), TASKS["EMB"].classes
+    accuracies = {}
+    for name, features in {"clipped": clipped, "with_clicks": heard}.items():
+        scores = evaluate(features, parts, protocol="released", classes=classes).scores
+        accuracies[name] = round(100 * scores.loc[scores["selected"], "test_accuracy"].item(), 1)
+    assert accuracies == {name: CLICKS[name] for name in accuracies}
+    assert accuracies["with_clicks"] == read_accuracies().loc["openSMILE", "EMB"]

@@ -1,7 +1,5 @@
 """The real corpus through the real checkpoints, to the committed cells and to numbers beside the paper's."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np
@@ -46,7 +44,7 @@ def pose(model: str, parts: pd.DataFrame, weights: Path, cache: Path) -> tuple[n
     return make_parts(made.matrix, parts, TASK.classes)
 
 
-def test_every_committed_cell_is_current(real_data: Path, real_weights: Path, shared_cache: Path) -> None:
+def test_every_committed_cell_is_current(real_data, real_weights, shared_cache):
     jobs: list[Job] = []
     options = {"weights": real_weights, "cache": shared_cache, "protocols": ("released", "described")}
     settings = Settings(data=real_data, out=COMMITTED.folder, **options)
@@ -56,9 +54,7 @@ def test_every_committed_cell_is_current(real_data: Path, real_weights: Path, sh
 
 
 @pytest.mark.parametrize("model", ["byol-s-512", "yamnet", "logmel-stats", "byol-random-512"])
-def test_lda_predicts_what_is_committed(
-    model: str, parts: pd.DataFrame, cells: pd.DataFrame, real_weights: Path, shared_cache: Path
-) -> None:
+def test_lda_predicts_what_is_committed(model, parts, cells, real_weights, shared_cache):
     """Utterance by utterance."""
     result = fit_classifier("LDA", *pose(model, parts, real_weights, shared_cache))
     committed = COMMITTED.read_predictions("RAV", model, "released").set_index("stem")["LDA"]
@@ -67,9 +63,7 @@ def test_lda_predicts_what_is_committed(
     assert result.validation_accuracy == pytest.approx(cells.loc[(model, "released", "LDA"), "validation_accuracy"])
 
 
-def test_the_svm_is_the_committed_one_and_reaches_the_paper(
-    parts: pd.DataFrame, cells: pd.DataFrame, real_weights: Path, shared_cache: Path
-) -> None:
+def test_the_svm_is_the_committed_one_and_reaches_the_paper(parts, cells, real_weights, shared_cache):
     """BYOL-S 512 on RAVDESS: 77.3 in the paper, with the radial kernel at the largest C."""
     cell = cells.loc[("byol-s-512", "released", "SVC")]
     X_train, y_train, X_validation, y_validation, X_test = pose("byol-s-512", parts, real_weights, shared_cache)
@@ -81,7 +75,7 @@ def test_the_svm_is_the_committed_one_and_reaches_the_paper(
     assert cell["test_accuracy"] == pytest.approx(printed, abs=0.004)
 
 
-def test_statistics_are_close_to_the_published_ones(parts: pd.DataFrame, real_weights: Path) -> None:
+def test_statistics_are_close_to_the_published_ones(parts, real_weights):
     """Within a hundredth: they are those of these recordings, through a window of 400 samples."""
     train = list(parts.loc[parts["part"] == "train", "path"])
     measured = measure_statistics(train, load_extractor("byol-s-512", weights=real_weights))

@@ -6,7 +6,9 @@ from collections.abc import Callable, Iterator, Sequence
 import pytest
 import torch
 from making import make_noise
+from typer.testing import CliRunner
 
+from serab_lib.cli import app
 from serab_lib.core import SerabError
 from serab_lib.extractors.base import pad_batch
 
@@ -17,6 +19,14 @@ def one_line(match: str, kind: type[Exception] = SerabError) -> Iterator[None]:
     with pytest.raises(kind, match=match) as caught:
         yield
     assert "\n" not in str(caught.value)
+
+
+def call(*arguments: object, code: int = 0) -> str:
+    """Run a command of `serab` that ends with an exit code, without a traceback; return what it prints."""
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    assert result.exit_code == code, result.output
+    assert "Traceback" not in result.output
+    return result.output
 
 
 def assert_padding_changes_nothing(network: Callable[..., torch.Tensor], lengths: Sequence[int], **tolerance) -> None:
