@@ -86,18 +86,19 @@ record(
 
 # %% [markdown]
 # Of {glue:text}`n_findings` findings {glue:text}`n_numbers` bear on a printed number or on what it stands for,
-# {glue:text}`n_comparisons` on a comparison of models, and {glue:text}`n_descriptions` on a description alone. Two questions are
-# kept apart. What the code does, or what a table holds, was read or computed, and anyone can check it. Whether the
-# paper's table 3 was made that way is another matter: the code was published in November 2021, after the paper. (*Not
-# concerned* are findings about something else than table 3.)
+# {glue:text}`n_comparisons` on a comparison of models, and {glue:text}`n_descriptions` on a description alone. Two
+# questions are kept apart. What the code does, or what a table holds, was read or computed, and anyone can check it.
+# Whether the paper's table 3 was made that way is another matter: the code was published in November 2021, after the
+# paper. (*Not concerned* are findings about something else than table 3.)
 #
 # (byol-a-window)=
 # ## The window that BYOL-A was heard through
 #
 # By the paper, networks that are trained on speech alone (BYOL-S) beat the same networks trained on sounds of all kinds
 # (BYOL-A). But the released code makes every spectrogram with a window of 400 samples. Its configuration trains BYOL-S
-# so; NTT trained BYOL-A with 1,024. The figure shows BYOL-A through both: what lies on the dashed line agrees with the
-# paper.
+# so; NTT trained BYOL-A with 1,024. The release's README asks to set the configuration for one's model, so the authors
+# may have changed the window by hand. The figure shows BYOL-A through both: what lies on the dashed line agrees with
+# the paper.
 
 # %% tags=["hide-input"]
 windows = measurements.read_windows(data.measured)
