@@ -37,7 +37,8 @@ profile: str = "demo"
 import pandas as pd
 
 from serab_lib.book import tables
-from serab_lib.book.show import record, show_downloads, show_markdown, show_table
+from serab_lib.book.plots import grid as plots
+from serab_lib.book.show import record, show_downloads, show_figure, show_markdown, show_table
 from serab_lib.book.profile import open_profile
 from serab_lib.corpora.corpus import list_utterances
 from serab_lib.corpora.splits import split
@@ -51,8 +52,8 @@ levels = (100 * tables.describe_splits()["majority"]).unstack("task").assign(mod
 levels = levels.set_index("model", append=True)
 kind = "synthetic speech: this is the demo" if data.synthetic else "real recordings"
 record(site=f"Profile {profile}: the accuracies measured for it come from {kind}.")
-recomputed = tables.compare_with_paper(data.read_measured(), "released")["ours"].notna()
-record(n_recomputed=f"{recomputed.sum():,}")
+beside = tables.compare_with_paper(data.read_measured(), "released")
+record(n_recomputed=f"{beside['ours'].notna().sum():,}")
 
 # %% [markdown] tags=["real"]
 # ## What the paper prints
@@ -158,14 +159,45 @@ record(lacking=", ".join(lacking) or "none")
 # %% [markdown] tags=["real"]
 # ## Cell by cell
 #
-# The paper's grid has 117 cells. {numref}`tbl-beside` sets the measured ones beside the paper's under `released`,
-# the protocol that follows the authors' code, and says of each other one why it is empty. Sort by *difference* to see
-# where the two differ most, filter by task or model, or save the table as CSV. A cell can be some points off without an
-# error on either side: {ref}`resampler` and {ref}`class-numbers` show how much a cell can change.
+# The paper's grid has {glue:text}`n_grid` cells, of which {glue:text}`n_beside` are measured under `released`, the protocol
+# that follows the authors' code. {numref}`fig-coverage` is the map: what is measured, what anyone can measure, and for
+# what a corpus must be asked for or a licence accepted.
+
+# %% tags=["hide-input", "real"]
+known = beside.dropna(subset="difference")
+waiting = beside["ours"].isna() & beside["state"].str.contains(";")
+record(n_grid=len(beside), n_beside=len(known), n_waiting=int(waiting.sum()))
+if not data.synthetic:
+    show_figure(
+        plots.plot_coverage(beside),
+        name="fig-coverage",
+        caption="The paper's grid: recomputed accuracy (percent, protocol `released`) where there is one.",
+        alt=f"{len(known)} of {len(beside)} cells are measured; {waiting.sum()} others need permission, the rest none.",
+    )
+
+# %% [markdown] tags=["real"]
+# {numref}`fig-agreement` sets the measured cells against the printed ones. A cell can be some points off without an error
+# on either side: {ref}`resampler` and {ref}`class-numbers` show how much a cell can change.
 
 # %% tags=["hide-input", "real"]
 if not data.synthetic:
-    beside = tables.compare_with_paper(cells, "released")
+    spans = known["ours, 95 %"].str.extract(r"(.+)–(.+)").astype(float)
+    n_reached = int(known["paper"].between(spans[0], spans[1]).sum())
+    alt = f"{len(known)} points near the diagonal; the intervals of {n_reached} of them reach it."
+    record(alt=alt, n_reached=n_reached, median=f"{known['difference'].abs().median():.1f}")
+    show_figure(
+        plots.plot_agreement(beside),
+        name="fig-agreement",
+        caption="Each recomputed accuracy against the printed one, protocol `released`; bars: Wilson's 95 % intervals.",
+        alt=alt,
+    )
+
+# %% [markdown] tags=["real"]
+# {numref}`tbl-beside` has the numbers, and says of each other cell why it is empty. Sort by *difference* to see where the
+# two differ most, filter by task or model, show the rows that are empty, or save the table as CSV.
+
+# %% tags=["hide-input", "real"]
+if not data.synthetic:
     show_table(
         beside,
         name="tbl-beside",
@@ -173,21 +205,15 @@ if not data.synthetic:
         sortable=True,
         index=False,
     )
-
-# %% tags=["hide-input", "real"]
-if not data.synthetic:
-    measured_here = beside.dropna(subset="difference")
-    distances = measured_here["difference"].abs().groupby(measured_here["model"]).mean()
+    distances = known["difference"].abs().groupby(known["model"]).mean().sort_values()
     record(
-        n_beside=len(measured_here),
-        n_grid=len(beside),
-        distances=", ".join(f"{value:.1f} ({model})" for model, value in distances.sort_values().items()),
-        farthest=f"{measured_here['difference'].abs().max():.1f}",
+        distances=", ".join(f"{value:.1f} ({model})" for model, value in distances.items()),
+        farthest=f"{known['difference'].abs().max():.1f}",
     )
 
 # %% [markdown] tags=["real"]
-# {glue:text}`n_beside` of the {glue:text}`n_grid` cells are measured. On average they lie {glue:text}`distances` points
-# from what is printed, and none lies more than {glue:text}`farthest` points from it.
+# On average the measured cells lie {glue:text}`distances` points from what is printed, and none lies more than
+# {glue:text}`farthest` points from it.
 
 # %% tags=["hide-input", "real"]
 if not data.synthetic:

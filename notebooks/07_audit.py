@@ -187,10 +187,11 @@ show_figure(
 # in train.
 
 # %% tags=["hide-input"]
+tested = speakers.compare_speakers().query("part == 'test'").rename(columns={"shared_with_train": "shared"})
+known = tested.set_index(["task", "protocol"])["shared"]
+record(she_known=f"{100 * known['SHE', 'released']:.0f} %")
 show_figure(
-    plot_shared_speakers(
-        speakers.compare_speakers().query("part == 'test'").rename(columns={"shared_with_train": "shared"})
-    ),
+    plot_shared_speakers(tested),
     name="fig-voices",
     caption="Test utterances by speakers who are also in train; the numbers at the bars count the test speakers.",
     alt="Under released, the bars of IEM and SHE reach 100 percent; all others are at zero.",
@@ -343,6 +344,8 @@ if len(measured):
 
 # %% tags=["hide-input"]
 orders = measurements.read_measurement(data.measured, "label_order")
+ends = "{:.1f} to {:.1f} %".format(*(100 * orders["released"].agg(["min", "max"]))) if len(orders) else "not measured"
+record(orders=ends)
 if len(orders):
     task, model = orders.loc[0, ["task", "model"]]
     show_figure(

@@ -69,7 +69,10 @@
     showFound();
     all(".citation-list[role=list]").forEach((list) => list.removeAttribute("role"));
     all("details.hide > summary").forEach(nameCode);
-    all("button.copybtn").forEach((button) => button.setAttribute("aria-label", "Copy code"));
+    for (const button of all("button.copybtn")) {
+      const title = button.closest(".sd-card")?.querySelector(".sd-card-title");
+      button.setAttribute("aria-label", `Copy ${textOf(title) || "code"}`);
+    }
     all(".primary-toggle").forEach((button) => button.setAttribute("aria-label", "Chapters"));
     all(".secondary-toggle").forEach((button) => button.setAttribute("aria-label", "Contents of this page"));
     all(".bd-article .pst-scrollable-table-container").forEach(watch);

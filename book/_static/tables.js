@@ -2,7 +2,7 @@
 // since browsers load no module from disk; without scripts they stay plain tables.
 (() => {
   const LONG = 8; // rows from which a table can be filtered and saved
-  const SHOWN = 20; // rows of a very long table that are shown at first
+  const SHOWN = 20; // rows of a very long table without empty cells that are shown at first
 
   const textOf = (cell) => cell.textContent.replace(/\s+/g, " ").trim();
   const isEmpty = (text) => ["", "–", "—"].includes(text);
@@ -58,20 +58,27 @@
     const filter = make("input", { type: "search", ariaLabel: `Filter ${name}`, placeholder: "Filter" });
     const count = make("output", { className: "serab-count" });
     const more = make("button", { type: "button" }, `Show all ${rows.length} rows`);
-    let limit = rows.length > 2 * SHOWN ? SHOWN : Infinity;
+    const isBlank = (row) => [...row.cells].some((cell) => isEmpty(textOf(cell)));
+    const blank = new Set(rows.filter(isBlank));
+    let folded = rows.length > 2 * SHOWN;
+    const limit = blank.size ? rows.length : SHOWN;
 
-    // What the filter leaves out is hidden; what is beyond the limit is hidden on the screen alone, not in print.
+    // What the filter leaves out is hidden; of a very long table, rows with empty cells, or those beyond the limit, are
+    // hidden on the screen alone, not in print, unless the reader looks for them.
     function refresh() {
       const words = filter.value.toLowerCase().split(/\s+/);
       let kept = 0;
+      let beyond = 0;
       for (const row of table.tBodies[0].rows) {
         const text = textOf(row).toLowerCase();
         row.hidden = !words.every((word) => text.includes(word));
         kept += !row.hidden;
-        row.classList.toggle("serab-beyond", !row.hidden && kept > limit);
+        const isBeyond = folded && !filter.value && (kept > limit || blank.has(row));
+        row.classList.toggle("serab-beyond", isBeyond);
+        beyond += isBeyond;
       }
       count.textContent = filter.value ? `${kept} of ${rows.length} rows` : "";
-      more.hidden = kept <= limit;
+      more.hidden = !beyond;
     }
 
     addSorting(table, refresh);
@@ -80,7 +87,7 @@
     csv.addEventListener("click", () => save(table, table.id || "table"));
     filter.addEventListener("input", refresh);
     more.addEventListener("click", () => {
-      limit = Infinity;
+      folded = false;
       refresh();
       filter.focus();
     });

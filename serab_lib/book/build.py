@@ -30,7 +30,8 @@ logger = logging.getLogger(__name__)
 # Cells with this tag hold numbers of real speech, which the demo must not show beside synthetic ones.
 REAL_TAG = "real"
 
-_PARTS = ("_config.yml", "_toc.yml", "book", "notebooks", "CONTRIBUTING.md", "CHANGELOG.md", "environment.yml")
+_PARTS = ("_config.yml", "_toc.yml", "book", "notebooks", "environment.yml")
+_PARTS += ("CONTRIBUTING.md", "CHANGELOG.md", "CITATION.cff")
 
 
 def build_book(

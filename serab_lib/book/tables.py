@@ -218,6 +218,7 @@ def compare_with_paper(cells: pd.DataFrame, protocol: str) -> pd.DataFrame:
                 row |= {"difference": ours - paper, "state": state}
             else:
                 asked = "; the corpus must be asked for" if get_task(code).access == "restricted" else ""
+                asked += "; the weights have a licence to accept" if entry.needs_consent else ""
                 row |= {"ours": float("nan"), "ours, 95 %": "–", "difference": float("nan")}
                 row |= {"state": f"not measured yet{asked}"}
             rows.append(row)

@@ -35,6 +35,15 @@ def paper() -> SimpleNamespace:
     return SimpleNamespace(accuracies=accuracies, sizes=sizes, grid=accuracies[list(sizes.index)])
 
 
+@functools.cache
+def beside() -> pd.DataFrame:
+    """The paper's cells, of which two are measured."""
+    cells = [("RAV", "byol-s-512", 0.77), ("EMB", "yamnet", 0.7)]
+    cell = dict.fromkeys(COLUMNS, 0) | {"protocol": "released", "selected": True, "complete": True, "n_test": 300}
+    rows = [cell | {"task": task, "model": model, "test_accuracy": value} for task, model, value in cells]
+    return tables.compare_with_paper(pd.DataFrame(rows), "released")
+
+
 def draw_shared_speakers() -> Figure:
     splits = tables.describe_splits().reset_index()
     return tasks.plot_shared_speakers(splits.rename(columns={"test speakers": "n_speakers"}))
@@ -107,6 +116,8 @@ FIGURES: dict[str, Callable[[], Figure]] = {
     ),
     "gain": draw_gain,
     "intervals": lambda: grid.plot_intervals(confidence_intervals(paper().accuracies, paper().sizes)),
+    "agreement": lambda: grid.plot_agreement(beside()),
+    "coverage": lambda: grid.plot_coverage(beside()),
     "bold": lambda: grid.plot_bold(compare_best(paper().accuracies, paper().sizes)),
     "contrasts": lambda: grid.plot_contrasts(
         paper().grid, {f"{n}": (f"BYOL-S, {n}", f"BYOL-A, {n}") for n in (512, 1024)}
@@ -159,6 +170,19 @@ def test_every_resampler_has_its_mark_in_every_panel() -> None:
         assert lines.keys() == {"sinc", "other", "printed"}
         assert len({tuple(point) for name in ("sinc", "other") for point in lines[name]}) == 4
         assert {x for x, _ in lines["printed"]} == {77.3}
+
+
+def test_measured_cells_are_set_against_the_printed_ones_in_the_colour_of_their_family() -> None:
+    (axes,) = grid.plot_agreement(beside()).axes
+    marks = {line.get_color(): line.get_xydata().tolist() for line in axes.lines if line.get_marker() in ("o", "D")}
+    assert [[77.3, 77.0]] in marks.values() and len([points for points in marks.values() if points]) == 2
+
+
+def test_map_of_the_grid_tells_measured_from_fetchable_and_from_what_needs_permission() -> None:
+    (axes,) = grid.plot_coverage(beside()).axes
+    assert len(axes.patches) == 117 and sorted(text.get_text() for text in axes.texts) == ["70", "77"]
+    hatched = sum(patch.get_hatch() is not None for patch in axes.patches)
+    assert hatched == 2 * 13 + 3 * 7  # two corpora, and three models on the others
 
 
 def test_a_row_of_confusions_is_in_percent_of_its_true_emotion() -> None:

@@ -225,7 +225,8 @@ def test_differences_sort_as_signed_numbers_with_empty_cells_last(visit, by_keyb
 def test_long_table_is_filtered_saved_and_shown_whole_on_paper(visit):
     tab, _ = visit(GRID)
     rows = tab.locator("#tbl-beside tbody tr")
-    assert rows.count() == 117 and rows.filter(visible=True).count() == 20
+    n_measured = sum(text != "–" for text in read_column(tab, "difference"))
+    assert rows.count() == 117 and rows.filter(visible=True).count() == n_measured
     tab.get_by_role("searchbox", name="Filter Table", exact=False).last.fill("EMV")
     assert rows.filter(visible=True).count() == sum(task == "EMV" for task in read_column(tab, "task")) == 13
     tools = tab.locator(".serab-tools", has=tab.locator("input")).last
@@ -272,6 +273,21 @@ def test_signs_and_players_have_names(visit):
     assert tab.locator("button.copybtn:not([aria-label])").count() == 0
     tab, _ = visit("notebooks/01_tasks")
     assert all(tab.locator("audio").evaluate_all("all => all.map(each => each.ariaLabel)"))
+
+
+def test_first_page_shows_facts_a_figure_three_findings_and_how_to_cite(visit):
+    tab, complaints = visit(TOC["root"])
+    facts = tab.locator(".serab-facts li").all_inner_texts()
+    assert len(facts) == 5 and all(re.match(r"\d|none|Built on \d", fact) for fact in facts)
+    assert tab.locator("figure#fig-first img").evaluate("image => image.naturalWidth") > 0
+    assert re.match(r"\d+ points", tab.locator("figure#fig-first img").get_attribute("alt"))
+    cards = tab.locator(".serab-cards .sd-card")
+    assert all(re.match(r"\d", text) for text in cards.all_inner_texts())
+    links = cards.locator("a").evaluate_all("all => all.map(each => each.getAttribute('href'))")
+    assert len(links) == 3 and all("07_audit.html#finding-" in link for link in links)
+    for word in ("paper", "this companion"):
+        assert tab.get_by_role("button", name=f"Copy BibTeX of {word}").count() == 1
+    assert tab.locator(".serab-actions a").count() == 3 and complaints == []
 
 
 def test_figure_opens_large_on_a_phone(visit):

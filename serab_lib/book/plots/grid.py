@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import Patch
+from matplotlib.patches import Patch, Rectangle
 
 from serab_lib.book.plots import (
     PALETTE,
@@ -22,6 +22,8 @@ from serab_lib.book.plots import (
     put_legend_above,
     set_log_ticks,
 )
+from serab_lib.corpora.task import PAPER_TASKS
+from serab_lib.evaluation.paper import read_accuracies
 from serab_lib.evaluation.rankings import RankComparison
 from serab_lib.evaluation.significance import require
 
@@ -57,6 +59,50 @@ def plot_intervals(intervals: pd.DataFrame) -> Figure:
         axes.tick_params(axis="y", length=0)
     for axes in panels[-1]:
         axes.set_xlabel("accuracy (%)")
+    return figure
+
+
+def plot_agreement(beside: pd.DataFrame) -> Figure:
+    """Draw each measured cell against the printed one, with its interval; on the diagonal they agree."""
+    beside = beside.dropna(subset="difference")
+    spans = [[float(end) for end in text.split("–")] for text in beside["ours, 95 %"]]
+    low, high = np.reshape(spans, (-1, 2)).T
+    figure, axes = new_figure(height=4.6, width=4.4)  # readable on a phone
+    ends = [min([*low, *beside["paper"]], default=2) - 2, max([*high, *beside["paper"]], default=98) + 2]
+    axes.plot(ends, ends, color="0.5", linewidth=1, linestyle="--", zorder=1)
+    families = beside["model"].map(_find_family)
+    for family in _COLOURS:
+        own = families == family
+        x, y = beside["paper"][own], beside["ours"][own]
+        style = {"color": _COLOURS[family], "marker": _MARKERS[family], "label": family}
+        axes.errorbar(x, y, [y - low[own], high[own] - y], linestyle="", elinewidth=1, **style)
+    axes.set(xlim=ends, ylim=ends, aspect="equal", xlabel="printed accuracy (%)", ylabel="recomputed (%)")
+    handles = [explain(name, _COLOURS[name], _MARKERS[name]) for name in _COLOURS if name in set(families)]
+    put_legend_above(figure, handles, n_columns=4)
+    return figure
+
+
+def plot_coverage(beside: pd.DataFrame) -> Figure:
+    """Draw the paper's grid as a map: what is measured, what can be, and for what something must be asked first."""
+    kinds = {
+        "measured": {"facecolor": PALETTE[0]},
+        "can be fetched": {"facecolor": "0.9"},
+        "needs permission": {"facecolor": "white", "hatch": "////"},
+    }
+    models, tasks = list(read_accuracies().index), list(PAPER_TASKS)
+    figure, axes = new_figure(height=0.27 * len(models) + 1.1, width=5.2)
+    for _, cell in beside.iterrows():
+        x, y = tasks.index(cell["task"]), models.index(cell["model"])
+        waits = "needs permission" if ";" in cell["state"] else "can be fetched"
+        style = kinds["measured" if pd.notna(cell["ours"]) else waits]
+        axes.add_patch(Rectangle((x - 0.46, y - 0.44), 0.92, 0.88, edgecolor="0.75", **style))
+        if pd.notna(cell["ours"]):
+            axes.text(x, y, f"{cell['ours']:.0f}", ha="center", va="center", fontsize=8.5, color="white")
+    axes.set(xlim=(-0.5, len(tasks) - 0.5), xlabel="task", ylabel="model")
+    axes.set_xticks(range(len(tasks)), tasks)
+    name_rows(axes, models)
+    axes.grid(visible=False)
+    put_legend_above(figure, [Patch(edgecolor="0.75", label=name, **style) for name, style in kinds.items()])
     return figure
 
 
