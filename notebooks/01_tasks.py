@@ -151,10 +151,10 @@ show_figure(
 # ## Training, validation and test sets
 #
 # The paper splits each data set 60/20/20 (CREMA-D 70/10/20), with no speaker in two of the three sets. The release
-# shuffles the groups with a fixed seed and cuts the list. CREMA-D and SAVEE come with their splits from TensorFlow
-# Datasets; the paper takes CREMA-D's from NOSS {cite}`shor2020learning`, the *non-semantic speech* benchmark, which
-# introduced both as tasks for frozen embeddings. The
-# [normalisation by speaker](https://github.com/Neclow/SERAB/blob/cc0ebd74014c19ce4fad752afe5dfd374fc7fdb2/SERAB/utils.py#L282)
+# puts utterances into groups, meant to be speakers, shuffles the groups with a fixed seed, and cuts the list. CREMA-D
+# and SAVEE come with their splits from TensorFlow Datasets; the paper takes CREMA-D's from NOSS
+# {cite}`shor2020learning`, the *non-semantic speech* benchmark, which introduced both as tasks for frozen embeddings.
+# The [normalisation by speaker](https://github.com/Neclow/SERAB/blob/cc0ebd74014c19ce4fad752afe5dfd374fc7fdb2/SERAB/utils.py#L282)
 # is adapted from NOSS, too. Under the protocol `described`, groups are the true speakers.
 
 # %% tags=["hide-input"]
@@ -162,7 +162,7 @@ splits = tables.describe_splits()
 show_figure(
     plots.plot_parts(splits, "described"),
     name="fig-parts",
-    caption="The split of the protocol `described`. Figures in the bars are numbers of speakers.",
+    caption="The split of the protocol `described`. Numbers in the bars count speakers.",
     alt="One bar per task, cut into training, validation and test set, with the number of speakers in each.",
 )
 

@@ -144,7 +144,7 @@ points = {"as extracted": plots.project_2d(embeddings), "normalised": plots.proj
 show_figure(
     plots.plot_projections(points, parts),
     name="fig-maps",
-    caption="The embeddings in two dimensions (t-SNE), before and after speaker normalisation.",
+    caption="The embeddings in two dimensions, before and after speaker normalisation: t-SNE puts similar vectors near each other, and its axes mean nothing.",
     alt="Four scatter plots, coloured by emotion and by speaker, before and after speaker normalisation.",
 )
 
@@ -154,7 +154,9 @@ show_figure(
 # Linear discriminant analysis (LDA), logistic regression (LR), quadratic discriminant analysis (QDA), a random forest
 # (RF) and a support vector machine (SVC) are fitted on the training set. The hyperparameters are those that do best on
 # the validation set; then each is fitted again on both. *C* says how closely LR and SVC follow the training data, the
-# *kernel* of an SVC whether its boundaries are linear or curved. Under `described` the classifier with the best
+# *kernel* of an SVC whether its boundaries are linear or curved. Balanced *class weights* give rare emotions as much
+# weight as frequent ones, *max depth* and *min samples split* limit how fine the trees of a forest become, and *reg
+# param* smooths what QDA estimates. Under `described` the classifier with the best
 # validation accuracy is the one whose test accuracy counts. Ties go to the first in the order of {numref}`tbl-classifiers`,
 # in the release as here.
 
@@ -172,13 +174,19 @@ show_figure(
 # %%
 scores = result.scores.assign(
     hyperparameters=[
-        ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in each.items()) or "–"
+        ", ".join(
+            f"{name.replace('_', ' ')} {value if isinstance(value, str) else format(value, ',g')}"
+            for name, value in each.items()
+        )
+        or "–"
         for each in result.scores["best_params"]
     ],
     validation=100 * result.scores["validation_accuracy"],
     test=100 * result.scores["test_accuracy"],
     UAR=100 * result.scores["test_uar"],
 )
+
+# %% tags=["hide-input"]
 show_table(
     scores[["classifier", "hyperparameters", "validation", "test", "UAR", "selected"]],
     name="tbl-classifiers",

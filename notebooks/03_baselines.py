@@ -29,7 +29,8 @@
 # openSMILE
 # : No network. Pitch, loudness, spectrum and voice quality are followed over the whole utterance; *functionals*, such as
 #   means, percentiles and slopes over time, then sum up each of these curves. The ComParE 2016 set has 6,373 of them
-#   {cite}`eyben2010opensmile,schuller2016compare`. By UM, the best of the paper's baselines that are not BYOL-A.
+#   {cite}`eyben2010opensmile,schuller2016compare`. By its mean accuracy over the tasks (UM), it is the best of the
+#   paper's baselines that are not BYOL-A.
 #
 # VGGish and YAMNet
 # : Convolutional networks trained to name sounds in YouTube videos {cite}`hershey2017cnn,yamnet`. They see patches of
@@ -37,13 +38,15 @@
 #   averaged.
 #
 # TRILL
-# : Trained on speech in AudioSet so that neighbouring moments get similar vectors {cite}`shor2020learning`. It comes with
-#   NOSS, the benchmark of non-semantic speech from which SERAB takes two tasks and the normalisation by speaker. Layer
-#   19 is used, with 12,288 numbers.
+# : Trained on the speech in AudioSet, a large collection of labelled sounds from YouTube {cite}`gemmeke2017audio`, so
+#   that neighbouring moments get similar vectors {cite}`shor2020learning`. It comes with NOSS, the benchmark of
+#   non-semantic speech from which SERAB takes two tasks and the normalisation by speaker. Layer 19 is used, with
+#   12,288 numbers.
 #
 # BYOL-A
-# : A small convolutional network trained without labels to give the same vector to two distorted views
-#   of one sound {cite}`niizumi2021byol`. The mean over time plus the maximum over time is the vector of an utterance.
+# : From researchers of NTT: a small convolutional network trained without labels to give the same vector to two
+#   distorted views of one sound {cite}`niizumi2021byol`. The mean over time plus the maximum over time is the vector
+#   of an utterance.
 #
 # BYOL-S
 # : The paper's own. The paper describes it as BYOL-A trained on AudioSet's speech alone. In the code more differs: the

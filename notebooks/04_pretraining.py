@@ -63,6 +63,7 @@ from serab_lib.pretraining.augmentations import illustrate
 from serab_lib.pretraining.clips import find_training_part
 from serab_lib.evaluation.significance import ALPHA, compare_models, t_interval
 from serab_lib.book.show import record, show_figure, show_table
+from serab_lib.book.tables import TITLES
 from serab_lib.book.profile import open_profile
 
 # %% tags=["hide-input"]
@@ -75,8 +76,8 @@ data.show_origin()
 #
 # First an earlier sound is mixed in with a weight drawn between 0 and 0.4, so that the network learns to attend to what
 # stands out. What is mixed are exponentials of the standardised log-mel spectrograms, so the weight is not a share of
-# energy. Then a random piece is cut from a canvas one and a half times as long as the crop and resized. The example is
-# spoken by eSpeak NG.
+# energy. Then the mixture is laid on an empty canvas one and a half times as long, and a random piece of the canvas is
+# cut out and resized to the length of the crop. The example is spoken by eSpeak NG.
 
 # %%
 waveforms = [load_audio(path) for path in corpus.utterances["path"].iloc[[0, -1]]]
@@ -86,7 +87,7 @@ crops, views = illustrate(*waveforms)
 show_figure(
     plots.plot_augmentations(crops, views),
     name="fig-augmentations",
-    caption="One crop and its partner, the mixtures on their canvas with what is cut out, and the two views.",
+    caption="A crop and its partner, the earlier sound that is mixed in; the mixtures on their canvas with what is cut out (dashed); and the two views.",
     alt="Six log-mel spectrograms: crop and partner, two mixtures with a dashed rectangle, two resized views.",
     vector=False,
 )
@@ -94,7 +95,7 @@ show_figure(
 # %% [markdown]
 # ## A small run
 #
-# The run uses the recordings of training speakers only.
+# Only recordings of training speakers are used.
 
 # %%
 config = PretrainConfig(model=model, epochs=epochs, batch_size=batch_size, hidden_size=hidden_size, device="cpu")
@@ -107,20 +108,22 @@ if data.synthetic:
         probe = read_probe(folder)
 else:
     kept = data.results.folder / "pretraining"
-    logs = {path.stem.removeprefix("log-"): pd.read_csv(path) for path in sorted(kept.glob("log-*.csv"))}
+    logs = {
+        path.stem.removeprefix("log-").replace("-", " "): pd.read_csv(path) for path in sorted(kept.glob("log-*.csv"))
+    }
     accuracies = pd.read_csv(kept / "ravdess.csv")
 
 # %% tags=["hide-input"]
 show_figure(
     plots.plot_training(logs),
     name="fig-training",
-    caption=f"Loss, spread of the embeddings, and agreement of target and online network. {data.origin}",
+    caption=f"Loss, spread of the embeddings and of the projections (what the loss compares), and agreement of target and online network. {data.origin}",
     alt="The loss falls from step to step while the spread of the embeddings stays away from zero.",
 )
 record(first_loss=f"{next(iter(logs.values()))['loss'].iloc[0]:.1f}", n_steps=len(next(iter(logs.values()))))
 
 # %% [markdown]
-# The loss starts at {glue:text}`first_loss`; the run has {glue:text}`n_steps` steps. A low loss alone says little: a
+# The loss starts at {glue:text}`first_loss`; a run has {glue:text}`n_steps` steps. A low loss alone says little: a
 # network that gives every sound the same vector has the lowest loss of all. So the spread of the embeddings is
 # watched, too. If it falls to zero, the run has collapsed, as it does without the predictor {cite}`grill2020bootstrap`.
 
@@ -136,18 +139,19 @@ if data.synthetic:
 # %% [markdown] tags=["real"]
 # ## Does it help?
 #
-# The runs above were trained on nothing but the training speakers of RAVDESS, without labels, on a CPU. Each encoder is
-# then held against the same encoder with the random weights it began with, on RAVDESS's test speakers, whom no run has
-# seen. This is in-domain pre-training: same corpus, same two sentences, same recordings as those that the classifier
-# learns from. The length and the batch were chosen by validation accuracy on another seed and on 16 kHz copies of the
-# recordings; `results/pretraining/tried.csv` has what was tried. These runs took minutes, the paper's took hours on far
-# more speech.
+# The runs above trained {glue:text}`small_encoder` on nothing but the training speakers of RAVDESS, without labels,
+# on a CPU. Each encoder is then held against the same encoder with the random weights it began with, on RAVDESS's
+# test speakers, whom no run has seen. This is in-domain pre-training: same corpus, same two sentences, same
+# recordings as those that the classifier learns from. The length and the batch were chosen by validation accuracy on
+# another seed and on 16 kHz copies of the recordings; `results/pretraining/tried.csv` has what was tried. These runs
+# took minutes, the paper's took hours on far more speech.
 
 # %% tags=["hide-input", "real"]
 if not data.synthetic:
     cells = data.read_cells().query("selected")
     floor = 100 * cells.query("task == 'RAV' and model == 'logmel-stats'").set_index("protocol")["test_accuracy"]
-    runs = accuracies.query("condition != 'gain'")
+    runs = accuracies.query("condition != 'gain'").replace({"model": TITLES})
+    record(small_encoder=" and ".join(runs["model"].unique()))
     show_figure(
         plots.plot_gain(runs[runs["protocol"] == "described"], level=floor["described"]),
         name="fig-gain",

@@ -102,7 +102,7 @@ for protocol in ("described", "released"):
 # %% [markdown] tags=["real"]
 # Log-mel statistics, the mean and standard deviation of each mel band without any network, might be expected to be the
 # floor of such a grid. They are not: YAMNet, one of the paper's baselines, is below them in
-# {glue:text}`below_described` of the tasks measured here under `described` and in {glue:text}`below_released` under
+# {glue:text}`below_described` tasks measured here under `described` and in {glue:text}`below_released` under
 # `released`. Averaged over these tasks, YAMNet minus log-mel statistics is {glue:text}`gap_described` and
 # {glue:text}`gap_released` points.
 # {doc}`06_what_the_grid_says` tests which of these differences are more than chance.
@@ -138,13 +138,13 @@ if copies and not data.synthetic:
 grid = tables.accuracy_grid(cells, "described")
 show_downloads(
     {"serab-described.csv": tables.render(grid, "csv"), "serab-described.tex": tables.render(grid, "latex")},
-    label=f"The measured grid, protocol described ({data.origin})",
+    label=f"The measured grid, protocol described. {data.origin.rstrip('.')}",
 )
 
 # %% [markdown]
-# {glue:text}`n_cells` cells are measured. The release computes UAR, too, and the paper does not print it. The release
-# averages over all emotions among the labels *and predictions* of a test set
-# ([SERAB/clf_benchmark.py, line 298](https://github.com/Neclow/SERAB/blob/cc0ebd74014c19ce4fad752afe5dfd374fc7fdb2/SERAB/clf_benchmark.py#L298)),
+# {glue:text}`n_cells` cells are measured, counting both protocols and models that the paper does not have. The
+# release computes UAR, too, and the paper does not print it. The release averages over all emotions among the labels
+# *and predictions* of a test set ([SERAB/clf_benchmark.py, line 298](https://github.com/Neclow/SERAB/blob/cc0ebd74014c19ce4fad752afe5dfd374fc7fdb2/SERAB/clf_benchmark.py#L298)),
 # so one that is only predicted counts as a recall of zero; here only emotions of the test set count. The two differ where
 # a test set lacks an emotion of its task. Of the paper's tasks these are, under `released`: {glue:text}`lacking`.
 
@@ -212,8 +212,8 @@ if not data.synthetic:
     )
 
 # %% [markdown] tags=["real"]
-# On average the measured cells lie {glue:text}`distances` points from what is printed, and none lies more than
-# {glue:text}`farthest` points from it.
+# On average over tasks the measured cells lie from what is printed by this many points: {glue:text}`distances`. None
+# lies more than {glue:text}`farthest` points from it.
 
 # %% tags=["hide-input", "real"]
 if not data.synthetic:

@@ -56,6 +56,7 @@ from serab_lib.audit.tables import check_means, recover_test_sizes
 from serab_lib.evaluation import rankings, significance
 from serab_lib.evaluation.paper import read_accuracies, read_models
 from serab_lib.book.show import record, show_figure, show_table
+from serab_lib.book.tables import TITLES
 from serab_lib.corpora.task import PAPER_TASKS
 from serab_lib.book.profile import open_profile
 
@@ -96,15 +97,19 @@ record(n_small=int(sizes.min()), narrowest=f"{widths.min():.0f}", widest=f"{widt
 # from the pairing of right answers that favours the better model most to the one that favours it least.
 
 # %% tags=["hide-input"]
-bold = significance.compare_best(printed, sizes)
+bold = significance.compare_best(printed, sizes).replace(" and ", "; ", regex=True)
 show_figure(
     plots.plot_bold(bold),
     name="fig-bold",
     caption="Best model against runner-up: possible p-values. In the grey area a difference can be told from chance. Orange: Fisher's test, as if each model had been tested on other utterances.",
     alt="One horizontal range of p-values per task; one range reaches below 0.05.",
 )
+
+# %% tags=["hide-input"]
 show_table(
-    bold[["task", "best", "accuracy_best", "other", "accuracy_other", "verdict"]],
+    bold[["task", "best", "accuracy_best", "other", "accuracy_other", "verdict"]].set_axis(
+        ["task", "best", "accuracy", "runner-up", "its accuracy", "verdict"], axis=1
+    ),
     name="tbl-bold",
     wordy=True,
     caption="Best and runner-up of each task, and whether their difference can be told from chance.",
@@ -138,20 +143,25 @@ record(n_pairing=len(tasks["pairing_rivals"]), emb_lead=int(emb["k_other"] - emb
 # ## Does training on speech help?
 #
 # The paper's central claim is that BYOL-S consistently improves on BYOL-A. Like for like, at equal sizes of the
-# embedding:
+# embedding, task by task and by the three means over tasks (UM, unweighted; WM, weighted by the number of test
+# utterances; GM, geometric):
 
 # %% tags=["hide-input"]
 like = {str(size): (f"BYOL-S, {size}", f"BYOL-A, {size}") for size in (512, 1024, 2048)}
 contrasts = rankings.compare_pairs(grid, means, [*like.values(), ("BYOL-S, 2048", "BYOL-S/CvT, 2048")])
-titles = [f"{size} (UM {step:+.1f})" for size, step in zip(like, contrasts["UM"], strict=False)]
+titles = [
+    f"{int(size):,} (UM {step:+.1f})".replace("-", "−") for size, step in zip(like, contrasts["UM"], strict=False)
+]
 show_figure(
     plots.plot_contrasts(grid, dict(zip(titles, like.values(), strict=True))),
     name="fig-like",
     caption="BYOL-S minus BYOL-A at equal sizes of the embedding, task by task.",
     alt="Three panels of nine differences each; at 512 and 2,048 most are above 0, at 1,024 half of them.",
 )
+
+# %% tags=["hide-input"]
 show_table(
-    contrasts.round({"UM": 2, "WM": 2, "GM": 2, "p": 3}).astype({"UM": str, "WM": str, "GM": str, "p": str}),
+    contrasts.assign(p=contrasts["p"].map("{:.3f}".format), **contrasts[["UM", "WM", "GM"]].map("{:+.2f}".format)),
     name="tbl-contrasts",
     caption="The first minus the second: means over tasks in points, recomputed from the nine accuracies; tasks up, down and equal; p of the exact Wilcoxon test; and how much of the Bayesian posterior is for *better* by more than a point, *alike*, and *worse*, in percent.",
     index=False,
@@ -242,7 +252,10 @@ show_figure(
     alt="A critical-difference diagram; one bar joins all BYOL-derived models, and openSMILE and TRILL with most of them.",
 )
 separated = ranks.p_pairs.loc[byol, grid.index.difference(byol)] < ranks.alpha
-record(critical=f"{ranks.critical_difference:.1f}", p_friedman=f"{ranks.p_friedman:.1g}")
+record(
+    critical=f"{ranks.critical_difference:.1f}",
+    p_friedman="< 0.001" if ranks.p_friedman < 0.001 else f"= {ranks.p_friedman:.3f}",
+)
 record(n_separated=int(separated.sum(axis=None)), n_cross=separated.size)
 record(**{f"from_{name.split(',')[0].lower()}": int(n) for name, n in separated.sum().items()})
 record(from_none=" and ".join(separated.index[~separated.any(axis=1)]))
@@ -251,9 +264,9 @@ record(from_none=" and ".join(separated.index[~separated.any(axis=1)]))
 against = rankings.compare_pairs(grid, means, [(model, "openSMILE") for model in byol[::-1]])
 signed = against.assign(**{name: against[name].map("{:+.2f}".format) for name in ("UM", "WM", "GM")})
 show_table(
-    signed.assign(p=against["p"].map("{:.3f}".format)).drop(columns="second"),
+    signed.assign(p=against["p"].map("{:.3f}".format)).drop(columns="second").rename(columns={"first": "model"}),
     name="tbl-opensmile",
-    caption="Each BYOL-derived model minus openSMILE; columns as in the table of BYOL-S and BYOL-A.",
+    caption="Each BYOL-derived model minus openSMILE; columns as in the table of BYOL-S minus BYOL-A.",
     index=False,
 )
 record(n_wilcoxon=int((against["p"] < significance.ALPHA).sum()), least_wm=signed["WM"][against["WM"].idxmin()])
@@ -268,9 +281,9 @@ record(others_up=int(others["up"].sum()), others_down=int(others["down"].sum()),
 record(others_ahead="are" if (others[["UM", "WM", "GM"]] > 0).all(axis=None) else "are not all")
 
 # %% [markdown]
-# The models do not all rank alike (p = {glue:text}`p_friedman`), but it takes {glue:text}`critical` ranks of
+# The models do not all rank alike (p {glue:text}`p_friedman`), but it takes {glue:text}`critical` ranks of
 # difference to separate two of them. Of the {glue:text}`n_cross` pairs of a BYOL-derived model and another one,
-# {glue:text}`n_separated` are: {glue:text}`from_yamnet` of nine from YAMNet, {glue:text}`from_vggish` from VGGish,
+# {glue:text}`n_separated` are: {glue:text}`from_yamnet` of the 9 from YAMNet, {glue:text}`from_vggish` from VGGish,
 # {glue:text}`from_trill` from TRILL and {glue:text}`from_opensmile` from openSMILE; {glue:text}`from_none` from none.
 # That is not equality. Nine tasks have little power for 78 pairs, and in ranks CaFE's 216 test utterances weigh as much
 # as CREMA-D's 1,556.
@@ -280,7 +293,7 @@ record(others_ahead="are" if (others[["UM", "WM", "GM"]] > 0).all(axis=None) els
 # points ahead; of {glue:text}`others_n` pairs of cells {glue:text}`others_up` go up and {glue:text}`others_down` down.
 #
 # The paper's own contrast with openSMILE needs no such correction for pairs that nobody asked about
-# ({numref}`tbl-opensmile`). {glue:text}`n_ahead` of nine BYOL-derived models lead it by all three means, the least by
+# ({numref}`tbl-opensmile`). {glue:text}`n_ahead` of the 9 BYOL-derived models lead it by all three means, the least by
 # {glue:text}`least_wm` points of WM; for {glue:text}`n_wilcoxon` of them Wilcoxon's test over the nine tasks stays
 # below 0.05.
 
@@ -364,14 +377,15 @@ show_table(
 )
 
 # %% [markdown]
-# So {numref}`tbl-doubt` has Wilson's and Student's interval. From one speaker nothing can be said about others. From
-# two, Student's interval is mostly as wide as the scale, and a point where both happen to have the same accuracy. It
-# contains the truth as often as it should, and tells nothing about a single cell; it is shown from three speakers on.
+# So {numref}`tbl-doubt` has Wilson's and Student's interval. From one speaker nothing can be said about others. With
+# two, Student's interval is mostly as wide as the scale, but shrinks to a point where both happen to have the same
+# accuracy. So it contains the truth as often as it should, and still tells nothing about a single cell; it is shown
+# from three speakers on.
 
 # %% tags=["hide-input"]
 measured = data.read_measured()
 if len(measured):
-    doubt = significance.score_cells(data.measured)
+    doubt = significance.score_cells(data.measured).replace({"model": TITLES})
     for title, suffix in (("Wilson", ""), ("Student", "_speakers")):
         low, high = doubt["low" + suffix], doubt["high" + suffix]
         doubt[title] = [f"{low:.1f}–{high:.1f}" for low, high in zip(low, high, strict=True)]
@@ -386,21 +400,20 @@ if len(measured):
 
 # %% [markdown]
 # Differences are tested on the same utterances, with t-intervals over utterances and, from three speakers on, over
-# speakers. The p-values are of
-# McNemar's test with Holm's correction {cite}`holm1979simple` over the pairs. They take utterances for independent, so
-# they are about these speakers, not about other ones.
+# speakers. The p-values are of McNemar's test with Holm's correction {cite}`holm1979simple` over the pairs. They take
+# utterances for independent, so they are about these speakers, not about other ones.
 
 # %% tags=["hide-input"]
 for task in measured["task"].unique():
-    pairs = significance.compare_models(data.measured, task, "described")
-    pairs["p, Holm"] = pairs["p_holm"].map("{:.2g}".format)
+    pairs = significance.compare_models(data.measured, task, "described").replace({"first": TITLES, "second": TITLES})
+    pairs["p, Holm"] = pairs["p_holm"].map("{:.3f}".format).replace("0.000", "< 0.001")
     columns = ["first", "second", "difference", "low", "high"]
     if doubt.query("task == @task")["n_speakers"].min() > 2:
         columns += ["low_speakers", "high_speakers"]
     show_table(
-        pairs[[*columns, "p, Holm"]],
+        pairs[[*columns, "p, Holm"]].rename(columns={f"{end}_speakers": f"{end}, speakers" for end in ("low", "high")}),
         name=f"tbl-pairs-{task.lower()}",
-        caption=f"Measured on {task}, `described`: differences in points, with their 95 % intervals.",
+        caption=f"Measured on {task}, `described`: differences in points, with their 95 % intervals over utterances, and over speakers where there are three.",
         index=False,
     )
 
@@ -411,6 +424,7 @@ for task in measured["task"].unique():
 # %% tags=["hide-input"]
 for task in measured["task"].unique():
     confusions = significance.confuse_cells(data.measured, task, "described")
+    confusions = {TITLES.get(model, model): table for model, table in confusions.items()}
     show_figure(
         plots.plot_confusions(confusions),
         name=f"fig-measured-confusions-{task.lower()}",

@@ -58,6 +58,7 @@ from serab_lib.audit.findings import join
 from serab_lib.evaluation.paper import read_accuracies
 from serab_lib.evaluation.significance import t_interval
 from serab_lib.book.show import record, show_figure, show_markdown, show_table
+from serab_lib.book.tables import TITLES
 from serab_lib.book.profile import open_profile
 
 data = open_profile(profile)
@@ -95,10 +96,10 @@ record(
 # ## The window that BYOL-A was heard through
 #
 # By the paper, networks that are trained on speech alone (BYOL-S) beat the same networks trained on sounds of all kinds
-# (BYOL-A). But the released code makes every spectrogram with a window of 400 samples. Its configuration trains BYOL-S
-# so; NTT trained BYOL-A with 1,024. The release's README asks to set the configuration for one's model, so the authors
-# may have changed the window by hand. The figure shows BYOL-A through both: what lies on the dashed line agrees with
-# the paper.
+# (BYOL-A). But the released code makes every spectrogram with a window of 400 samples, so that each of its columns
+# sees 25 ms of sound. Its configuration trains BYOL-S so; NTT trained BYOL-A with 1,024, which are 64 ms. The release's
+# README asks to set the configuration for one's model, so the authors may have changed the window by hand. The figure
+# shows BYOL-A through both: what lies on the dashed line agrees with the paper.
 
 # %% tags=["hide-input"]
 windows = measurements.read_windows(data.measured)
@@ -125,10 +126,11 @@ if len(windows):
 # ## What the printed accuracies imply
 #
 # An accuracy is a number of right answers k out of n test utterances, printed as round(100 k / n, 1). For a given n
-# only some values can be printed, and below 500 thirteen printed values together leave few n; nearer to a thousand,
-# dozens. {numref}`fig-denominators` marks every n that all thirteen allow, and where each interpretation of the protocol
-# lies: *released* and *described*, and for CREMA-D *all files*, with those that the list leaves out. A filled mark fits;
-# an open one is ruled out, because some printed value cannot occur with it. All this takes a column to have no misprint.
+# only some values can be printed. Thirteen printed values together leave few n below 500, and dozens nearer to a
+# thousand. {numref}`fig-denominators` marks every n that all thirteen allow, and where each interpretation of the
+# protocol lies: *released* and *described*, and for CREMA-D *all files*, with those that the list leaves out. A
+# filled mark fits; an open one is ruled out, because some printed value cannot occur with it. All this assumes that a
+# column has no misprint.
 
 # %% tags=["hide-input"]
 show_figure(
@@ -184,7 +186,7 @@ show_figure(
 # ## Who shares speakers with whom
 #
 # The paper asks for disjoint speakers. In the released splits of ShEMO and IEM4 every speaker of the test set is also
-# in train.
+# in the training set.
 
 # %% tags=["hide-input"]
 tested = speakers.compare_speakers().query("part == 'test'").rename(columns={"shared_with_train": "shared"})
@@ -193,7 +195,7 @@ record(she_known=f"{100 * known['SHE', 'released']:.0f} %")
 show_figure(
     plot_shared_speakers(tested),
     name="fig-voices",
-    caption="Test utterances by speakers who are also in train; the numbers at the bars count the test speakers.",
+    caption="Test utterances by speakers who are also in the training set; the numbers at the bars count the test speakers.",
     alt="Under released, the bars of IEM and SHE reach 100 percent; all others are at zero.",
 )
 
@@ -202,9 +204,9 @@ normalisation = speakers.describe_normalisation().query("part == 'test' and grou
 show_table(
     normalisation.astype({"median": int})[
         ["task", "protocol", "groups_are", "n_groups", "n_alone", "smallest", "median", "largest", "speakers_per_group"]
-    ],
+    ].rename(columns={"groups_are": "groups by", "n_groups": "groups", "n_alone": "of one utterance"}),
     name="tbl-normalisation",
-    caption="Where speaker normalisation does not go by speakers: the groups of the test set. A group of one utterance becomes a vector of zeros.",
+    caption="Where speaker normalisation does not go by speakers: the groups of the test set, by the *prefix* of the dialogue or the *number* of the utterance in the name of the file, and the utterances of the smallest, the median and the largest. A group of one utterance becomes a vector of zeros.",
     index=False,
 )
 
@@ -215,7 +217,7 @@ show_table(
 # These stay together in one half: otherwise the classifier would know nearly the same recording.
 
 # %% tags=["hide-input"]
-leaks = measurements.read_measurement(data.measured, "speaker_leak")
+leaks = measurements.read_measurement(data.measured, "speaker_leak").replace({"model": TITLES})
 for task, own in leaks.groupby("task", sort=False):
     together = own[own["takes"] == "together"]
     show_figure(
@@ -301,7 +303,7 @@ record(tau_test=f"{grids['tau_test'].mean():.2f}", tau_validation=f"{grids['tau_
 
 # %% tags=["hide-input"]
 if len(measured):
-    effects = selection.decompose_protocols(data.read_measured())
+    effects = selection.decompose_protocols(data.read_measured()).replace({"model": TITLES})
     show_table(
         effects,
         name="tbl-effects",
@@ -329,8 +331,8 @@ if len(measured):
     first = by_model.idxmax()
     show_markdown(
         f"The measured cells are less even. Averaged over {effects['task'].nunique()} tasks, what the {len(gains)} models "
-        f"gain runs from {gains.iloc[0]:.1f} (`{gains.index[0]}`) to {gains.iloc[-1]:.1f} points (`{gains.index[-1]}`). "
-        f"The best mean has `{first['described']}` as described and `{first['released']}` as released. With so few tasks, "
+        f"gain runs from {gains.iloc[0]:.1f} ({gains.index[0]}) to {gains.iloc[-1]:.1f} points ({gains.index[-1]}). "
+        f"The best mean has {first['described']} as described and {first['released']} as released. With so few tasks, "
         "and few speakers for validation, either order may be chance.",
     )
 
@@ -338,9 +340,10 @@ if len(measured):
 # (class-numbers)=
 # ## What the numbering of the classes decides
 #
-# A support vector machine takes a vote between every two classes, votes can tie, and a tie goes to the class with the
-# lower number. Numbers mean nothing, so any order of the classes is as good as another. The figure shows what the
-# released procedure gives with the release's order and with random ones, where it has been measured.
+# A support vector machine (SVC) lets every two of the classes vote. Votes can tie, and a tie goes to the class with
+# the lower number. Numbers mean nothing, so any order of the classes is as good as another. The figure shows what the
+# released procedure gives with the release's order and with random ones, where it has been measured. The finding on
+# this numbering, at the end of the chapter, gives the counts.
 
 # %% tags=["hide-input"]
 orders = measurements.read_measurement(data.measured, "label_order")
@@ -351,7 +354,7 @@ if len(orders):
     show_figure(
         plots.plot_label_order(orders, printed=tables.read_printed(task)[model]),
         name="fig-orders",
-        caption=f"Measured on {task} with `{model}`: what the released procedure gives over {len(orders):,} orders of the classes; the dashed line is printed.",
+        caption=f"Measured on {task} with {TITLES[model]}: what the released procedure gives over {len(orders):,} orders of the classes; the dashed line is printed. Colours: the kernel, C and class weights of the SVC that validation prefers.",
         alt="Accuracies in separate groups, one for each setting that validation prefers.",
     )
 
@@ -368,9 +371,10 @@ if len(orders):
 # %% tags=["hide-input"]
 resamplers = measurements.read_measurement(data.measured, "resampler")
 for task, own in resamplers.groupby("task", sort=False):
-    reported = own[own["selected"]]
+    reported = own[own["selected"]].replace({"model": TITLES})
+    printed = {TITLES[model]: accuracy for model, accuracy in tables.read_printed(task).items()}
     show_figure(
-        plots.plot_resamplers(reported, printed=tables.read_printed(task)),
+        plots.plot_resamplers(reported, printed=printed),
         name=f"fig-resampler-{task.lower()}",
         caption=f"Measured on {task}: what each protocol reports on the same recordings, brought to 16 kHz by different resamplers. The filter of the release is kaiser-best-2021; dashed lines are printed values.",
         alt="One row per model with a mark for each resampler; the marks of a row differ by some points.",
@@ -378,9 +382,11 @@ for task, own in resamplers.groupby("task", sort=False):
 
 # %% tags=["hide-input"]
 for task, own in resamplers.groupby("task", sort=False):
-    spread = own[own["selected"]].groupby(["model", "protocol"])["test_accuracy"].agg(np.ptp).unstack()
+    spread = (
+        own[own["selected"]].groupby(["model", "protocol"])["test_accuracy"].agg(np.ptp).unstack().rename(index=TITLES)
+    )
     moves = [
-        f"what `{protocol}` reports by {points.min():.1f} (`{points.idxmin()}`) to {points.max():.1f} points (`{points.idxmax()}`)"
+        f"what `{protocol}` reports by {points.min():.1f} ({points.idxmin()}) to {points.max():.1f} points ({points.idxmax()})"
         for protocol, points in (100 * spread).items()
     ]
     show_markdown(f"The resampler of a copy of {task} moves {join(moves)}.")

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 # Key of an output's metadata under which the book finds what it is.
 METADATA_KEY = "serab"
+_HYPHEN_FOR_MINUS = re.compile(r"(?<![\w-])-(?=\d)")
 
 
 def show_table(
@@ -132,6 +133,7 @@ def record(**values: object) -> None:
         prefix = "application/papermill.record/"
         # A text keeps its quotes, or the book would read `2,000` as two numbers and `0.10` as one digit.
         text = repr(getattr(value, "item", lambda value=value: value)())
+        text = _HYPHEN_FOR_MINUS.sub("−", text) if isinstance(value, str) else text
         display({f"{prefix}text/plain": text}, raw=True, metadata={"scrapbook": {"name": name, "mime_prefix": prefix}})
 
 
@@ -159,12 +161,13 @@ def _format_value(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
-        return f"{value:.1f}".replace("-", "−")
-    return f"{value:,}" if isinstance(value, int) else str(value).replace("|", "\\|").replace("\n", " ")
+        return f"{value:z.1f}".replace("-", "−")
+    text = str(value).replace("|", "\\|").replace("\n", " ")
+    return f"{value:,}" if isinstance(value, int) else _HYPHEN_FOR_MINUS.sub("−", text)
 
 
 def _is_numeric(column: pd.Series) -> bool:
-    text = column.astype(str).str.replace(r"[*–,%+\-−±.\s\d\[\]()…]", "", regex=True)
+    text = column.astype(str).str.replace(r"[*–,%+<\-−±.\s\d\[\]()…]", "", regex=True)
     return bool((text == "").all())
 
 

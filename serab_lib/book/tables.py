@@ -17,6 +17,8 @@ from serab_lib.evaluation.significance import wilson_interval
 from serab_lib.extractors.registry import EXTRACTORS, Entry
 
 _MILLION = 1e6
+# What readers see of an extractor: its name is for the command line.
+TITLES = {name: entry.title for name, entry in EXTRACTORS.items()}
 
 
 def describe_tasks() -> pd.DataFrame:
@@ -134,7 +136,7 @@ def accuracy_grid(cells: pd.DataFrame, protocol: str) -> pd.DataFrame:
     grid = grid[sorted(grid, key=lambda code: [*TASKS, code].index(code))]
     if grid.shape[1] > 1 and not grid.isna().any(axis=None):
         grid = _add_means(grid, chosen.groupby("task")["n_test"].max()[grid.columns])
-    return grid.rename(index=_title).rename_axis("model")
+    return grid.rename(index=TITLES).rename_axis("model")
 
 
 def paper_grid(cells: pd.DataFrame, protocol: str) -> pd.DataFrame:
@@ -159,10 +161,6 @@ def count_test_utterances(protocol: str) -> pd.Series:
 def _add_means(grid: pd.DataFrame, sizes: pd.Series) -> pd.DataFrame:
     means = pd.DataFrame([summarise_tasks(row, sizes) for _, row in grid.iterrows()], index=grid.index)
     return grid.join(means).sort_values("UM")
-
-
-def _title(model: str) -> str:
-    return EXTRACTORS[model].title if model in EXTRACTORS else model
 
 
 def mark_best(grid: pd.DataFrame) -> pd.DataFrame:
@@ -236,7 +234,7 @@ def list_measured(cells: pd.DataFrame) -> pd.DataFrame:
     table = pd.DataFrame(
         {
             "task": chosen["task"],
-            "model": chosen["model"].map(_title),
+            "model": chosen["model"].replace(TITLES),
             "protocol": chosen["protocol"],
             "accuracy": 100 * chosen["test_accuracy"],
             "interval": [

@@ -1,4 +1,4 @@
-"""Figures of the audit: test sizes, two windows, selection on test, known speakers, orders of classes, resamplers."""
+"""Figures of the audit: test sizes, two windows, selection on test, seen speakers, orders of classes, resamplers."""
 
 from __future__ import annotations
 
@@ -157,7 +157,7 @@ def plot_label_order(orders: pd.DataFrame, *, printed: float) -> Figure:
 
 
 def _name_setting(params: Mapping[str, object]) -> str:
-    return f"{params['kernel']}, C = {params['C']:g}" + (", balanced" if params["class_weight"] else "")
+    return f"{params['kernel']}, C = {params['C']:,g}" + (", balanced" if params["class_weight"] else "")
 
 
 def plot_resamplers(reported: pd.DataFrame, *, printed: Mapping[str, float]) -> Figure:

@@ -117,8 +117,8 @@ def plot_bold(comparison: pd.DataFrame, *, alpha: float = 0.05) -> Figure:
     axes.plot(comparison["p_unpaired"], y, "D", color=PALETTE[1], markersize=6)
     set_log_ticks(axes, [0.001, 0.01, 0.05, 0.1, 0.25, 0.5, 1])
     axes.set_xlim(max(5e-4, min(5e-3, comparison["p_lowest"].min() / 1.5)), 1.4)
-    leads = comparison["accuracy_best"] - comparison["accuracy_other"]
-    name_rows(axes, [f"{task} ({lead:+.1f})" for task, lead in zip(comparison["task"], leads, strict=True)])
+    leads = (comparison["accuracy_best"] - comparison["accuracy_other"]).map("{:+.1f}".format).str.replace("-", "−")
+    name_rows(axes, list(comparison["task"] + " (" + leads + ")"))
     axes.set(xlabel="p of the difference", ylabel="task (lead in points)")
     handles = [
         explain("paired: all possible pairings", PALETTE[0], line="-", linewidth=3),

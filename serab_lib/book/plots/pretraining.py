@@ -32,7 +32,7 @@ def plot_augmentations(crops: torch.Tensor, views: Sequence[tuple[Draws, torch.T
         left, middle, right = axes[i]
         share = 100 * float(drawn.ratios[0])
         _draw_spectrogram(left, crops[i], ("crop", "partner")[i], limits)
-        image = _draw_spectrogram(middle, mixed[0], f"view {i + 1}: {share:.0f}% of the partner", limits)
+        image = _draw_spectrogram(middle, mixed[0], f"view {i + 1}: {share:.0f} % of the partner", limits)
         _draw_spectrogram(right, resized[0], "cut and resized", limits)
         (top, height), (start, width) = drawn.rows[0].tolist(), drawn.columns[0].tolist()
         cut = ((start * _FRAME_S - edge_s, top - 0.5), width * _FRAME_S, height)

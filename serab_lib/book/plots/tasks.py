@@ -30,7 +30,7 @@ def plot_parts(splits: pd.DataFrame, protocol: str) -> Figure:
     """Draw how a protocol cuts each task of `serab_lib.book.tables.describe_splits`, with numbers of speakers."""
     table = splits.xs(protocol, level="protocol")
     speakers = {part: table[f"{part} speakers"] for part in PART_COLOURS}
-    label = "share of the utterances (%); figures in the bars are numbers of speakers"
+    label = "share of the utterances (%); numbers in the bars count speakers"
     return _stack_shares(table[list(PART_COLOURS)], PART_COLOURS, label, numbers=speakers)
 
 
@@ -72,7 +72,7 @@ def plot_durations(durations: Mapping[str, pd.Series]) -> Figure:
 
 
 def plot_shared_speakers(speakers: pd.DataFrame) -> Figure:
-    """Draw the share of each test part that known people speak, and the number of its speakers."""
+    """Draw the share of each test part that seen speakers speak, and the number of its speakers."""
     tasks = list(speakers["task"].drop_duplicates())
     figure, axes = new_figure(height=0.45 * len(tasks) + 1.2)
     for shift, (protocol, colour) in zip((-0.2, 0.2), PROTOCOL_COLOURS.items(), strict=True):
@@ -84,7 +84,7 @@ def plot_shared_speakers(speakers: pd.DataFrame) -> Figure:
             axes.text(102, position, f"{n}", va="center", fontsize=9, color="0.25")
     axes.text(101, -0.62, "test\nspeakers", va="bottom", fontsize=9, color="0.25", linespacing=1.0)
     name_rows(axes, tasks)
-    axes.set(xlim=(0, 112), xticks=range(0, 101, 25), xlabel="test utterances of known speakers (%)")
+    axes.set(xlim=(0, 112), xticks=range(0, 101, 25), xlabel="test utterances by seen speakers (%)")
     put_legend_above(figure)
     return figure
 
