@@ -76,7 +76,8 @@ def plot_weighted_means(scan: pd.DataFrame, sizes: Mapping[str, int]) -> Figure:
     for name, n in sizes.items():
         axes.plot(n, n_possible[n], _READING_MARKERS[name], ms=8, color=_READINGS[name], label=name)
     axes.set(ylim=(0, n_rows + 1), ylabel=f"weighted means that are\npossible (of {n_rows})")
-    axes.set_xlabel(f"assumed size of the test set of {scan['task'].iloc[0]} (utterances)")
+    label = f"assumed size of {scan['task'].iloc[0]}'s test set (utterances)"
+    axes.xaxis.set(label_text=label, major_formatter="{x:,.0f}")
     put_legend_above(figure)
     return figure
 
