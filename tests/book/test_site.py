@@ -285,7 +285,7 @@ def test_first_page_shows_facts_a_figure_three_findings_and_how_to_cite(visit):
     assert all(re.match(r"\d", text) for text in cards.all_inner_texts())
     links = cards.locator("a").evaluate_all("all => all.map(each => each.getAttribute('href'))")
     assert len(links) == 3 and all("07_audit.html#finding-" in link for link in links)
-    for word in ("paper", "this companion"):
+    for word in ("the paper", "this companion"):
         assert tab.get_by_role("button", name=f"Copy BibTeX of {word}").count() == 1
     assert tab.locator(".serab-actions a").count() == 3 and complaints == []
 
