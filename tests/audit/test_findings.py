@@ -1,5 +1,3 @@
-"""The findings: their words are filled, and their numbers are those of the paper."""
-
 import itertools
 import json
 import os
@@ -79,7 +77,6 @@ def found() -> dict[str, Finding]:
 
 @pytest.fixture(scope="module")
 def measured() -> dict[str, Finding]:
-    """Those findings that measurements change."""
     return find("byol-a-window", "selection-on-test", "class-order", results=ROOT / "results")
 
 
@@ -91,7 +88,6 @@ def find(*names: str, results: Path) -> dict[str, Finding]:
 
 
 def test_the_findings_of_the_paper(found: dict[str, Finding]) -> None:
-    """In the order of what they change."""
     assert list(found) == list(VALUES)
     for name, wanted in VALUES.items():
         rounded = [key for key, value in wanted.items() if isinstance(value, float) and value > 1]
@@ -166,7 +162,6 @@ def test_no_single_accuracy_explains_byol_a_512s_means() -> None:
 
 
 def test_verdicts_are_what_the_numbers_allow(found: dict[str, Finding]) -> None:
-    """Certain where the accuracies decide, nearly where only the weighted means do."""
     verdicts = tables.compare_test_sizes().set_index(["task", "reading"])["verdict"]
     allowed = {"confirmed": "certain", "cannot be decided": "nearly certain"}
     for name in ("shared-speakers-SHE", "left-out-classes-CAF", "shared-speakers-IEM"):

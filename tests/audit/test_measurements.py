@@ -1,5 +1,3 @@
-"""What was measured on recordings: the committed folder of two windows is whole, and sounds are hashed and compared."""
-
 from collections import Counter
 from math import comb
 from pathlib import Path
@@ -31,7 +29,6 @@ TASKS = ("AES", "EMB", "EMV", "RAV")
 
 
 def read_right(cell: Any) -> pd.Series:
-    """Which utterances the classifier of a cell gets right."""
     file = FOLDER / "predictions" / f"{cell.task}-{cell.model}-{cell.protocol}.csv"
     answers = pd.read_csv(file, index_col="stem")
     return answers[cell.classifier] == answers["emotion"]

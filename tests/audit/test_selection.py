@@ -1,5 +1,3 @@
-"""What selection on the test part is worth: measured cells, and a simulation whose answers are known at its ends."""
-
 import numpy as np
 import pandas as pd
 import pytest

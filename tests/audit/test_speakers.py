@@ -1,5 +1,3 @@
-"""Shared voices, the groups that normalisation goes by, and classes too rare to test."""
-
 import pandas as pd
 import pytest
 from statsmodels.stats.proportion import proportion_confint
@@ -50,7 +48,6 @@ def test_classes_that_a_released_test_part_or_split_lacks() -> None:
     assert fear[["n_total", "n_test"]].T.to_dict("list") == {"described": [38, 10], "released": [38, 0]}
     assert pd.isna(fear.loc["released", "half_width"])
     assert neutral.to_dict() == {"described": 72, "released": 0}
-    # Half widths are Wilson's.
     even = counts.query("task == 'EMB' and n_test > 0 and n_test % 2 == 0")
     assert len(even)
     for row in even.itertuples():

@@ -1,5 +1,3 @@
-"""The paper's tables against a second computation: test sizes in whole numbers, means, durations, parameters."""
-
 import tomllib
 from decimal import ROUND_HALF_DOWN, ROUND_HALF_UP, Decimal
 from pathlib import Path
@@ -40,7 +38,6 @@ def test_a_planted_size_is_found_and_from_a_thousand_on_every_size_is_possible()
 
 
 def test_verdicts_on_the_paper() -> None:
-    """In seven columns the released size is the smallest that is possible."""
     smallest = tables.list_possible_sizes().groupby("task")["n"].min()
     assert {task for task, n in SIZES.items() if smallest[task] != n} == {"CRE", "IEM"}
     table = tables.compare_test_sizes().set_index(["task", "reading"])
@@ -85,7 +82,6 @@ def test_only_iem4s_durations_contradict_each_other() -> None:
     table = tables.check_durations().set_index("task")
     assert table.index[~table["agrees"]].tolist() == ["IEM"]
     assert table.loc["IEM", "implied_mean_s"] == pytest.approx(7.0 * 3600 / 5531)
-    # Of ShEMO some durations are not known, of IEM4 none is.
     assert table.index[table["n_timed"] < table["n_listed"]].tolist() == ["IEM", "SHE"]
     assert table.loc["SHE", "n_listed"] - table.loc["SHE", "n_timed"] == 162
 

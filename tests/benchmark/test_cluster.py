@@ -1,5 +1,3 @@
-"""The grid on a cluster: the same numbers to the last digit, wherever a piece of it is computed."""
-
 import os
 import socket
 import sys
@@ -54,7 +52,6 @@ def test_a_cluster_gives_the_numbers_of_one_machine(folder: Path, monkeypatch: p
 
 @pytest.mark.nightly
 def test_workers_with_a_gpu_extract(folder: Path) -> None:
-    """Extraction goes where the resource GPU is, and nowhere else."""
     from distributed import Client, SpecCluster, get_task_stream
     from distributed.nanny import Nanny
     from distributed.scheduler import Scheduler
@@ -139,7 +136,6 @@ def test_every_task_can_be_sent() -> None:
 
 @pytest.mark.nightly
 def test_nine_tasks_on_a_stand_in_for_slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`sbatch` and `scancel` that run the jobs here."""
     pytest.importorskip("dask_jobqueue")
     pytest.importorskip("espeakng_loader", reason="needs the extra [demo]")
     from serab_lib.corpora.synthetic import generate

@@ -1,5 +1,3 @@
-"""The results that come with the repository: whole, undamaged, and what the predictions beside them say."""
-
 from pathlib import Path
 
 import pytest
@@ -51,5 +49,4 @@ def test_each_cell_says_what_made_it_all_of_originals() -> None:
         assert origin["commit"] and "dirty" not in origin["commit"], key
         assert origin["extractor"] and origin["inputs"] and origin["n_originals"] == origin["n_utterances"]
         assert not origin["unusable_files"] and not origin["missing"]
-    # One content for each corpus, whatever the model.
     assert len({origin["data"] for origin in RESULTS.read_provenance().values()} - {""}) == 4

@@ -28,7 +28,6 @@ def embed(paths: list[str], cache: Path, **options):
 
 
 def test_rows_are_in_the_order_of_the_files_and_what_was_heard_before_is_in_the_cache(paths, tmp_path) -> None:
-    """By its content, not by its name."""
     first, second = (embed(paths, tmp_path / "cache") for _ in range(2))
     assert (first.n_cached, second.n_cached) == (0, len(paths))
     np.testing.assert_array_equal(first.matrix, second.matrix)
@@ -70,7 +69,6 @@ def test_statistics_average_the_utterances_own_and_the_defaults_the_nine_publish
 
 
 def test_published_statistics_hold_for_the_real_corpus_and_the_releases_window_alone(tmp_path: Path) -> None:
-    """Others are measured, on the training speakers of the described split alone."""
     write_savee(tmp_path, n_takes=1)
     corpus, extractor = find_corpus("SAV", tmp_path), load_extractor("byol-random-512")
     assert corpus.find_statistics(1024) is None

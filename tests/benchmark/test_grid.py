@@ -1,5 +1,3 @@
-"""The grid on a small corpus of tones: computed once, resumed, honest about what it is made of."""
-
 import dataclasses
 import os
 import re
@@ -45,7 +43,6 @@ def run(data: Path, models: Sequence[str] = ("logmel-stats",), **options) -> Sum
 
 
 def read(data: Path) -> tuple[pd.DataFrame, dict]:
-    """The cells, and where they are from."""
     results = Results(data.parent / "out")
     return results.read_cells(), results.read_provenance()
 
@@ -64,7 +61,6 @@ def test_a_cell_is_written_once_with_everything_and_says_what_it_is_made_of(data
     assert provenance[KEY]["versions"]["torch"] == torch.__version__
     assert (provenance[KEY]["n_utterances"], provenance[KEY]["sample_rates_hz"]) == (56, {"16000": 56})
     assert len(Results(data.parent / "out").read_predictions(*CELL)) == 14
-    # And is not computed again.
     monkeypatch.setattr(grid, "load_extractor", None)
     assert run(data) == Summary(present=[CELL], warnings=ANY)
 
@@ -80,7 +76,6 @@ def test_protocols_that_split_alike_share_their_fits_and_no_protocol_extracts_ag
 
 
 def test_changed_audio_makes_a_new_cell_and_keeps_the_old_as_stale(data: Path) -> None:
-    """A file that is no audio any more is left out and named."""
     run(data)
     before, _ = read(data)
     (data / "savee" / "KL_a01.wav").write_text("no audio")

@@ -1,5 +1,3 @@
-"""What the programs that measure are made of: tables that are kept, resamplers, orders of classes, speaker leaks."""
-
 import importlib
 from pathlib import Path
 from types import ModuleType
@@ -22,7 +20,6 @@ GRID = {"kernel": ("rbf", "linear"), "C": (10.0, 0.01), "class_weight": ("balanc
 
 
 def test_only_the_same_cells_are_replaced(tmp_path: Path) -> None:
-    """A second run, of fewer models or of another task, loses nothing of the first."""
     from measuring import keep
 
     def keep_table(task: str, model: str, *accuracies: float) -> None:
@@ -61,7 +58,6 @@ def test_a_tone_stays_what_it_is(name: str) -> None:
 
 
 def make_cell(n_classes: int) -> tuple[np.ndarray, pd.DataFrame]:
-    """Embeddings of eight speakers and so many classes, hard enough for tied votes."""
     rng = np.random.default_rng(0)
     rows = [(f"s{speaker}", f"e{emotion}") for speaker in range(8) for emotion in range(n_classes) for _ in range(6)]
     table = pd.DataFrame(rows, columns=["speaker", "emotion"])
@@ -89,7 +85,6 @@ def test_each_order_gives_what_a_fresh_fit_gives(n_classes: int) -> None:
         assert row.test_accuracy == pytest.approx((fitted.predictions == y[own["test"]]).mean())
         assert row.validation_accuracy == pytest.approx(fitted.validation_accuracy)
     assert n_classes == 2 or (orders["test_accuracy"].nunique() > 1 and (orders["n_tied"] > 0).any())
-    # Ties go to the class that comes first.
     votes = np.array([[2, 2, 0], [0, 1, 1], [3, 0, 0]])
     assert decide(votes, np.array([0, 1, 2])).tolist() == [0, 1, 0]
     assert decide(votes, np.array([2, 1, 0])).tolist() == [1, 2, 0]

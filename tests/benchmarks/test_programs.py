@@ -1,5 +1,3 @@
-"""The programs that measure: each runs in small form, and a mistake is one line."""
-
 import json
 import re
 import runpy

@@ -1,5 +1,3 @@
-"""The project's own sources, copied to where they may be built."""
-
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -11,8 +9,6 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture(scope="session")
 def copy_project(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Path]:
-    """Copy what the book is made of to a new folder."""
-
     def copy() -> Path:
         root = tmp_path_factory.mktemp("project")
         for name in ("book", "notebooks", "results"):

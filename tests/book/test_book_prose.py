@@ -5,7 +5,6 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_every_measurement_beside_the_grid_names_its_program() -> None:
-    """Each table of the audit, and the pre-training, with a program that is there."""
     text = (ROOT / "book" / "reproduce.md").read_text()
     section = text[text.index("## Measurements beside the grid") :].split("\n## ")[0]
     rows = dict(re.findall(r"^\| `([^`]+)` \| `python ([^`]+)` \|", section, re.M))

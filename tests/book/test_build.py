@@ -42,8 +42,6 @@ TOC = "format: jb-book\nroot: book/welcome\nchapters:\n- file: notebooks/01_a\n-
 
 @pytest.fixture
 def project(tmp_path):
-    """A book of one chapter, with the settings of this one, and a site that was built before."""
-
     def make(last="1 + 1"):
         for name in ("notebooks", "_build/published/html"):
             (tmp_path / name).mkdir(parents=True)

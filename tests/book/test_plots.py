@@ -30,14 +30,12 @@ from serab_lib.pretraining.augmentations import illustrate
 
 @functools.cache
 def paper() -> SimpleNamespace:
-    """What most figures are made of, computed once and only if a test needs it."""
     accuracies, sizes = read_accuracies(), recover_test_sizes()
     return SimpleNamespace(accuracies=accuracies, sizes=sizes, grid=accuracies[list(sizes.index)])
 
 
 @functools.cache
 def beside() -> pd.DataFrame:
-    """The paper's cells, of which two are measured."""
     cells = [("RAV", "byol-s-512", 0.77), ("EMB", "yamnet", 0.7)]
     cell = dict.fromkeys(COLUMNS, 0) | {"protocol": "released", "selected": True, "complete": True, "n_test": 300}
     rows = [cell | {"task": task, "model": model, "test_accuracy": value} for task, model, value in cells]

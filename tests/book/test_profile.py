@@ -71,7 +71,6 @@ def get_scene_embeddings(audio, model):
 
 
 def test_paper_takes_the_real_corpus_where_it_is_and_speaks_it_where_it_is_not(small, folders, monkeypatch):
-    """A guest is read by the name that its cells have."""
     data = open_profile("paper")
     assert data.find_corpus("SAV").synthetic and data.run("SAV", ["logmel-stats"])["synthetic"].all()
     write_savee(folders / "data")

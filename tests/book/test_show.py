@@ -12,7 +12,6 @@ from serab_lib.book import show
 
 @pytest.fixture
 def shown(monkeypatch):
-    """What would be displayed: a list of (data, metadata)."""
     found = []
     monkeypatch.setattr(show, "display", lambda data, raw, metadata: found.append((data, metadata)))
     return found

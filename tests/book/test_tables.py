@@ -26,7 +26,6 @@ def make_cells(*changes: dict[str, object]) -> pd.DataFrame:
 
 
 def make_grid(accuracies: dict[tuple[str, str], float]) -> pd.DataFrame:
-    """Cells of the two tasks, each beside one that is not selected."""
     rows = []
     for (model, task), value in accuracies.items():
         cell = {"task": task, "model": model, "n_test": {"AES": 100, "RAV": 300}[task]}
@@ -107,7 +106,6 @@ def test_means_follow_from_the_printed_accuracies() -> None:
     gaps = (grid[means] - read_accuracies()[means]).abs()
     assert set(gaps.index[(gaps > 0.06).any(axis=1)]) == {"BYOL-A, 512"}
     assert grid["UM"].is_monotonic_increasing and grid.index[-1] == "BYOL-S, 2048"
-    # Their weights are the sizes of the released split.
     sizes = dict(zip(PAPER_TASKS, (207, 216, 1556, 84, 196, 1122, 300, 120, 372), strict=True))
     assert tables.count_test_utterances("released").to_dict() == sizes
 
@@ -123,7 +121,6 @@ def test_every_cell_of_the_paper_stands_beside_ours_or_says_why_not() -> None:
     assert states["EMB", "YAMNet"] == "not measured yet"
     assert states["IEM", "YAMNet"] == "not measured yet; the corpus must be asked for"
     assert states["EMB", "BYOL-A, 512"] == "not measured yet; the weights have a licence to accept"
-    # Only what is comparable stands beside it.
     others = ({"synthetic": True}, {"protocol": "described"}, {"selected": False}, {"task": "SAV", "complete": False})
     table = compare_with_paper(make_cells(*others), "released")
     assert table["ours"].notna().sum() == 1

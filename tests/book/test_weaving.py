@@ -58,5 +58,4 @@ def test_page_is_folded_and_ends_with_how_it_was_made(woven):
     text = notebook.cells[-1].source
     parts = ("`profile='demo'`", "2026-01-02 03:04", "7 s", "`abc123`", "torch 2.13", "a laptop", "05_x.py")
     assert [part for part in parts if part not in text] == []
-    # For the status page.
     assert run == {"notebook": "05_x", "title": "A chapter", "seconds": 7.4, "finished": "", "complaints": []}

@@ -25,7 +25,6 @@ def made_up(n_per_part: int = 60, n_features: int = 12) -> tuple[np.ndarray, pd.
 
 
 def test_each_speaker_is_standardised_inside_its_part() -> None:
-    """Also one that is in several parts, and dimensions that are constant; what is given is not changed."""
     X, frame = made_up()
     X[:, 0] = 0.1
     X.flags.writeable = False
@@ -36,7 +35,6 @@ def test_each_speaker_is_standardised_inside_its_part() -> None:
 
 
 def test_released_selects_on_test_and_described_on_validation_and_among_equals_the_first() -> None:
-    """The release reports the classifier with the best test accuracy."""
     accuracies = {"validation_accuracy": [0.8, 0.9, 0.9], "test_accuracy": [0.6, 0.5, 0.6]}
     scores = pd.DataFrame({"classifier": ["LDA", "LR", "QDA"], **accuracies})
     assert (select(scores, "released"), select(scores, "described")) == ("LDA", "LR")

@@ -1,5 +1,3 @@
-"""Ranks, contrasts, subsets of the tasks and sizes of models, held against scipy and a second implementation."""
-
 import csv
 import sys
 from itertools import combinations

@@ -1,5 +1,3 @@
-"""Intervals and paired tests agree with statsmodels and scipy, bounds with all pairings."""
-
 import sys
 from pathlib import Path
 
@@ -20,7 +18,6 @@ TEST_SIZES = pd.Series({"AES": 207, "CRE": 1556, "EMB": 84, "SHE": 372})
 
 
 def write_results(folder: Path, models: dict[str, float], *, n: int = 200) -> Results:
-    """Cells of one task, whose models get the given shares right."""
     rng, rows = np.random.default_rng(0), []
     base = pd.DataFrame({"stem": [f"u{i:03d}" for i in range(n)], "speaker": [f"s{i % 5}" for i in range(n)]})
     base["group"], base["emotion"] = base["speaker"], rng.choice(["anger", "fear", "joy"], n)
@@ -97,7 +94,6 @@ def test_models_are_compared_on_the_same_utterances(tmp_path: Path) -> None:
     assert row["difference"] == pytest.approx((row["n_only_first"] - row["n_only_second"]) / 2)
     assert table["p_holm"].to_numpy() == pytest.approx(significance.holm(table["p"]))
     assert list(significance.read_right(results, "RAV", "described", models=["poor", "good"])) == ["poor", "good"]
-    # Models with other test parts are refused.
     path = tmp_path / "predictions" / "RAV-bad-described.parquet"
     pd.read_parquet(path).iloc[1:].to_parquet(path)
     with pytest.raises(SerabError, match="different utterances"):
@@ -129,7 +125,6 @@ def test_the_best_of_others_is_held_against_a_rival_who_may_lead() -> None:
 
 
 def test_confusions_and_recalls_of_all_models_of_a_task(tmp_path: Path) -> None:
-    """The most accurate model comes first; an emotion that nobody utters has no recall."""
     results = write_results(tmp_path, {"one": 0.5, "two": 0.7})
     tables = significance.confuse_cells(results, "RAV", "described")
     assert list(tables) == ["two", "one"]

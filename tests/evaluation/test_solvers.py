@@ -24,11 +24,9 @@ def make_new(n_features: int) -> np.ndarray:
 @pytest.mark.parametrize("counts", [(30, 15, 40, 8), (45, 20), (30, 30, 30)])
 @pytest.mark.parametrize(("n_features", "distance"), [(300, 3.0), (60, 1.0), (8, 2.0)])
 def test_svm_predicts_what_scikit_learn_predicts(counts: tuple[int, ...], n_features: int, distance: float) -> None:
-    """From clearly apart with many features to mixed with few; with equal and unequal classes."""
     X, y = make_classes(counts, n_features, distance=distance)
     X_new = make_new(n_features)
     expected = [SVC(**params, max_iter=10_000, random_state=42).fit(X, y).predict(X_new) for params in MACHINES]
-    # They come back in the order of the settings.
     order = np.random.default_rng(3).permutation(len(MACHINES))
     found = solvers.predict_svm(X, y, X_new, [MACHINES[i] for i in order])
     np.testing.assert_array_equal(found, np.array(expected)[order])
@@ -92,7 +90,6 @@ def test_logistic_predicts_what_scikit_learn_predicts(counts: tuple[int, ...], n
 
 
 def make_correlated(counts: tuple[int, ...], n_features: int, *, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Overlapping classes with correlated features, of the given sizes, in mixed order."""
     X, y = make_classes(counts, n_features, distance=0.5 * np.sqrt(n_features), seed=seed)
     mixing = np.random.default_rng(seed).normal(size=(n_features, n_features)) / np.sqrt(n_features)
     return X @ (np.eye(n_features) + mixing), y
@@ -111,7 +108,6 @@ def assert_same_lda(X: np.ndarray, y: np.ndarray) -> None:
 
 @pytest.fixture
 def no_fallback(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Fail where scikit-learn would do the work."""
     monkeypatch.setattr(solvers, "LinearDiscriminantAnalysis", lambda **_: pytest.fail("scikit-learn was asked"))
 
 

@@ -1,5 +1,3 @@
-"""`check_extractor` finds each promise that an extractor can break."""
-
 from collections.abc import Sequence
 
 import pytest
@@ -23,7 +21,6 @@ class Moments(Extractor):
 
 
 embed = Moments.encode
-# What is said of an extractor, and how it differs from the one above.
 BREAKAGES = {
     r"Broken gives torch.float32 of shape \(5, 2\), expected .*\(5, 3\)": {"embedding_size": 3, "embed": embed},
     "gives torch.float64": {"embed": lambda self, waveforms: embed(self, waveforms).double()},

@@ -1,5 +1,3 @@
-"""The CvT against a second, plain implementation, and its exactness on padded batches."""
-
 import csv
 import math
 from importlib import resources
@@ -112,7 +110,6 @@ def test_another_encoder_and_another_size_are_refused_and_its_own_is_normalised(
         CvtExtractor(byol)
     with one_line(r"256 numbers \(stages 64/128/256, pooling mean\), the model has 512", CheckpointError):
         CvtExtractor(small, embedding_size=512)
-    # What it takes is normalised with its statistics.
     extractor, waveform = CvtExtractor(small), 0.1 * make_noise(8_000)
     normalised = (extractor.prepare(waveform) - extractor.statistics.mean) / extractor.statistics.std
     with torch.inference_mode():

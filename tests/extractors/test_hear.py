@@ -1,5 +1,3 @@
-"""The HEAR API both ways: every extractor through it, and guests, which are small modules that the tests write."""
-
 import sys
 from collections.abc import Callable
 from importlib import metadata
@@ -57,7 +55,6 @@ def test_frames_of_1_s_are_centred_on_their_timestamps(model: hear.HearModel, mo
 
 
 def test_a_path_may_be_given_in_place_of_a_name(byol_checkpoint: Path) -> None:
-    """And both ways at once: this library as the guest that `hear:` runs."""
     audio, own = make_audio(), load_extractor(f"path:{byol_checkpoint}")
     assert hear.get_scene_embeddings(audio, hear.load_model(str(byol_checkpoint))).equal(own.embed(list(audio)))
     guest = load_extractor(f"hear:serab_lib.extractors.hear@{byol_checkpoint}")
@@ -129,7 +126,6 @@ def get_scene_embeddings(audio, model):
 
 @pytest.fixture
 def write_guest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], str]:
-    """A function that writes a module, ready to be imported anew, and says its name."""
     monkeypatch.syspath_prepend(tmp_path)
     # A source of the same second and size would be taken from Python's cache.
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
@@ -158,7 +154,6 @@ def test_a_guest_keeps_what_every_extractor_promises(write_guest, tmp_path: Path
 
 
 def test_files_are_resampled_to_the_guest_s_rate_and_its_identity_says_what_it_is(write_guest, tmp_path: Path) -> None:
-    """The version of the package, or what the file holds."""
     soundfile.write(tmp_path / "tone.wav", 0.5 * np.sin(2 * np.pi * 440 * np.arange(16_000) / 16_000), 16_000)
     guest = load_extractor(f"hear:{write_guest(GUEST)}")
     made = extract([str(tmp_path / "tone.wav")], guest, cache=tmp_path / "cache", n_jobs=2)

@@ -1,5 +1,3 @@
-"""The registry: each of its extractors keeps what all promise, and one more takes a class and a record."""
-
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -26,7 +24,6 @@ FIRST_OF_FAMILY = {entry.family: entry.name for entry in reversed(BUILDABLE)}
 
 
 def build(entry: Entry, folder: Path, *, seed: int = 0) -> Extractor:
-    """The extractor with random weights in place of a checkpoint."""
     if entry.checkpoints:
         path = folder / f"{entry.name}-{seed}.pth"
         write_checkpoint(path, entry.family, entry.embedding_size, seed=seed)

@@ -1,5 +1,3 @@
-"""The self-supervised transformers: the released architectures at a small size, with random weights."""
-
 import dataclasses
 from collections.abc import Iterator
 from pathlib import Path

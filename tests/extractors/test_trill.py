@@ -1,5 +1,3 @@
-"""TRILL on a small SavedModel with the published signature, where TensorFlow is installed."""
-
 import importlib.util
 import subprocess
 import sys

@@ -18,7 +18,6 @@ from serab_lib.extractors.weights import Checkpoint, CheckpointError, require_ch
 
 
 def released(**hashes: object) -> Entry:
-    """An extractor with one checkpoint, `file.pth`."""
     return replace(EXTRACTORS["byol-s-512"], checkpoints=(Checkpoint(file="file.pth", url="", **hashes),))
 
 
@@ -58,7 +57,6 @@ def test_a_folder_counts_by_all_that_is_in_it_and_what_is_missing_is_named(tmp_p
     (tmp_path / "trill" / "variables" / "a").write_bytes(b"numbers")
     _, content = require_checkpoint(EXTRACTORS["trill"], tmp_path)
     assert content == " ".join(hashlib.sha256(each).hexdigest() for each in (b"graph", b"numbers"))
-    # Missing weights say which file to put where.
     with one_line(f"needs default2048_BYOLAs64x96.*{tmp_path}", CheckpointError):
         load_extractor("byol-s-2048", weights=tmp_path)
     with one_line("no folder", CheckpointError):

@@ -56,7 +56,6 @@ def test_folding_keeps_what_the_network_computes(h5: Path) -> None:
 
 @pytest.mark.parametrize(("scales", "zeros", "expected"), [([0.5], [1], [0, 1.5]), ([0.5, 2.0], [1, -1], [0, 10])])
 def test_8_bits_are_read_at_the_values_they_stand_for(scales: list, zeros: list, expected: list) -> None:
-    """With one scale for a tensor of TensorFlow Lite, or one per channel."""
     reason = "needs ai-edge-litert, part of the test extra on Linux"
     schema = pytest.importorskip("ai_edge_litert.schema_py_generated", reason=reason)
     quantisation = schema.QuantizationParametersT(scale=scales, zeroPoint=zeros, quantizedDimension=len(scales) - 1)
@@ -93,5 +92,4 @@ def test_another_network_is_refused_and_without_h5py_the_extra_is_named(h5: Path
     monkeypatch.setitem(sys.modules, "h5py", None)
     with one_line(r"serab-companion\[yamnet\].*yamnet\.tflite", CheckpointError):
         YamnetExtractor(h5)
-    # Floats are preferred to 8 bits.
     assert [each.file for each in EXTRACTORS["yamnet"].checkpoints] == ["yamnet.h5", "yamnet.tflite"]

@@ -1,5 +1,3 @@
-"""Every notebook: its pair is in sync, its outputs are stripped, and its cells call the library."""
-
 import ast
 import functools
 import json
@@ -45,7 +43,6 @@ def test_pair_is_in_sync_and_without_outputs(source):
 
 
 def test_text_reads_without_the_book(source):
-    """Neither role nor directive is left in what stands beside the source, and each number is known."""
     for cell in derive(source).cells:
         if cell.cell_type == "markdown":
             assert not re.search(r"\{[\w:-]+\}`|^[`:]{3,}\{|^\([\w-]+\)=", cell.source, re.MULTILINE), cell.source
@@ -71,7 +68,6 @@ def test_cells_are_short_and_hold_no_plumbing(source):
         assert not isinstance(node, ast.FunctionDef | ast.ClassDef | ast.Lambda), text
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and "caption" not in text:
             assert not re.match(r"(/|\.{1,2}/|~|[A-Za-z]:\\)", node.value), f"a path: {node.value}"
-        # Figures have captions and alternative texts.
         if isinstance(node, ast.Call) and getattr(node.func, "id", "") in ("show_figure", "show_table"):
             given = {keyword.arg for keyword in node.keywords}
             assert given >= {"name", "caption"} | ({"alt"} if node.func.id == "show_figure" else set())
@@ -79,7 +75,6 @@ def test_cells_are_short_and_hold_no_plumbing(source):
 
 @pytest.mark.nightly
 def test_runs_in_a_clean_folder(source, tmp_path, shared_cache, monkeypatch):
-    """As Colab would run it."""
     pytest.importorskip("espeakng_loader", reason="the demo's corpora need the extra [demo]")
     monkeypatch.setenv("SERAB_CACHE", str(shared_cache))
     for name in ("SERAB_DATA", "SERAB_WEIGHTS", "SERAB_RESULTS"):

@@ -28,7 +28,6 @@ def test_a_batch_is_normalised_by_everything_heard_so_far() -> None:
     torch.testing.assert_close(augment.memory[5:10], normalised[5:], rtol=1e-4, atol=1e-4)
     augment(make_crops(5, seed=1), 2, measure=False)
     assert augment.normalise(heard).equal(normalised)
-    # Silence divides by no zero.
     assert Augmentation(PretrainConfig(), CPU)(torch.zeros(2, 15_200, dtype=torch.int16), 0).isfinite().all()
 
 
