@@ -9,15 +9,7 @@ import pytest
 import soundfile
 from making import write_savee
 
-from serab_lib.audit import findings
-from serab_lib.audit.measurements import (
-    compare_windows,
-    find_duplicates,
-    hash_corpora,
-    list_odd_files,
-    read_measurement,
-    read_windows,
-)
+from serab_lib.audit import findings, measurements
 from serab_lib.benchmark.results import Results
 from serab_lib.corpora.task import get_task
 from serab_lib.evaluation.paper import read_accuracies
@@ -50,7 +42,7 @@ def test_predictions_give_back_the_accuracies() -> None:
 
 
 def test_the_table_of_accuracies_is_that_of_the_cells() -> None:
-    printed, windows = read_accuracies().loc["BYOL-A, 512"], read_windows(Results(RESULTS))
+    printed, windows = read_accuracies().loc["BYOL-A, 512"], measurements.read_windows(Results(RESULTS))
     own = windows.set_index(["task", "protocol"])
     for row in pd.read_csv(FOLDER / "accuracies.csv").itertuples():
         cell = own.loc[(row.task, row.protocol)]
@@ -61,7 +53,7 @@ def test_the_table_of_accuracies_is_that_of_the_cells() -> None:
 
 @pytest.mark.parametrize("protocol", ["released", "described"])
 def test_what_is_read_holds_against_a_second_implementation(protocol: str) -> None:
-    own = read_windows(Results(RESULTS)).query("protocol == @protocol").set_index("task")
+    own = measurements.read_windows(Results(RESULTS)).query("protocol == @protocol").set_index("task")
     assert list(own.index) == list(TASKS)
     for task, counted in count_answers(protocol).items():
         found = own.loc[task, ["n_test", "only_400", "only_1024"]].tolist()
@@ -71,7 +63,6 @@ def test_what_is_read_holds_against_a_second_implementation(protocol: str) -> No
 
 
 def test_the_finding_holds_against_a_second_implementation(monkeypatch: pytest.MonkeyPatch) -> None:
-    # Without the time that the others take.
     others = dict.fromkeys(findings.FINDERS.keys() - {"byol-a-window"}, lambda _: ())
     monkeypatch.setattr(findings, "FINDERS", findings.FINDERS | others)
     (finding,) = (each for each in findings.audit(results=RESULTS) if each.name == "byol-a-window")
@@ -97,13 +88,15 @@ def test_the_release_has_the_statistics_of_its_own_window() -> None:
 def test_byol_s_is_averaged_where_all_its_cells_are_there() -> None:
     keys = {"model": "byol-s-512", "protocol": "released", "selected": True, "synthetic": False}
     cells = pd.DataFrame({"task": TASKS, "test_accuracy": [0.5, 0.51, 0.52, 0.53]}).assign(**keys)
-    windows = read_windows(Results(RESULTS))
-    assert compare_windows(windows, cells)["byol_s_measured"].tolist() == pytest.approx([50, 51, 52, 53, 51.5])
-    assert pd.isna(compare_windows(windows, cells[1:]).loc["mean", "byol_s_measured"])
+    windows = measurements.read_windows(Results(RESULTS))
+    assert measurements.compare_windows(windows, cells)["byol_s_measured"].tolist() == pytest.approx(
+        [50, 51, 52, 53, 51.5]
+    )
+    assert pd.isna(measurements.compare_windows(windows, cells[1:]).loc["mean", "byol_s_measured"])
 
 
 def test_the_committed_leaks_are_differences_of_accuracies() -> None:
-    leaks = read_measurement(Results(RESULTS), "speaker_leak")
+    leaks = measurements.read_measurement(Results(RESULTS), "speaker_leak")
     assert set(leaks["task"]) == {"RAV"}
     assert (leaks["leak"] - leaks["seen"] + leaks["unseen"]).abs().max() < 2e-6
     assert (leaks.groupby(["model", "takes"])["speaker"].nunique() == 5).all()
@@ -113,11 +106,11 @@ def test_the_committed_leaks_are_differences_of_accuracies() -> None:
 
 
 def test_cremad_has_three_pairs_with_contradicting_labels() -> None:
-    found = find_duplicates(get_task("CRE"), {})
+    found = measurements.find_duplicates(get_task("CRE"), {})
     named = (("1006_TIE", "HAP", "NEU"), ("1013_WSI", "DIS", "SAD"), ("1017_IWW", "ANG", "FEA"))
     assert found["files"].tolist() == [(f"{who}_{a}_XX", f"{who}_{b}_XX") for who, a, b in named]
     assert found["contradicting"].all() and (found["n_used"] == 1).all()
-    assert find_duplicates(get_task("SAV"), {}).empty
+    assert measurements.find_duplicates(get_task("SAV"), {}).empty
 
 
 def test_planted_copies_are_found_by_sound_whatever_the_format(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -129,11 +122,11 @@ def test_planted_copies_are_found_by_sound_whatever_the_format(tmp_path: Path, m
     soundfile.write(folder / "JK_sa02.flac", samples, rate)
     for name in ("DC_a02.wav", "DC_a03.wav"):  # undecodable, and so no copies of each other
         (folder / name).write_bytes(b"no audio")
-    found = find_duplicates(task, hash_corpora(tmp_path))
+    found = measurements.find_duplicates(task, measurements.hash_corpora(tmp_path))
     assert found.to_numpy().tolist() == [[("DC_a01", "JK_sa02"), ("anger", "sadness"), True, 2]]
 
 
 def test_odd_files_have_reasons() -> None:
-    table = list_odd_files().set_index("file")
+    table = measurements.list_odd_files().set_index("file")
     assert not table.loc[["s05 (3)", "1040_ITH_SAD_XX"], "used"].any() and table.loc["1076_MTI_SAD_XX", "used"]
     assert table["reason"].str.len().min() > 10

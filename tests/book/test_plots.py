@@ -3,15 +3,11 @@ import itertools
 from collections.abc import Callable
 from types import SimpleNamespace
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 from making import make_noise
-
-mpl.use("Agg")
-
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
@@ -42,20 +38,10 @@ def beside() -> pd.DataFrame:
     return tables.compare_with_paper(pd.DataFrame(rows), "released")
 
 
-def draw_shared_speakers() -> Figure:
-    splits = tables.describe_splits().reset_index()
-    return tasks.plot_shared_speakers(splits.rename(columns={"test speakers": "n_speakers"}))
-
-
 def draw_projections() -> Figure:
     parts = pd.DataFrame({"emotion": ["anger", "calm"] * 6, "speaker": ["a", "b", "c"] * 4})
     points = tasks.project_2d(np.random.default_rng(0).normal(size=(12, 5)))
     return tasks.plot_projections({"as extracted": points, "normalised": -points}, parts)
-
-
-def draw_classifiers() -> Figure:
-    accuracies = {"validation_accuracy": [0.5, 0.6], "test_accuracy": [0.4, 0.7]}
-    return tasks.plot_classifiers(pd.DataFrame({"classifier": ["LDA", "SVC"], "selected": [False, True], **accuracies}))
 
 
 def draw_training() -> Figure:
@@ -88,25 +74,21 @@ def draw_resamplers() -> Figure:
     return audit.plot_resamplers(reported.assign(test_accuracy=0.7), printed={"b": 77.3})
 
 
-def draw_windows() -> Figure:
-    names = ("window_400", "window_1024", "own_statistics", "printed", "byol_s_printed", "byol_s_measured")
-    return audit.plot_windows(pd.DataFrame(70.0 + np.eye(3, 6), index=["AES", "RAV", "mean"], columns=names))
-
-
-def draw_subsets() -> Figure:
-    by_size = rankings.summarise_sizes(rankings.rank_subsets(paper().grid))
-    return grid.plot_subsets({"all": by_size}, rankings.redraw_rankings(paper().grid, paper().sizes, n_draws=10))
-
-
+CLASSIFIER_COLUMNS = ["classifier", "selected", "validation_accuracy", "test_accuracy"]
+WINDOW_COLUMNS = ["window_400", "window_1024", "own_statistics", "printed", "byol_s_printed", "byol_s_measured"]
 CONFUSIONS = pd.DataFrame(np.eye(4, dtype=int) + 1, list("abcd"), list("abcd"))
 FIGURES: dict[str, Callable[[], Figure]] = {
     "classes": lambda: tasks.plot_class_balance(tables.count_classes()),
     "durations": lambda: tasks.plot_durations({code: list_utterances(code)["duration_s"] for code in TASKS}),
     "parts": lambda: tasks.plot_parts(tables.describe_splits(), "described"),
-    "shared speakers": draw_shared_speakers,
+    "shared speakers": lambda: tasks.plot_shared_speakers(
+        tables.describe_splits().reset_index().rename(columns={"test speakers": "n_speakers"})
+    ),
     "audio": lambda: tasks.plot_audio(torch.zeros(16_000), torch.zeros(64, 101)),
     "projections": draw_projections,
-    "classifiers": draw_classifiers,
+    "classifiers": lambda: tasks.plot_classifiers(
+        pd.DataFrame([("LDA", False, 0.5, 0.4), ("SVC", True, 0.6, 0.7)], columns=CLASSIFIER_COLUMNS)
+    ),
     "augmentations": lambda: pretraining.plot_augmentations(*illustrate(*make_noise(2, 20_000))),
     "training": draw_training,
     "probe": lambda: pretraining.plot_probe(
@@ -121,7 +103,10 @@ FIGURES: dict[str, Callable[[], Figure]] = {
         paper().grid, {f"{n}": (f"BYOL-S, {n}", f"BYOL-A, {n}") for n in (512, 1024)}
     ),
     "critical difference": lambda: grid.plot_critical_difference(rankings.compare_ranks(paper().grid)),
-    "subsets": draw_subsets,
+    "subsets": lambda: grid.plot_subsets(
+        {"all": rankings.summarise_sizes(rankings.rank_subsets(paper().grid))},
+        rankings.redraw_rankings(paper().grid, paper().sizes, n_draws=10),
+    ),
     "task spread": lambda: grid.plot_task_spread(rankings.measure_spread(paper().grid, paper().sizes)),
     "model sizes": lambda: grid.plot_model_sizes(rankings.join_sizes(paper().accuracies, read_models(), paper().sizes)),
     "one confusion matrix": lambda: grid.plot_confusions({"model": CONFUSIONS}),
@@ -134,7 +119,7 @@ FIGURES: dict[str, Callable[[], Figure]] = {
     "measured leak": lambda: audit.plot_measured_leak(
         {"model": pd.DataFrame({"unseen": [0.6, 0.62], "seen": [0.7, 0.68]})}
     ),
-    "windows": draw_windows,
+    "windows": lambda: audit.plot_windows(pd.DataFrame(70.0 + np.eye(3, 6), ["AES", "RAV", "mean"], WINDOW_COLUMNS)),
     "label order": draw_label_order,
     "resamplers": draw_resamplers,
 }
