@@ -3,13 +3,12 @@
 import os
 import re
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
-from making import make_byol_state, write_savee
-from serving import Site, serve
+from making import make_byol_state
+from serving import serve
 
 # Tests compute on tiny inputs: several threads would only wait for each other.
 torch.set_num_threads(1)
@@ -17,6 +16,8 @@ torch.set_num_threads(1)
 # A shell starts what it puts in the background deaf to Ctrl-C, and so would be the programs that tests interrupt.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+site = pytest.fixture(serve)
 
 # What continuous integration cannot have; any other skip there hides something and fails.
 EXPECTED_SKIPS = re.compile(
@@ -37,39 +38,18 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="session", autouse=True)
 def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A cache for long tests, of every worker process alike: what it holds is found by content."""
+    """A cache for long tests and fixtures, of every worker process alike: what it holds is found by content."""
     base = tmp_path_factory.getbasetemp()
     folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "shared-cache"
     folder.mkdir(exist_ok=True)
+    os.environ["SERAB_CACHE"] = str(folder)
     return folder
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _shared_cache_is_the_default(shared_cache: Path) -> None:
-    """Keep fixtures that several tests share out of the user's cache."""
-    os.environ["SERAB_CACHE"] = str(shared_cache)
-
-
-@pytest.fixture(scope="session")
-def tone_corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a SAVEE of four speakers, two classes' worth of tones each, 16 kHz."""
-    data = tmp_path_factory.mktemp("data")
-    write_savee(data)
-    return data
-
-
-@pytest.fixture
-def site() -> Iterator[Site]:
-    """A web server on this machine."""
-    with serve() as running:
-        yield running
 
 
 @pytest.fixture
 def byol_checkpoint(tmp_path: Path) -> Path:
-    """A random BYOL checkpoint of width 512 on disk."""
     path = tmp_path / "random512.pth"
     torch.save(make_byol_state(), path)
     return path
@@ -77,19 +57,16 @@ def byol_checkpoint(tmp_path: Path) -> Path:
 
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Give each test an empty cache."""
     monkeypatch.setenv("SERAB_CACHE", str(tmp_path / "cache"))
 
 
 @pytest.fixture(scope="session")
 def real_data() -> Path:
-    """The folder of real corpora, or a skip."""
     return _find_folder("SERAB_DATA", "ravdess")
 
 
 @pytest.fixture(scope="session")
 def real_weights() -> Path:
-    """The folder of released checkpoints, or a skip."""
     return _find_folder("SERAB_WEIGHTS")
 
 

@@ -6,14 +6,11 @@ import soundfile
 import torch
 import torchaudio
 from asserting import one_line
+from making import make_noise
 
 from serab_lib.audio import AudioError, decode, log_mel, resample
 
 KAISER_BEST = {"lowpass_filter_width": 64, "rolloff": 0.9475937167399596, "beta": 14.769656459379492}
-
-
-def noise(n_samples: int, seed: int = 0) -> torch.Tensor:
-    return torch.rand(n_samples, generator=torch.Generator().manual_seed(seed)) * 2 - 1
 
 
 def test_decode_divides_16_bit_by_32767_and_averages_channels(tmp_path):
@@ -29,8 +26,8 @@ def test_decode_divides_16_bit_by_32767_and_averages_channels(tmp_path):
 @pytest.mark.parametrize(
     ("suffix", "samples", "n_bytes"),
     [
-        ("wav", noise(1_000), 30),
-        ("flac", noise(48_000) / 2, 50_000),
+        ("wav", make_noise(1_000), 30),
+        ("flac", make_noise(48_000) / 8, 50_000),
         ("wav", torch.zeros(0), None),
         ("wav", torch.full((1_000,), torch.nan), None),
     ],
@@ -46,7 +43,7 @@ def test_unusable_files_are_named_in_one_line(tmp_path, suffix, samples, n_bytes
 
 @pytest.mark.parametrize("rate", [48_000, 44_100, 11_025, 8_000])
 def test_resample_equals_torchaudio(rate):
-    waveform = noise(rate // 2 + 7)
+    waveform = make_noise(rate // 2 + 7) / 4
     options = KAISER_BEST | {"resampling_method": "sinc_interp_kaiser"}
     expected = torchaudio.functional.resample(waveform.double(), rate, 16_000, **options)
     torch.testing.assert_close(resample(waveform, rate).double(), expected, atol=2e-6, rtol=0)
@@ -60,10 +57,9 @@ def test_resample_takes_rates_without_a_large_divisor():
 
 @pytest.mark.parametrize("window_samples", [400, 1024])
 def test_log_mel_equals_torchaudio(window_samples):
-    transform = torchaudio.transforms.MelSpectrogram(
-        16_000, 1024, window_samples, 160, f_min=60.0, f_max=7800.0, n_mels=64, power=2
-    )
-    waveform = noise(20_000)
+    options = {"f_min": 60.0, "f_max": 7800.0, "n_mels": 64, "power": 2}
+    transform = torchaudio.transforms.MelSpectrogram(16_000, 1024, window_samples, 160, **options)
+    waveform = make_noise(20_000) / 4
     expected = (transform(waveform) + torch.finfo(torch.float32).eps).log()
     torch.testing.assert_close(log_mel(waveform, window_samples=window_samples), expected, atol=1e-5, rtol=0)
 

@@ -102,7 +102,6 @@ def small(tmp_path: Path, site: Site, monkeypatch: pytest.MonkeyPatch) -> Settin
     data = tmp_path / "data"
     write_savee(data)
     names = [path.name for path in (data / "savee").iterdir()]
-
     savee = read_manifest("savee.csv")
     savee = savee[savee["file"].isin(names)].assign(duration_s="")
     monkeypatch.setattr(lists, "read_manifest", lambda name: savee if name == "savee.csv" else read_manifest(name))
@@ -116,8 +115,7 @@ def small(tmp_path: Path, site: Site, monkeypatch: pytest.MonkeyPatch) -> Settin
 
 
 def test_what_can_be_done_is_done_and_the_rest_is_named(small, tmp_path, monkeypatch):
-    asked = []
-    page = tmp_path / "index.html"
+    asked, page = [], tmp_path / "index.html"
     monkeypatch.setattr(build, "build_book", lambda profile, **options: asked.append((profile, options)) or page)
     planned = make_plan(small)
     assert list_computed(planned, "corpora") == {"emodb", "savee"}

@@ -60,12 +60,6 @@ def test_all_commands_work_on_an_eleventh_corpus(folder):
     assert "i-sad-2" in call("check", "eleventh", code=1), "it stands on the list"
 
 
-def test_an_eleventh_corpus_can_be_synthesised(folder):
-    pytest.importorskip("espeakng_loader", reason="needs the extra [demo]")
-    call("synthesise", "--data", folder / "spoken", "--tasks", "eleventh")
-    assert len(list((folder / "spoken" / "eleventh").glob("*.wav"))) == 3
-
-
 def test_one_s_own_task_file_needs_neither_list_nor_registry(folder):
     (folder / "mine.toml").write_text(RECORD.replace("eleventh", "mine").replace("ELE", "MINE"))
     (folder / "data" / "eleventh").rename(folder / "data" / "mine")

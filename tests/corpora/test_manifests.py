@@ -1,7 +1,6 @@
 """Recordings known by content: what was released, what was done to a copy, and who decides between two of one name."""
 
 import hashlib
-import os
 import shutil
 from functools import partial
 from pathlib import Path
@@ -14,7 +13,6 @@ from asserting import one_line
 
 from serab_lib.benchmark.grid import Settings, run_grid
 from serab_lib.benchmark.results import Results
-from serab_lib.core import SerabError
 from serab_lib.corpora import corpus as lists
 from serab_lib.corpora.check import check_corpus, summarise
 from serab_lib.corpora.corpus import find_corpus, hash_samples, read_content
@@ -70,7 +68,6 @@ def rewrite(path: Path, suffix: str = "", *, n_frames: int | None = None, n_sile
         (lambda path: shutil.copy(path.with_name("JE_n01.wav"), path), "other content", "was released as JE_n01"),
         (partial(write_voice, seed=77, seconds=2.0), "other content", "what is more is not silence"),
         (partial(write_voice, rate=16_000, seconds=0.7), "resampled and cut", "at 16 kHz"),
-        (lambda path: os.truncate(path, 50_000), "cut off", "that its header promises"),
     ],
 )
 def test_what_was_done_to_a_copy_is_named(released, alter, kind, said):
@@ -132,7 +129,6 @@ def test_where_the_list_cannot_decide_nothing_is_preferred(released, tmp_path):
 
 
 def test_of_emodb_2_laryngograms_and_new_names_are_left_out(tmp_path):
-    """A few of its recordings, their laryngograms under the same names, and names that are new."""
     root = tmp_path / "emodb"
     root.mkdir()
     for seed, file in enumerate(("wav/03a01Fa.wav", "laryngo/03a01Fa.wav", "wav/03a01Fz.wav", "wav/03a01Fzz.wav")):
@@ -143,7 +139,7 @@ def test_of_emodb_2_laryngograms_and_new_names_are_left_out(tmp_path):
     assert kinds == {"wav/03a01Fz.wav": "unexpected", "wav/03a01Fzz.wav": "other"}
     assert check_corpus("EMB", tmp_path).n_originals == 0, "noise is not what was released"
     shutil.rmtree(root / "wav")
-    with pytest.raises(SerabError, match=r"no \.wav .* that the task could use"):
+    with one_line(r"no \.wav .* that the task could use"):
         find_corpus("EMB", tmp_path)
 
 

@@ -17,10 +17,8 @@ import pytest
 import soundfile
 from asserting import one_line
 
-from serab_lib.core import SerabError
 from serab_lib.corpora import synthetic
 from serab_lib.corpora.corpus import MARKER, find_corpus, list_utterances
-from serab_lib.corpora.prosody import Voice
 from serab_lib.corpora.splits import PROTOCOLS, split
 from serab_lib.corpora.synthetic import GENERATOR_VERSION, generate, list_lines, speak_lines
 from serab_lib.corpora.task import PAPER_TASKS, TASKS, Task
@@ -106,7 +104,7 @@ def test_same_seed_gives_same_samples_in_another_process(tmp_path):
 def test_an_utterance_is_acted_as_the_record_says(monkeypatch):
     acted, plan = [], synthetic.plan_delivery
 
-    def watch(emotion: str, voice: Voice, *arguments: object, intensity: float) -> object:
+    def watch(emotion, voice, *arguments, intensity):
         acted.append((emotion, voice.variant, intensity))
         return plan(emotion, voice, *arguments, intensity=intensity)
 
@@ -156,7 +154,7 @@ def test_a_file_that_no_demo_has_written_is_not_destroyed(tmp_path, marker):
     mine.write_bytes(b"RIFF")
     if marker:
         (tmp_path / "emodb" / MARKER).write_text(json.dumps(marker))
-    with pytest.raises(SerabError, match=r"emodb holds 1 files of another origin \('deep/mine\.wav'\)"):
+    with one_line(r"emodb holds 1 files of another origin \('deep/mine\.wav'\)"):
         generate(tmp_path, tasks=[shorten(TASKS["AES"]), SHORT])
     assert list_visible(tmp_path) == ["emodb"] and mine.read_bytes() == b"RIFF"
     if marker:

@@ -8,9 +8,8 @@ import pandas as pd
 import pytest
 from archives import BUILDERS
 
-from serab_lib.corpora import check
-from serab_lib.corpora import corpus as lists
-from serab_lib.corpora.corpus import find_corpus, read_manifest
+from serab_lib.corpora import check, corpus
+from serab_lib.corpora.corpus import read_manifest
 from serab_lib.corpora.task import TASKS, get_task
 from serab_lib.download.fetch import Options, fetch
 from serab_lib.download.sources import CORPORA
@@ -22,15 +21,13 @@ def _short_files(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def read(name: str) -> pd.DataFrame | None:
         table = read_manifest(name)
-        if table is None:
-            return None
-        if "utterances" in table:
+        if table is not None and "utterances" in table:
             return table.assign(utterances=[str(1 + int(each) // 16) for each in table["utterances"]])
-        return table.iloc[:: len(table) // 400 + 1].assign(duration_s="")
+        return None if table is None else table.iloc[:: len(table) // 400 + 1].assign(duration_s="")
 
-    for module in (lists, archives):
+    for module in (corpus, archives):
         monkeypatch.setattr(module, "read_manifest", read)
-    for module in (lists, check):
+    for module in (corpus, check):
         monkeypatch.setattr(module, "read_content", lambda name: None)
 
 
@@ -44,7 +41,7 @@ def test_the_archive_as_delivered_becomes_the_corpus(layout, tmp_path):
     made = fetch(name, Options(data=data, archives=delivered))
     assert (made.state, made.path) == ("fetched", data / name)
     assert [each for each in made.problems if each.affects_result] == []
-    found = find_corpus(name, data)
+    found = corpus.find_corpus(name, data)
     assert found.complete and not found.synthetic and found.utterances["stem"].is_monotonic_increasing
     facts = read_manifest(f"{name}.csv")
     if facts is not None:

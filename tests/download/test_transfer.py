@@ -27,7 +27,6 @@ def remote(*urls: str, checksum: str | None = SHA256, size: int | None = None) -
 
 
 def assert_comes(folder: Path, *urls: str) -> None:
-    """Hold that the file comes, and nothing beside it."""
     assert retrieve(remote(*urls), folder).read_bytes() == CONTENT
     assert os.listdir(folder) == ["a.zip"]
 

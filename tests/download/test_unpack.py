@@ -44,10 +44,7 @@ def refuse(archive: Path, room: Path, match: str) -> int:
 
 
 @both_kinds
-@pytest.mark.parametrize(
-    "name",
-    ["../escaped.wav", "a/../../escaped.wav", "{tmp_path}/escaped.wav", "\\escaped.wav", "..\\x.wav", "C:\\x.wav"],
-)
+@pytest.mark.parametrize("name", ["../x.wav", "a/../../x.wav", "{tmp_path}/x.wav", "\\x.wav", "..\\x.wav", "C:\\x.wav"])
 def test_names_that_lead_elsewhere_are_refused(tmp_path, room, kind, name):
     archive = pack(tmp_path, {"good.wav": WAV, name.replace("{tmp_path}", str(tmp_path)): WAV}, kind)
     refuse(archive, room, r"is not unpacked .*leads out of the folder")
@@ -58,22 +55,16 @@ def test_names_that_lead_elsewhere_are_refused(tmp_path, room, kind, name):
 SPARSE = {"major": "0", "minor": "1", "name": "a.wav", "size": "50000000", "map": f"0,{len(WAV)}"}
 
 
-@pytest.mark.parametrize(
-    ("kind", "said"),
-    [
-        *((kind, "a link, a device") for kind in (tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.FIFOTYPE)),
-        (tarfile.REGTYPE, "sparse"),
-    ],
-)
-def test_links_devices_and_sparse_files_in_a_tar_are_refused(tmp_path, room, kind, said):
+@pytest.mark.parametrize("kind", ["SYMTYPE", "LNKTYPE", "CHRTYPE", "FIFOTYPE", "REGTYPE"])
+def test_links_devices_and_sparse_files_in_a_tar_are_refused(tmp_path, room, kind):
     with tarfile.open(tmp_path / "a.tar", "w") as archive:
         info = tarfile.TarInfo("a.wav")
-        if kind == tarfile.REGTYPE:
+        if kind == "REGTYPE":
             info.size, info.pax_headers = len(WAV), {f"GNU.sparse.{name}": value for name, value in SPARSE.items()}
         else:
-            info.type, info.linkname = kind, "../secret.wav"
+            info.type, info.linkname = getattr(tarfile, kind), "../secret.wav"
         archive.addfile(info, io.BytesIO(WAV))
-    refuse(tmp_path / "a.tar", room, said)
+    refuse(tmp_path / "a.tar", room, "sparse" if kind == "REGTYPE" else "a link, a device")
     assert os.listdir(room) == []
 
 
@@ -125,7 +116,6 @@ def test_what_is_no_archive_is_refused(tmp_path, room, content):
 
 @both_kinds
 def test_damage_anywhere_ends_in_one_line(tmp_path, kind):
-    """Bytes changed at random, and cut off: an error in one line or files with their names, nothing else."""
     generator = random.Random(0)
     archive = pack(tmp_path, {f"f/{i}.wav": make_wav(str(i)) for i in range(8)}, kind)
     whole = archive.read_bytes()

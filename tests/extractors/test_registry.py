@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 from asserting import one_line
-from making import make_byol_state, make_cvt_state, write_checkpoint
+from making import make_byol_state, make_cvt_state, write_checkpoint, write_savee
 from typer.testing import CliRunner
 
 from serab_lib.benchmark.results import Results
@@ -110,7 +110,8 @@ licence = "MIT"
 """
 
 
-def test_one_more_extractor_is_one_class_and_one_record(tmp_path: Path, tone_corpus: Path, monkeypatch) -> None:
+def test_one_more_extractor_is_one_class_and_one_record(tmp_path: Path, monkeypatch) -> None:
+    write_savee(tmp_path)
     (tmp_path / "own_package").mkdir()
     (tmp_path / "own_package" / "extractors.py").write_text(CLASS)
     (tmp_path / "own.toml").write_text(RECORD)
@@ -118,7 +119,7 @@ def test_one_more_extractor_is_one_class_and_one_record(tmp_path: Path, tone_cor
     for name, entry in read_entries(tmp_path / "own.toml").items():
         monkeypatch.setitem(EXTRACTORS, name, entry)
     check_extractor(load_extractor("crossings"))
-    options = ["--tasks", "SAV", "--models", "crossings", "--data", str(tone_corpus), "--out", str(tmp_path / "out")]
+    options = ["--tasks", "SAV", "--models", "crossings", "--data", str(tmp_path), "--out", str(tmp_path / "out")]
     done = CliRunner().invoke(app, ["run", *options, "--no-search", "--jobs", "1"])
     assert done.exit_code == 0, done.output
     assert Results(tmp_path / "out").read_cells()["test_accuracy"].max() > 2 / 7

@@ -12,8 +12,7 @@ import soundfile
 from asserting import one_line
 from faulting import BOTH, assert_undisturbed, count_cached, fill, mounted, read_numbers, run
 
-from serab_lib.benchmark import grid
-from serab_lib.benchmark.embeddings import EmbeddingCache
+from serab_lib.benchmark import embeddings, grid
 from serab_lib.extractors.logmel_stats import LogMelStats
 from serab_lib.extractors.registry import load_extractor
 
@@ -53,7 +52,7 @@ def test_of_any_flipped_bit_of_embeddings_what_is_read_is_what_was_written_or_no
     content = shard.read_bytes()
     with np.load(shard) as arrays:
         written = dict(zip(arrays["hashes"].astype(str), arrays["embeddings"], strict=True))
-    cache = EmbeddingCache(folder / "cache", load_extractor("logmel-stats"))
+    cache = embeddings.EmbeddingCache(folder / "cache", load_extractor("logmel-stats"))
     n_noticed = 0
     # A sample of the archive's headers and of the numbers.
     positions = [*range(0, 300, 7), *range(300, len(content) - 1500, 997), *range(len(content) - 1500, len(content), 7)]

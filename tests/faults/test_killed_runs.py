@@ -1,19 +1,11 @@
 """A run that is killed at any moment: the same command goes on, and the numbers are those of a run left alone."""
 
+import faulting
 import numpy as np
 import pandas as pd
 import pytest
 import soundfile
-from faulting import (
-    assert_undisturbed,
-    call_in_child,
-    count_cached,
-    die_extracting,
-    die_fitting,
-    die_writing,
-    read_numbers,
-    run,
-)
+from faulting import assert_undisturbed, call_in_child, count_cached, read_numbers, run
 from making import write_savee
 
 from serab_lib.benchmark.results import Results
@@ -23,7 +15,7 @@ both_moments = pytest.mark.parametrize("moment", ["in", "after"])
 
 def test_killed_during_extraction_what_was_made_is_not_made_again(tmp_path):
     write_savee(tmp_path / "data", n_takes=6)
-    assert call_in_child(die_extracting, tmp_path, 150) == -9
+    assert call_in_child(faulting.die_extracting, tmp_path, 150) == -9
     assert read_numbers(tmp_path).empty
     run(tmp_path)
     assert 100 <= count_cached(tmp_path) < 168
@@ -31,7 +23,7 @@ def test_killed_during_extraction_what_was_made_is_not_made_again(tmp_path):
 
 
 def test_killed_during_a_fit_no_half_of_a_cell_is_there(folder):
-    assert call_in_child(die_fitting, folder, "RF") == -9
+    assert call_in_child(faulting.die_fitting, folder, "RF") == -9
     assert read_numbers(folder).empty
     assert len(run(folder).computed) == 2
     assert_undisturbed(folder)
@@ -40,7 +32,7 @@ def test_killed_during_a_fit_no_half_of_a_cell_is_there(folder):
 @both_moments
 @pytest.mark.parametrize("pattern", ["*.parquet", "provenance.json", "cells.csv"])
 def test_killed_while_the_second_cell_is_written_the_first_stays(folder, pattern, moment):
-    assert call_in_child(die_writing, folder, pattern, moment, 1) == -9
+    assert call_in_child(faulting.die_writing, folder, pattern, moment, 1) == -9
     n_there = len(Results(folder / "out").finished_inputs())
     assert n_there == (2 if (pattern, moment) == ("cells.csv", "after") else 1)
     summary = run(folder)
@@ -53,7 +45,7 @@ def test_killed_while_the_second_cell_is_written_the_first_stays(folder, pattern
 
 @both_moments
 def test_killed_while_embeddings_are_written_a_half_shard_is_never_read(folder, moment):
-    assert call_in_child(die_writing, folder, "*.npz", moment) == -9
+    assert call_in_child(faulting.die_writing, folder, "*.npz", moment) == -9
     run(folder)
     assert count_cached(folder) == (56 if moment == "after" else 0)
     assert_undisturbed(folder)
@@ -64,7 +56,7 @@ def test_killed_while_a_cell_is_replaced_old_accuracies_never_pass_for_new_ones(
     run(folder)
     before = Results(folder / "out").read_cells()
     soundfile.write(folder / "data" / "savee" / "DC_a01.wav", np.full(16_000, 0.1), 16_000)
-    assert call_in_child(die_writing, folder, pattern, "after") == -9
+    assert call_in_child(faulting.die_writing, folder, pattern, "after") == -9
     summary = run(folder)
     # What is replaced leaves the file of accuracies first, and it was killed there at the latest.
     assert not summary.present and len(summary.computed) == 2

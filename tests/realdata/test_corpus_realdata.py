@@ -10,12 +10,9 @@ import torch
 
 from serab_lib.audio import decode, resample
 from serab_lib.audit.measurements import find_duplicates, hash_corpora
-from serab_lib.corpora.check import check_corpus
-from serab_lib.corpora.corpus import find_corpus
-from serab_lib.corpora.splits import split
+from serab_lib.corpora import check, corpus, splits
 from serab_lib.corpora.task import TASKS
-from serab_lib.evaluation.paper import read_accuracies
-from serab_lib.evaluation.protocol import evaluate
+from serab_lib.evaluation import paper, protocol
 from serab_lib.extractors.opensmile import OpenSmile
 
 pytestmark = pytest.mark.realdata
@@ -27,19 +24,18 @@ CLICKS = FINDINGS["full-scale-click"]["values"]
 def test_corpora_at_hand_are_as_released(code, real_data):
     if not (real_data / TASKS[code].name).is_dir():
         pytest.skip(f"SERAB_DATA has no {TASKS[code].name}")
-    report = check_corpus(code, real_data)
-    assert report.n_originals == report.n_utterances == find_corpus(code, real_data).n_expected
+    report = check.check_corpus(code, real_data)
+    assert report.n_originals == report.n_utterances == corpus.find_corpus(code, real_data).n_expected
     assert not any(problem.affects_result for problem in report.problems)
 
 
 def test_ravdess_has_one_recording_under_two_names(real_data):
-    """By its sound as by its released hashes."""
     sounds = hash_corpora(real_data)["RAV"]
     assert len(sounds) == 1440
     (twice,) = find_duplicates(TASKS["RAV"], {})["files"]
     assert twice == ("03-01-03-01-02-01-07", "03-01-03-01-02-02-07")
     assert sounds["sha256"].duplicated().sum() == 1 == sounds.loc[[*twice], "sha256"].nunique()
-    (problem,) = check_corpus("RAV", real_data).problems
+    (problem,) = check.check_corpus("RAV", real_data).problems
     assert all(name in problem.file for name in twice)
 
 
@@ -48,13 +44,13 @@ def test_a_copy_of_another_rate_is_no_original(real_data):
     copies = real_data.parent / "data"
     if not (copies / "ravdess").is_dir():
         pytest.skip("there is no folder data/ravdess beside SERAB_DATA")
-    report = check_corpus("RAV", copies)
+    report = check.check_corpus("RAV", copies)
     n_resampled = sum(each.kind == "resampled" for each in report.problems)
     assert (report.n_originals, report.n_utterances, n_resampled) == (0, 1440, 1440)
 
 
 def read_waveforms(code: str, data: Path) -> tuple[pd.DataFrame, list[torch.Tensor]]:
-    utterances = find_corpus(code, data).utterances
+    utterances = corpus.find_corpus(code, data).utterances
     return utterances, [resample(*decode(path)) for path in utterances["path"]]
 
 
@@ -84,10 +80,10 @@ def test_emodb_with_clicks_gives_the_printed_accuracy(real_data):
     for row, waveform in zip(heard, waveforms, strict=True):
         if count_clicks(waveform):
             row[:] = np.nan_to_num(smile.process_signal(waveform.numpy(), 16_000).to_numpy(dtype=np.float32)[0])
-    parts, classes = split(utterances, TASKS["EMB"], "released"), TASKS["EMB"].classes
+    parts, classes = splits.split(utterances, TASKS["EMB"], "released"), TASKS["EMB"].classes
     accuracies = {}
     for name, features in {"clipped": clipped, "with_clicks": heard}.items():
-        scores = evaluate(features, parts, protocol="released", classes=classes).scores
+        scores = protocol.evaluate(features, parts, protocol="released", classes=classes).scores
         accuracies[name] = round(100 * scores.loc[scores["selected"], "test_accuracy"].item(), 1)
     assert accuracies == {name: CLICKS[name] for name in accuracies}
-    assert accuracies["with_clicks"] == read_accuracies().loc["openSMILE", "EMB"]
+    assert accuracies["with_clicks"] == paper.read_accuracies().loc["openSMILE", "EMB"]

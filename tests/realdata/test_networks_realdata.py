@@ -14,27 +14,17 @@ from serab_lib.extractors.registry import EXTRACTORS, load_extractor
 from serab_lib.extractors.weights import find_checkpoint, load_into, read_state_dict
 from serab_lib.extractors.yamnet import YamnetExtractor
 
-pytestmark = [
-    pytest.mark.realdata,
-    pytest.mark.filterwarnings("ignore:Warning. Enabling `experimental_preserve_all_tensors`"),
-]
+pytestmark = [pytest.mark.realdata, pytest.mark.filterwarnings("ignore:Warning. Enabling `experimental_preserve")]
 N_FRAMES = (96, 173, 370)
 
 
-@pytest.fixture
-def reference() -> tuple[Path, Path]:
-    """A CvT of random weights, and its vectors: in SERAB_REFERENCE, or in `reference` beside SERAB_WEIGHTS."""
+@pytest.mark.parametrize(("pooling", "key"), [("mean", "mean"), ("mean+max", "meanmax")])
+def test_both_forms_of_the_cvt_agree_with_the_released_network(pooling, key):
     folder = Path(os.environ.get("SERAB_WEIGHTS") or "nowhere").resolve().parent / "reference"
     folder = Path(os.environ.get("SERAB_REFERENCE") or folder)
-    files = folder / "cvt_small_random.pth", folder / "cvt_small_reference.npz"
-    if not all(file.is_file() for file in files):
+    weights, vectors = folder / "cvt_small_random.pth", folder / "cvt_small_reference.npz"
+    if not (weights.is_file() and vectors.is_file()):
         pytest.skip("neither SERAB_REFERENCE nor `reference` beside SERAB_WEIGHTS holds cvt_small_*")
-    return files
-
-
-@pytest.mark.parametrize(("pooling", "key"), [("mean", "mean"), ("mean+max", "meanmax")])
-def test_both_forms_of_the_cvt_agree_with_the_released_network(reference, pooling, key):
-    weights, vectors = reference
     encoder = CvtEncoder(pooling=pooling)
     load_into(encoder, read_state_dict(weights), source=weights)
     frozen = FrozenCvt(encoder.eval())

@@ -10,24 +10,21 @@ from sklearn.svm import SVC
 from serab_lib.benchmark.embeddings import extract, measure_statistics
 from serab_lib.benchmark.grid import Job, Settings, run_grid
 from serab_lib.benchmark.results import Results
-from serab_lib.corpora.corpus import load_task
-from serab_lib.corpora.splits import split
-from serab_lib.corpora.task import get_task
-from serab_lib.evaluation.classifiers import fit_classifier
-from serab_lib.evaluation.paper import read_accuracies
-from serab_lib.evaluation.protocol import accuracy, make_parts
+from serab_lib.corpora import corpus, splits
+from serab_lib.corpora.task import TASKS
+from serab_lib.evaluation import classifiers, paper, protocol
 from serab_lib.extractors.base import Statistics
 from serab_lib.extractors.registry import load_extractor
 
 pytestmark = pytest.mark.realdata
-TASK = get_task("RAV")
+TASK = TASKS["RAV"]
 COMMITTED = Results(Path(__file__).resolve().parents[2] / "results")
 MODELS = ("opensmile", "egemaps", "yamnet", "byol-s-512", "logmel-stats", "byol-random-512")
 
 
 @pytest.fixture(scope="module")
 def parts(real_data: Path) -> pd.DataFrame:
-    return split(load_task("RAV", real_data), TASK, "released")
+    return splits.split(corpus.load_task("RAV", real_data), TASK, "released")
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +38,7 @@ def pose(model: str, parts: pd.DataFrame, weights: Path, cache: Path) -> tuple[n
     if hasattr(extractor, "with_statistics"):
         extractor.with_statistics(Statistics(*TASK.log_mel_statistics))
     made = extract(list(parts["path"]), extractor, cache=cache)
-    return make_parts(made.matrix, parts, TASK.classes)
+    return protocol.make_parts(made.matrix, parts, TASK.classes)
 
 
 def test_every_committed_cell_is_current(real_data, real_weights, shared_cache):
@@ -55,8 +52,7 @@ def test_every_committed_cell_is_current(real_data, real_weights, shared_cache):
 
 @pytest.mark.parametrize("model", ["byol-s-512", "yamnet", "logmel-stats", "byol-random-512"])
 def test_lda_predicts_what_is_committed(model, parts, cells, real_weights, shared_cache):
-    """Utterance by utterance."""
-    result = fit_classifier("LDA", *pose(model, parts, real_weights, shared_cache))
+    result = classifiers.fit_classifier("LDA", *pose(model, parts, real_weights, shared_cache))
     committed = COMMITTED.read_predictions("RAV", model, "released").set_index("stem")["LDA"]
     stems = parts.loc[parts["part"] == "test", "stem"]
     assert committed[stems].tolist() == [TASK.classes[number] for number in result.predictions]
@@ -70,8 +66,8 @@ def test_the_svm_is_the_committed_one_and_reaches_the_paper(parts, cells, real_w
     model = SVC(C=1e5, max_iter=10_000)
     model.fit(np.concatenate([X_train, X_validation]), np.concatenate([y_train, y_validation]))
     truth = parts.loc[parts["part"] == "test", "emotion"].map(TASK.classes.index).to_numpy()
-    assert accuracy(truth, model.predict(X_test)) == pytest.approx(cell["test_accuracy"], abs=1e-6)
-    printed = read_accuracies().loc["BYOL-S, 512", "RAV"] / 100
+    assert protocol.accuracy(truth, model.predict(X_test)) == pytest.approx(cell["test_accuracy"], abs=1e-6)
+    printed = paper.read_accuracies().loc["BYOL-S, 512", "RAV"] / 100
     assert cell["test_accuracy"] == pytest.approx(printed, abs=0.004)
 
 

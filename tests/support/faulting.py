@@ -32,7 +32,6 @@ def settings(folder: Path, *, out: str = "out", cache: str = "cache", **options:
 
 
 def run(folder: Path, models: tuple[str, ...] = ("logmel-stats",), **options: Any) -> Any:
-    """Run the grid of the corpus in `folder/data`."""
     return run_grid(["SAV"], models, settings(folder, **options))
 
 
@@ -76,7 +75,6 @@ def call_in_child(function: Callable[..., None], *arguments: Any) -> int:
 
 
 def start_child(function: Callable[..., Any], *arguments: Any) -> Any:
-    """Start a function in a fresh process."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(
         ["serab_lib.benchmark.embeddings", "serab_lib.evaluation.protocol", "serab_lib.benchmark.grid"]
@@ -87,7 +85,6 @@ def start_child(function: Callable[..., Any], *arguments: Any) -> Any:
 
 
 def die() -> None:
-    """End this process as `kill -9` would."""
     os.kill(os.getpid(), signal.SIGKILL)
 
 

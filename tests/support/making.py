@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -9,16 +10,16 @@ import pytest
 import soundfile
 import torch
 
+from serab_lib.extractors.byol import AudioNTTEncoder
+from serab_lib.extractors.cvt import CvtEncoder
 from serab_lib.extractors.registry import EXTRACTORS
+from serab_lib.extractors.vggish import VggishNetwork
 
 
 def write_savee(data: Path, *, n_takes: int = 3, rate: int = 16_000) -> None:
     """Write a small SAVEE of seven classes and four speakers."""
-    takes = range(1, n_takes + 1)
-    stems = [
-        [[f"{who}_{how}{take:02d}" for take in takes] for how in ("a", "d", "f", "h", "n", "sa", "su")]
-        for who in ("DC", "JE", "JK", "KL")
-    ]
+    takes, hows = range(1, n_takes + 1), ("a", "d", "f", "h", "n", "sa", "su")
+    stems = [[[f"{who}_{how}{take:02d}" for take in takes] for how in hows] for who in ("DC", "JE", "JK", "KL")]
     _write_tones(data / "savee", stems, rate)
 
 
@@ -48,9 +49,7 @@ def make_noise(*shape: int, seed: int = 0) -> torch.Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
-def make_classes(
-    counts: Sequence[int], n_features: int, *, distance: float = 3.0, seed: int = 0
-) -> tuple[np.ndarray, np.ndarray]:
+def make_classes(counts: Sequence[int], n_features: int, *, distance: float = 3.0, seed: int = 0) -> tuple:
     """Overlapping classes of the given sizes, in mixed order, their means about `distance` from the origin."""
     generator = np.random.default_rng(seed)
     names = np.array(["anger", "calm", "fear", "sadness"])[: len(counts)]
@@ -63,15 +62,11 @@ def make_classes(
 
 def make_byol_state(embedding_size: int = 512, *, seed: int = 0) -> dict[str, torch.Tensor]:
     """A random checkpoint with the released names."""
-    from serab_lib.extractors.byol import AudioNTTEncoder
-
     return _make_state(AudioNTTEncoder, embedding_size, seed)
 
 
 def make_cvt_state(widths: Sequence[int] = (64, 128, 256), *, seed: int = 0) -> dict[str, torch.Tensor]:
     """A random CvT checkpoint with the released names."""
-    from serab_lib.extractors.cvt import CvtEncoder
-
     return _make_state(CvtEncoder, widths, seed)
 
 
@@ -94,8 +89,6 @@ def _make_state(network: Callable[..., torch.nn.Module], size: object, seed: int
 
 def make_vggish_state(*, seed: int = 0) -> dict[str, torch.Tensor]:
     """A random checkpoint with torchvggish's names: 72 million numbers that take little room in a file."""
-    from serab_lib.extractors.vggish import VggishNetwork
-
     generator, state = torch.Generator().manual_seed(seed), {}
     with torch.device("meta"):
         shapes = {name: tensor.shape for name, tensor in VggishNetwork().state_dict().items()}
@@ -103,9 +96,8 @@ def make_vggish_state(*, seed: int = 0) -> dict[str, torch.Tensor]:
         n_rows, n_columns = shape[0], shape[1:].numel()
         # Each row is the one before it, moved by one number: the rows share their storage, also on disk.
         numbers = torch.randn(n_rows + n_columns, generator=generator) * (2 / n_columns) ** 0.5
-        state[name] = (
-            numbers.as_strided((n_rows, n_columns), (1, 1)).view(shape) if len(shape) > 1 else 0.1 * numbers[1:]
-        )
+        rows = numbers.as_strided((n_rows, n_columns), (1, 1))
+        state[name] = rows.view(shape) if len(shape) > 1 else 0.1 * numbers[1:]
     return state
 
 
@@ -130,16 +122,12 @@ def write_yamnet_h5(path: Path, *, seed: int = 0) -> None:
 
 def write_checkpoint(path: Path, family: str, embedding_size: int, *, seed: int = 0) -> None:
     """Write random weights for an extractor of a family, named as in the registry."""
-    match family.partition(":")[0]:
-        case "yamnet":
-            write_yamnet_h5(path, seed=seed)
-        case "cvt":
-            widths = (64, 128, 256) if embedding_size == 256 else (64, 256, 512)
-            torch.save(make_cvt_state(widths, seed=seed), path)
-        case "vggish":
-            torch.save(make_vggish_state(seed=seed), path)
-        case _:
-            torch.save(make_byol_state(embedding_size, seed=seed), path)
+    kind = family.partition(":")[0]
+    if kind == "yamnet":
+        return write_yamnet_h5(path, seed=seed)
+    widths = (64, 128, 256) if embedding_size == 256 else (64, 256, 512)
+    makers = {"cvt": partial(make_cvt_state, widths), "vggish": make_vggish_state}
+    torch.save(makers.get(kind, partial(make_byol_state, embedding_size))(seed=seed), path)
 
 
 def write_world(folder: Path) -> None:

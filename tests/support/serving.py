@@ -4,7 +4,6 @@ import re
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -31,7 +30,6 @@ class Site:
         self.address = ""
 
     def add(self, name: str, content: bytes, *ways: str, **options: object) -> str:
-        """Put a file on the site and return its address."""
         self.pages[f"/{name}"] = Page(content, list(ways) or ["good"], **options)  # type: ignore[arg-type]
         return f"{self.address}/{name}"
 
@@ -93,12 +91,10 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
 
 
-@contextmanager
 def serve() -> Iterator[Site]:
-    """Run a site for as long as the context lasts."""
+    """Run a site for as long as a test lasts."""
     site = Site()
-    handler = type("Handler", (_Handler,), {"site": site})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"site": site}))
     server.daemon_threads = True
     # A reader that breaks off is part of the play.
     server.handle_error = lambda *_: None  # type: ignore[method-assign]
