@@ -218,10 +218,9 @@ show_figure(
 
 # %% tags=["hide-input", "real"]
 real = tables.list_measured(data.read_measured()).query("protocol == @protocol").sort_values("accuracy")
-record(
-    least_real="{accuracy:.0f} % ({model} on {task})".format(**real.iloc[0]),
-    most_real="{accuracy:.0f} % ({model} on {task})".format(**real.iloc[-1]),
-)
+if len(real):
+    least, most = ("{accuracy:.0f} % ({model} on {task})".format(**row) for row in (real.iloc[0], real.iloc[-1]))
+    record(least_real=least, most_real=most)
 
 # %% [markdown] tags=["real"]
 # This example is quick, not good. On real recordings, the same steps give {glue:text}`least_real` to
