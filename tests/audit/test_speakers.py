@@ -1,3 +1,5 @@
+import itertools
+
 import pandas as pd
 import pytest
 from statsmodels.stats.proportion import proportion_confint
@@ -10,21 +12,12 @@ from serab_lib.corpora.task import get_task
 KEY = ["task", "protocol", "part"]
 
 
-@pytest.fixture(scope="module")
-def speakers() -> pd.DataFrame:
-    return compare_speakers().set_index(KEY)
-
-
-@pytest.mark.parametrize("protocol", ["released", "described"])
-def test_overlap_agrees_with_the_splits_own_measure(speakers: pd.DataFrame, protocol: str) -> None:
-    parts = split(list_utterances("SHE"), get_task("SHE"), protocol)
-    for part in ("validation", "test"):
-        row = speakers.loc[("SHE", protocol, part)]
+def test_speakers_of_the_test_parts_of_which_only_the_released_shemo_and_iem4_share_voices() -> None:
+    speakers = compare_speakers().set_index(KEY)
+    for protocol, part in itertools.product(("released", "described"), ("validation", "test")):
+        row, parts = speakers.loc[("SHE", protocol, part)], split(list_utterances("SHE"), get_task("SHE"), protocol)
         assert row["shared_with_train"] == measure_speaker_overlap(parts, part)
         assert row["n_utterances"] == (parts["part"] == part).sum()
-
-
-def test_speakers_of_the_test_parts_of_which_only_the_released_shemo_and_iem4_share_voices(speakers) -> None:
     shared = speakers.xs("test", level="part")["shared_with_train"]
     assert shared[shared > 0].to_dict() == {("IEM", "released"): 1.0, ("SHE", "released"): 1.0}
     test = speakers.xs("test", level="part")[["n_speakers", "n_female", "n_male"]]

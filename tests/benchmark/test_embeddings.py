@@ -47,17 +47,16 @@ def test_statistics_and_weights_are_part_of_the_cache_key(tmp_path: Path, byol_c
     assert len(folders) == 3
 
 
-def test_unusable_files_are_named_and_the_rest_goes_on(paths: list[str], tmp_path: Path) -> None:
+def test_unusable_files_are_named_and_the_rest_goes_on_but_numbers_that_are_not_finite_stop(
+    paths: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     Path(paths[3]).write_text("no audio")
     made = embed(paths, tmp_path / "cache")
     assert list(made.unusable) == [3] and paths[3] in made.unusable[3]
     assert np.isnan(made.matrix[3]).all() and np.isfinite(np.delete(made.matrix, 3, axis=0)).all()
-
-
-def test_numbers_that_are_not_finite_stop_the_run(paths: list[str], tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr(LogMelStats, "encode", lambda self, prepared: torch.full((len(prepared), 128), torch.nan))
     with one_line("not finite"):
-        embed(paths, tmp_path / "cache")
+        embed(paths, tmp_path / "other")
 
 
 def test_statistics_average_the_utterances_own_and_the_defaults_the_nine_published_pairs(paths: list[str]) -> None:

@@ -20,17 +20,13 @@ GRID = {"kernel": ("rbf", "linear"), "C": (10.0, 0.01), "class_weight": ("balanc
 
 
 def test_only_the_same_cells_are_replaced(tmp_path: Path) -> None:
-    from measuring import keep
-
-    def keep_table(task: str, model: str, *accuracies: float) -> None:
+    results, measuring = Results(tmp_path), importlib.import_module("measuring")
+    assert read_measurement(results, "resampler").empty
+    rows = (("RAV", "a", 1 / 3), ("RAV", "b", 0.2, 0.3), ("EMB", "a", 0.4), ("RAV", "a", 0.5, 0.6))
+    for task, model, *accuracies in rows:
         params = [{"C": 10.0**n} for n in range(len(accuracies))]
         table = pd.DataFrame({"test_accuracy": accuracies, "best_params": params})
-        keep(results, "resampler", table.assign(task=task, model=model))
-
-    results = Results(tmp_path)
-    assert read_measurement(results, "resampler").empty
-    for row in (("RAV", "a", 1 / 3), ("RAV", "b", 0.2, 0.3), ("EMB", "a", 0.4), ("RAV", "a", 0.5, 0.6)):
-        keep_table(*row)
+        measuring.keep(results, "resampler", table.assign(task=task, model=model))
     kept = read_measurement(results, "resampler")
     assert kept["test_accuracy"].tolist() == [0.5, 0.6, 0.2, 0.3, 0.4]
     assert (kept["task"] + "/" + kept["model"]).tolist() == ["RAV/a", "RAV/a", "RAV/b", "RAV/b", "EMB/a"]
@@ -69,11 +65,9 @@ def make_cell(n_classes: int) -> tuple[np.ndarray, pd.DataFrame]:
 
 @pytest.mark.parametrize("n_classes", [2, 7])
 def test_each_order_gives_what_a_fresh_fit_gives(n_classes: int) -> None:
-    from label_order import decide, measure_orders
-
-    embeddings, table = make_cell(n_classes)
+    program, (embeddings, table) = importlib.import_module("label_order"), make_cell(n_classes)
     wanted = [f"e{number}" for number in reversed(range(n_classes))]
-    orders = measure_orders(embeddings, table, wanted, n_orders=6, grid=GRID)
+    orders = program.measure_orders(embeddings, table, wanted, n_orders=6, grid=GRID)
     assert len(orders) == 7 and orders["classes"].iloc[0].split() == wanted
     X = normalise_speakers(embeddings, table["group"], table["part"])
     own = {part: (table["part"] == part).to_numpy() for part in ("train", "validation", "test")}
@@ -86,8 +80,8 @@ def test_each_order_gives_what_a_fresh_fit_gives(n_classes: int) -> None:
         assert row.validation_accuracy == pytest.approx(fitted.validation_accuracy)
     assert n_classes == 2 or (orders["test_accuracy"].nunique() > 1 and (orders["n_tied"] > 0).any())
     votes = np.array([[2, 2, 0], [0, 1, 1], [3, 0, 0]])
-    assert decide(votes, np.array([0, 1, 2])).tolist() == [0, 1, 0]
-    assert decide(votes, np.array([2, 1, 0])).tolist() == [1, 2, 0]
+    assert program.decide(votes, np.array([0, 1, 2])).tolist() == [0, 1, 0]
+    assert program.decide(votes, np.array([2, 1, 0])).tolist() == [1, 2, 0]
 
 
 @pytest.fixture

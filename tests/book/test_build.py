@@ -19,21 +19,16 @@ NOTEBOOK = """# ---
 #     language: python
 #     name: python3
 # ---
-
 # %% [markdown]
 # # A chapter
 #
 # Seen: {{glue:text}}`seen`
-
 # %% tags=["parameters"]
 profile: str = "demo"
 n_draws: int = 3
-
 # %% tags=["real"]
 from serab_lib.book.show import record
-
 record(seen=f"{{profile}} with {{n_draws}} draws")
-
 # %%
 {last}
 """

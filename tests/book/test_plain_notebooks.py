@@ -12,7 +12,6 @@ OTHER = """# %% [markdown]
 #
 # (order)=
 # ## The order of classes
-
 # %%
 show_figure(plot(), name=f"fig-{task}", caption="C.", alt="A.")
 """

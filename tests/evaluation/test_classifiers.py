@@ -1,4 +1,5 @@
 import warnings
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -83,13 +84,8 @@ def test_random_forest_searches_as_scikit_learn_does(monkeypatch: pytest.MonkeyP
     parts = make_parts(60, 5, (0.6, 0.25, 0.15))
     monkeypatch.setitem(PLAIN, "RF", (RandomForestClassifier(20, random_state=42), PLAIN["RF"][1]))
     expected, predictions = search_plainly("RF", parts)
-    grown = []
-
-    def grow(**arguments: Any) -> RandomForestClassifier:
-        grown.append(arguments)
-        return RandomForestClassifier(20, **arguments)
-
-    monkeypatch.setattr(classifiers, "RandomForestClassifier", grow)
+    grow, grown = partial(RandomForestClassifier, 20), []
+    monkeypatch.setattr(classifiers, "RandomForestClassifier", lambda **given: grown.append(given) or grow(**given))
     assert_same_search(fit_classifier("RF", *parts), expected, predictions)
     assert len(grown) < 30
     assert {5, 25} <= {arguments["max_depth"] for arguments in grown}

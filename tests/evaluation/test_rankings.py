@@ -18,17 +18,13 @@ from serab_lib.evaluation.significance import ALPHA
 
 TASKS = ("AES", "CAF", "CRE", "EMB", "EMV", "IEM", "RAV", "SAV", "SHE")
 SIZES = pd.Series((207, 216, 1556, 84, 196, 1122, 300, 120, 372), TASKS)
+ACCURACIES = read_accuracies()[list(SIZES.index)]
 LIKE = [(f"BYOL-S, {size}", f"BYOL-A, {size}") for size in (512, 1024, 2048)]
 
 
 @pytest.fixture(scope="module")
-def accuracies() -> pd.DataFrame:
-    return read_accuracies()[list(SIZES.index)]
-
-
-@pytest.fixture(scope="module")
-def subsets(accuracies: pd.DataFrame) -> pd.DataFrame:
-    return rankings.rank_subsets(accuracies)
+def subsets() -> pd.DataFrame:
+    return rankings.rank_subsets(ACCURACIES)
 
 
 def read_table() -> tuple[dict[str, list[float]], dict[str, tuple[float, float, float]]]:
@@ -44,9 +40,9 @@ def read_table() -> tuple[dict[str, list[float]], dict[str, tuple[float, float, 
 MEANS = pd.DataFrame(read_table()[1], index=["UM", "WM", "GM"]).T
 
 
-def test_speech_is_not_consistently_better(accuracies: pd.DataFrame) -> None:
+def test_speech_is_not_consistently_better() -> None:
     rows, _ = read_table()
-    found = rankings.compare_pairs(accuracies, MEANS, LIKE)
+    found = rankings.compare_pairs(ACCURACIES, MEANS, LIKE)
     assert found["UM"].round(2).tolist() == [1.62, -0.37, 2.23]
     for contrast, (first, second) in zip(found.to_dict("records"), LIKE, strict=True):
         steps = [round(a - b, 1) for a, b in zip(rows[first], rows[second], strict=True)]
@@ -70,19 +66,19 @@ def test_larger_proposed_models_are_better_and_larger_byol_a_is_not() -> None:
     assert MEANS["UM"]["BYOL-S, 1024"] - MEANS["UM"]["BYOL-S, 512"] == pytest.approx(0.13, abs=0.005)
 
 
-def test_posterior_means_are_those_of_the_draws(accuracies: pd.DataFrame) -> None:
-    found = rankings.compare_pairs(accuracies, MEANS, LIKE)
+def test_posterior_means_are_those_of_the_draws() -> None:
+    found = rankings.compare_pairs(ACCURACIES, MEANS, LIKE)
     for row in found.itertuples():
-        pair = (accuracies.loc[name].to_numpy() for name in (row.first, row.second))
+        pair = (ACCURACIES.loc[name].to_numpy() for name in (row.first, row.second))
         drawn = baycomp.SignedRankTest.sample(*pair, rankings.SMALL, nsamples=4_000, random_state=0).mean(axis=0)
         assert [row.better, row.alike, row.worse] == pytest.approx(100 * drawn, abs=1.5)
 
 
-def test_friedman_nemenyi_and_ranks_agree_with_scipy_and_with_each_other(accuracies: pd.DataFrame) -> None:
-    found = rankings.compare_ranks(accuracies)
-    ranks = stats.rankdata(-accuracies.to_numpy(), axis=0).mean(axis=1)
-    assert found.ranks[accuracies.index].to_numpy() == pytest.approx(ranks)
-    assert found.p_friedman == pytest.approx(stats.friedmanchisquare(*accuracies.to_numpy()).pvalue)
+def test_friedman_nemenyi_and_ranks_agree_with_scipy_and_with_each_other() -> None:
+    found = rankings.compare_ranks(ACCURACIES)
+    ranks = stats.rankdata(-ACCURACIES.to_numpy(), axis=0).mean(axis=1)
+    assert found.ranks[ACCURACIES.index].to_numpy() == pytest.approx(ranks)
+    assert found.p_friedman == pytest.approx(stats.friedmanchisquare(*ACCURACIES.to_numpy()).pvalue)
     for one, other in combinations(found.ranks.index, 2):
         is_near = abs(found.ranks[one] - found.ranks[other]) < found.critical_difference
         assert is_near == (found.p_pairs.loc[one, other] >= ALPHA)
@@ -100,12 +96,12 @@ def test_critical_difference_is_that_of_the_published_table_and_too_few_models_a
         rankings.compare_ranks(random)
 
 
-def test_all_511_subsets_agree_with_scipy(accuracies: pd.DataFrame, subsets: pd.DataFrame) -> None:
+def test_all_511_subsets_agree_with_scipy(subsets: pd.DataFrame) -> None:
     assert len(subsets) == subsets["tasks"].nunique() == 511
-    full = accuracies.mean(axis=1).round(9)
+    full = ACCURACIES.mean(axis=1).round(9)
     for row in subsets.iloc[:-1:23].itertuples():
-        means = accuracies[list(row.tasks)].mean(axis=1).round(9)
-        rest = accuracies.drop(columns=list(row.tasks)).mean(axis=1).round(9)
+        means = ACCURACIES[list(row.tasks)].mean(axis=1).round(9)
+        rest = ACCURACIES.drop(columns=list(row.tasks)).mean(axis=1).round(9)
         assert row.tau_all == pytest.approx(stats.kendalltau(means, full).statistic)
         assert row.tau_rest == pytest.approx(stats.kendalltau(means, rest).statistic)
         assert row.same_best == (means[full.idxmax()] == means.max())
@@ -113,13 +109,13 @@ def test_all_511_subsets_agree_with_scipy(accuracies: pd.DataFrame, subsets: pd.
     assert subsets.set_index("tasks").loc[[("CRE",)], "same_best"].all(), "a shared first place counts"
 
 
-def test_subsets_do_not_foretell_the_other_tasks(accuracies: pd.DataFrame, subsets: pd.DataFrame) -> None:
+def test_subsets_do_not_foretell_the_other_tasks(subsets: pd.DataFrame) -> None:
     table = rankings.summarise_sizes(subsets)
     assert table["tau_all"].is_monotonic_increasing and table["tau_all"].iloc[-1] == 1
     assert table["tau_rest"].iloc[:8].max() < 0.6 < table["tau_all"].iloc[0]
     single = subsets.loc[subsets["n_tasks"] == 1, ["tau_all", "tau_rest", "same_best"]].mean()
     assert table.loc[0, single.index].tolist() == pytest.approx(single.tolist())
-    byol = rankings.summarise_sizes(rankings.rank_subsets(accuracies[accuracies.index.str.startswith("BYOL")]))
+    byol = rankings.summarise_sizes(rankings.rank_subsets(ACCURACIES[ACCURACIES.index.str.startswith("BYOL")]))
     assert byol.set_index("n_tasks").loc[4, "tau_rest"] == pytest.approx(0.19, abs=0.005)
 
 
@@ -131,10 +127,10 @@ def test_redrawn_accuracies_have_binomial_errors_that_are_correlated() -> None:
     assert rankings.redraw(np.array([[0.0, 1.0]]), 10, np.random.default_rng(0)).tolist() == [[0, 1]]
 
 
-def test_redrawn_rankings_settle_and_spread_is_held_against_that_of_equal_models(accuracies: pd.DataFrame) -> None:
-    one, same = (rankings.redraw_rankings(accuracies, sizes, n_draws=40) for sizes in (SIZES, SIZES[::-1]))
+def test_redrawn_rankings_settle_and_spread_is_held_against_that_of_equal_models() -> None:
+    one, same = (rankings.redraw_rankings(ACCURACIES, sizes, n_draws=40) for sizes in (SIZES, SIZES[::-1]))
     assert one.tolist() == same.tolist() and 0.7 < one.mean() < 0.9
-    assert rankings.redraw_rankings(accuracies, SIZES * 0 + 10**9, n_draws=20).min() > 0.98
+    assert rankings.redraw_rankings(ACCURACIES, SIZES * 0 + 10**9, n_draws=20).min() > 0.98
     equal = rankings.redraw(np.full((9, 400), 0.7), SIZES.to_numpy()[:, None], np.random.default_rng(0))
     table = rankings.measure_spread(100 * pd.DataFrame(equal, index=SIZES.index).T, SIZES)
     assert (table["spread"] / table["correlated"]).mean() == pytest.approx(1, abs=0.03)

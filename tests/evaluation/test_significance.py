@@ -33,9 +33,11 @@ def write_results(folder: Path, models: dict[str, float], *, n: int = 200) -> Re
     return Results(folder)
 
 
-@pytest.mark.parametrize(("k", "n"), [(232, 300), (0, 20), (84, 84)])
-def test_wilson_agrees_with_statsmodels(k: int, n: int) -> None:
-    assert wilson_interval(k, n) == pytest.approx(proportion_confint(k, n, method="wilson"), abs=1e-9)
+def test_wilson_and_mcnemar_agree_with_statsmodels() -> None:
+    for k, n in ((232, 300), (0, 20), (84, 84)):
+        assert wilson_interval(k, n) == pytest.approx(proportion_confint(k, n, method="wilson"), abs=1e-9)
+    for b, c in ((0, 0), (10, 2), (3, 3), (0, 7), (40, 25)):
+        assert exact_mcnemar(b, c) == pytest.approx(min(1.0, mcnemar([[50, b], [c, 20]], exact=True).pvalue))
 
 
 def test_every_printed_accuracy_has_an_interval() -> None:
@@ -60,11 +62,6 @@ def test_few_units_give_wide_intervals_and_one_gives_none() -> None:
     assert few["t"] == pytest.approx(0.95, abs=0.02)
     assert max(few["Wilson"], few["bootstrap"]) < 0.8
     assert min(many.values()) > 0.92
-
-
-@pytest.mark.parametrize(("b", "c"), [(0, 0), (10, 2), (3, 3), (0, 7), (40, 25)])
-def test_mcnemar_agrees_with_statsmodels(b: int, c: int) -> None:
-    assert exact_mcnemar(b, c) == pytest.approx(min(1.0, mcnemar([[50, b], [c, 20]], exact=True).pvalue))
 
 
 def test_holm_agrees_with_its_definition(monkeypatch: pytest.MonkeyPatch) -> None:

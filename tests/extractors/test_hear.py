@@ -90,35 +90,28 @@ def test_what_cannot_be_loaded_or_is_no_audio_is_refused(model: hear.HearModel, 
 
 GUEST = """
 import torch
-
 class Model(torch.nn.Module):
     sample_rate = 8000
     scene_embedding_size = timestamp_embedding_size = 4
-
     def __init__(self):
         super().__init__()
         self.projection = torch.nn.Linear(2, 4)
         self.projection.weight.data, self.projection.bias.data = torch.arange(8.0).reshape(4, 2), torch.ones(4)
-
 def load_model(model_file_path=""):
     model = Model()
     if model_file_path:
         model.load_state_dict(torch.load(model_file_path, weights_only=True))
     return model
-
 def get_scene_embeddings(audio, model):
     assert audio.ndim == 2 and not model.training
     return model.projection(torch.stack([audio.mean(dim=1), audio.std(dim=1)], dim=1))
 """
 TENSORFLOW_GUEST = """
 import tensorflow as tf
-
 class Model(tf.Module):
     sample_rate, scene_embedding_size, scale = 8000, 2, tf.Variable([1.0, 2.0])
-
 def load_model():
     return Model()
-
 def get_scene_embeddings(audio, model):
     return tf.reduce_mean(audio, axis=1, keepdims=True) * model.scale
 """

@@ -4,12 +4,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from asserting import one_line
+from asserting import call, one_line
 from making import make_byol_state, make_cvt_state, write_checkpoint, write_savee
-from typer.testing import CliRunner
 
 from serab_lib.benchmark.results import Results
-from serab_lib.cli import app
 from serab_lib.core import UnknownNameError
 from serab_lib.evaluation.paper import read_accuracies
 from serab_lib.extractors.base import Extractor, check_extractor
@@ -93,10 +91,8 @@ def test_path_loads_a_checkpoint_of_ones_own(tmp_path: Path, make: Callable, suf
 CLASS = """
 import torch
 from serab_lib.extractors.base import Extractor
-
 class Crossings(Extractor):
     embedding_size = 1
-
     def encode(self, prepared):
         return torch.stack([(each[1:] * each[:-1] < 0).float().mean()[None] for each in prepared])
 """
@@ -119,7 +115,6 @@ def test_one_more_extractor_is_one_class_and_one_record(tmp_path: Path, monkeypa
     for name, entry in read_entries(tmp_path / "own.toml").items():
         monkeypatch.setitem(EXTRACTORS, name, entry)
     check_extractor(load_extractor("crossings"))
-    options = ["--tasks", "SAV", "--models", "crossings", "--data", str(tmp_path), "--out", str(tmp_path / "out")]
-    done = CliRunner().invoke(app, ["run", *options, "--no-search", "--jobs", "1"])
-    assert done.exit_code == 0, done.output
+    options = ["--tasks", "SAV", "--models", "crossings", "--data", tmp_path, "--out", tmp_path / "out"]
+    call("run", *options, "--no-search", "--jobs", 1)
     assert Results(tmp_path / "out").read_cells()["test_accuracy"].max() > 2 / 7

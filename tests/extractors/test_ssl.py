@@ -66,11 +66,10 @@ def make_waveforms(*lengths: int) -> list[torch.Tensor]:
 
 
 def test_what_every_extractor_promises(bundle: str, checkpoint: Path) -> None:
-    torch.save(make_network(bundle, seed=1).state_dict(), checkpoint.with_name("other.pth"))
+    other = checkpoint.with_name("other.pth")
+    torch.save(make_network(bundle, seed=1).state_dict(), other)
     entry = next(each for each in ENTRIES if each.options["bundle"] == bundle)
-    entries = (
-        dataclasses.replace(entry, own_checkpoint=checkpoint.with_name(f"{n}.pth")) for n in ("network", "other")
-    )
+    entries = (dataclasses.replace(entry, own_checkpoint=path) for path in (checkpoint, other))
     # Attention to half a minute takes seconds: once is enough.
     check_extractor(*map(load_extractor, entries), longest_s=30 if bundle == "HUBERT_LARGE" else 3)
 
