@@ -10,6 +10,7 @@ from serab_lib.audit import tables
 from serab_lib.evaluation.paper import find_counts, read_accuracies
 
 PAPER = Path(__file__).resolve().parents[2] / "serab_lib" / "data" / "paper"
+PRINTED = pd.read_csv(PAPER / "table3_accuracy.csv", index_col="model")
 SIZES = {"AES": 207, "CAF": 216, "CRE": 1556, "EMB": 84, "EMV": 196, "IEM": 1122, "RAV": 300, "SAV": 120, "SHE": 372}
 
 
@@ -94,11 +95,6 @@ def test_counts_that_do_not_agree_are_cafes_and_cremads_and_parameters_vggishs_a
     assert len(printed) == 13 and printed["byol-s-512"] == read_accuracies().loc["BYOL-S, 512", "RAV"]
 
 
-@pytest.fixture(scope="module")
-def printed() -> pd.DataFrame:
-    return pd.read_csv(PAPER / "table3_accuracy.csv", index_col="model")
-
-
 def counts_near(accuracy: float, n: int) -> np.ndarray:
     """Every number of right answers of n that is within half of the last digit of a printed accuracy."""
     right = np.arange(n + 1)
@@ -116,25 +112,21 @@ def allows(row: pd.Series, sizes: dict[str, int]) -> bool:
     return bool((np.abs(np.array(means) - row["WM"]) <= 0.05 + 1e-9).any())
 
 
-def test_the_sizes_below_500_that_each_column_allows(printed: pd.DataFrame) -> None:
+def test_the_sizes_below_500_that_each_column_allows() -> None:
     own = tables.compare_test_sizes().drop_duplicates("task").set_index("task")["small_sizes"]
     for task, sizes in own[list(SIZES)].items():
-        allowed = [n for n in range(10, 500) if all(len(counts_near(value, n)) for value in printed[task])]
+        allowed = [n for n in range(10, 500) if all(len(counts_near(value, n)) for value in PRINTED[task])]
         assert list(sizes) == allowed
 
 
-def test_seven_weighted_means_rule_out_1157(printed: pd.DataFrame) -> None:
-    usable = printed[[allows(row, SIZES) for _, row in printed.iterrows()]]
-    assert set(printed.index) - set(usable.index) == {"BYOL-A, 512"}
+def test_seven_weighted_means_rule_out_1157_and_all_allow_31_sizes_of_iem4() -> None:
+    usable = PRINTED[[allows(row, SIZES) for _, row in PRINTED.iterrows()]]
+    assert set(PRINTED.index) - set(usable.index) == {"BYOL-A, 512"}
     against = {model for model, row in usable.iterrows() if not allows(row, SIZES | {"IEM": 1157})}
     assert against == set(tables.check_weighted_means("IEM", [1157])["impossible"].item()) and len(against) == 7
     # The other count of CREMA-D rules it out in one row more.
     other = SIZES | {"CRE": 1558}
     assert {m for m, row in usable.iterrows() if not allows(row, other | {"IEM": 1157})} > against
-
-
-def test_the_sizes_of_iem4_that_all_weighted_means_allow(printed: pd.DataFrame) -> None:
-    usable = printed.drop(index="BYOL-A, 512")
     possible = [n for n in range(1000, 1300) if all(allows(row, SIZES | {"IEM": n}) for _, row in usable.iterrows())]
     assert (min(possible), max(possible), len(possible)) == (1104, 1139, 31) and 1122 in possible
     counts = pd.read_csv(PAPER.parent / "manifests" / "iem4_counts.csv")

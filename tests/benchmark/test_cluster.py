@@ -22,7 +22,6 @@ pytest.importorskip("distributed", reason="needs the extra [dask]")
 from distributed.protocol import deserialize, serialize
 
 from serab_lib.benchmark import cluster
-from serab_lib.benchmark.cluster import compute_there, open_cluster
 from serab_lib.benchmark.results import list_versions
 
 
@@ -39,7 +38,7 @@ def test_a_cluster_gives_the_numbers_of_one_machine(folder: Path, monkeypatch: p
     run(folder, out="here", search=True)
     seen = []
     options = settings(folder, cache="own-cache", search=True)
-    with open_cluster("local:2") as compute:
+    with cluster.open_cluster("local:2") as compute:
         summary = run_grid(
             ["SAV"], ["logmel-stats"], options, compute=compute, progress=lambda *told: seen.append(told)
         )
@@ -65,7 +64,7 @@ def test_workers_with_a_gpu_extract(folder: Path) -> None:
         client.wait_for_workers(2)
         names = {address: state["name"] for address, state in client.scheduler_info()["workers"].items()}
         with get_task_stream(client) as stream:
-            compute = partial(compute_there, client, wait_s=60)
+            compute = partial(cluster.compute_there, client, wait_s=60)
             summary = run_grid(["SAV"], ["logmel-stats"], settings(folder), compute=compute)
     assert len(summary.computed) == 2
     by_kind = {(task["key"].split("-")[0], names[task["worker"]]) for task in stream.data}
@@ -86,10 +85,10 @@ def test_a_wrong_address_a_mistake_in_a_description_of_jobs_and_a_missing_extra_
         f"slurm:{tmp_path / 'b.toml'}": r"b\.toml.*cores",
         f"slurm:{tmp_path / 'c.toml'}": r"c\.toml.*No such file",
     }.items():
-        with one_line(words), open_cluster(address):
+        with one_line(words), cluster.open_cluster(address):
             pass
     monkeypatch.setitem(sys.modules, "distributed", None)
-    with one_line(r"serab-companion\[dask\]"), open_cluster("local:1"):
+    with one_line(r"serab-companion\[dask\]"), cluster.open_cluster("local:1"):
         pass
 
 
@@ -109,7 +108,7 @@ def test_a_cluster_that_is_gone_is_one_line_and_work_that_fails_is_told() -> Non
 
     for error, words in ((TimeoutError(), "no worker has been there for 5 s"), (OSError(), "the scheduler is lost")):
         with one_line(words):
-            next(compute_there(stub(error), [], print, wait_s=5))
+            next(cluster.compute_there(stub(error), [], print, wait_s=5))
     with one_line("the scheduler is lost"):
         cluster._take(stub(CancelledError()))
     assert "a worker failed (ValueError: too much)" in str(cluster._take(stub(ValueError("too\nmuch"))))
@@ -149,7 +148,7 @@ def test_nine_tasks_on_a_stand_in_for_slurm(tmp_path: Path, monkeypatch: pytest.
     (tmp_path / "jobs.toml").write_text(job + 'job_extra_directives = ["--hold"]\n')
     generate(tmp_path / "data")
     run_grid(PAPER_TASKS, ["logmel-stats"], settings(tmp_path, out="here"))
-    with open_cluster(f"slurm:{tmp_path / 'jobs.toml'}") as compute:
+    with cluster.open_cluster(f"slurm:{tmp_path / 'jobs.toml'}") as compute:
         summary = run_grid(PAPER_TASKS, ["logmel-stats"], settings(tmp_path, cache="own-cache"), compute=compute)
     assert not summary.failures and len(summary.computed) == 18
     assert read_numbers(tmp_path).equals(read_numbers(tmp_path, "here"))

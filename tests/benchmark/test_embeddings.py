@@ -47,9 +47,7 @@ def test_statistics_and_weights_are_part_of_the_cache_key(tmp_path: Path, byol_c
     assert len(folders) == 3
 
 
-def test_unusable_files_are_named_and_the_rest_goes_on_but_numbers_that_are_not_finite_stop(
-    paths: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_unusable_files_are_named_and_numbers_that_are_not_finite_stop_the_run(paths, tmp_path, monkeypatch) -> None:
     Path(paths[3]).write_text("no audio")
     made = embed(paths, tmp_path / "cache")
     assert list(made.unusable) == [3] and paths[3] in made.unusable[3]

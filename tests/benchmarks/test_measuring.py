@@ -1,6 +1,5 @@
 import importlib
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pandas as pd
@@ -84,11 +83,6 @@ def test_each_order_gives_what_a_fresh_fit_gives(n_classes: int) -> None:
     assert program.decide(votes, np.array([2, 1, 0])).tolist() == [1, 2, 0]
 
 
-@pytest.fixture
-def program() -> ModuleType:
-    return importlib.import_module("speaker_leak")
-
-
 @pytest.fixture(scope="module")
 def parts() -> pd.DataFrame:
     return split(list_utterances("RAV"), get_task("RAV"), "described")
@@ -103,14 +97,16 @@ def make_voices(parts: pd.DataFrame, own: float) -> np.ndarray:
 
 
 @pytest.mark.parametrize(("own", "least", "most"), [(0.0, -0.03, 0.03), (0.8, 0.05, 1.0)])
-def test_seen_speakers_help_where_they_show_emotions_in_their_own_ways(program, parts, own, least, most) -> None:
+def test_seen_speakers_help_where_they_show_emotions_in_their_own_ways(parts, own, least, most) -> None:
+    program = importlib.import_module("speaker_leak")
     units = program.name_sentences(parts, get_task("RAV"))
     leaks = program.measure_leak(make_voices(parts, own), parts, units, n_repeats=4)
     assert leaks["n_test"].tolist() == [30] * 5 and least < leaks["leak"].mean() < most
 
 
-def test_takes_of_a_sentence_are_one_unit_and_a_planted_twin_leaks_only_where_they_are_apart(program, parts) -> None:
+def test_takes_of_a_sentence_are_one_unit_and_a_planted_twin_leaks_only_where_they_are_apart(parts) -> None:
     """All share a unit with one other file of the same speaker, emotion, intensity and statement."""
+    program = importlib.import_module("speaker_leak")
     units = program.name_sentences(parts, get_task("RAV"))
     pairs = parts.groupby(units)
     assert (pairs.size() == 2).all() and (pairs["speaker"].nunique() == 1).all()

@@ -42,7 +42,6 @@ MISTAKES = {
     "extraction --models byol-s-521": "did you mean byol-s-512",
     "extraction --models vggish": "choose byol-s-512 or opensmile",
     "families --data nowhere": "pass --data DIR",
-    "families --models yamnett": "did you mean yamnet",
     "families --n-files 0": "expected 1 or more",
     "label_order": "serab run --tasks RAV --models byol-s-512",
     "pretrain_ravdess --data nowhere": "pass --data DIR",

@@ -6,7 +6,6 @@ import pytest
 from typer.testing import CliRunner
 
 from serab_lib.book import build
-from serab_lib.book.build import build_book
 from serab_lib.cli import app
 from serab_lib.core import SerabError, UnknownNameError
 
@@ -42,7 +41,7 @@ def project(tmp_path):
             (tmp_path / name).mkdir(parents=True)
         for name in ("_static", "_ext", "_templates"):
             shutil.copytree(ROOT / "book" / name, tmp_path / "book" / name)
-        for name in ("_config.yml", "book/references.bib"):
+        for name in ("_config.yml", "CITATION.cff", "book/references.bib"):
             shutil.copy(ROOT / name, tmp_path / name)
         (tmp_path / "_toc.yml").write_text(TOC)
         (tmp_path / "book" / "welcome.md").write_text("# Welcome\n")
@@ -58,7 +57,9 @@ def project(tmp_path):
 @pytest.mark.slow
 def test_a_site_is_built_with_parameters_and_progress(project):
     told, root = [], project()
-    first = build_book("published", root=root, parameters={"n_draws": 5}, progress=lambda *each: told.append(each))
+    first = build.build_book(
+        "published", root=root, parameters={"n_draws": 5}, progress=lambda *each: told.append(each)
+    )
     assert first == root / "_build/published/html/index.html"
     assert "published with 5 draws" in (first.parent / "notebooks" / "01_a.html").read_text()
     assert "A chapter" in (first.parent / "book" / "status.html").read_text()
@@ -69,7 +70,7 @@ def test_a_site_is_built_with_parameters_and_progress(project):
 def test_a_failing_cell_is_one_line_and_keeps_the_old_site(project):
     root = project(last="1 / 0")
     with pytest.raises(SerabError, match=r"01_a.ipynb, cell 5 \(`1 / 0`\): ZeroDivisionError: division by zero"):
-        build_book("published", root=root)
+        build.build_book("published", root=root)
     assert (root / "_build/published/html/index.html").read_text() == "the site before"
     assert "n_draws" in (root / "_build/published/source/notebooks/01_a.ipynb").read_text()
 
@@ -80,7 +81,7 @@ def test_a_warning_is_an_error(project, tmp_path):
     (root / "_toc.yml").write_text("format: jb-book\nroot: book/welcome\n")
     (root / "book" / "welcome.md").write_text("# Welcome\n\n{doc}`nowhere`\n")
     (source := tmp_path / "source").mkdir()
-    for name in ("_config.yml", "_toc.yml"):
+    for name in ("_config.yml", "_toc.yml", "CITATION.cff"):
         shutil.copy(root / name, source)
     shutil.copytree(root / "book", source / "book")
     with pytest.raises(SerabError, match=r"pages have errors: .*welcome.md:3: WARNING: unknown document: 'nowhere'"):
@@ -96,9 +97,9 @@ def test_the_demo_leaves_real_numbers_out(project, tmp_path, profile, has_real):
 def test_mistakes_are_one_line(project, monkeypatch):
     root = project()
     with pytest.raises(UnknownNameError, match="there is no profile 'pubished': did you mean published"):
-        build_book("pubished")
+        build.build_book("pubished")
     with pytest.raises(SerabError, match="no notebook has the parameter 'draws': choose among n_draws"):
-        build_book("demo", root=root, parameters={"draws": 5})
+        build.build_book("demo", root=root, parameters={"draws": 5})
     monkeypatch.chdir(root)
     (root / "_toc.yml").unlink()
     for arguments, message in (("--parameter n_draws", "write NAME=VALUE"), ("--root .", "lacks _toc.yml")):

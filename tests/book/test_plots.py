@@ -1,7 +1,6 @@
 import functools
 import itertools
 from collections.abc import Callable
-from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -23,11 +22,8 @@ from serab_lib.evaluation.paper import read_accuracies, read_models
 from serab_lib.evaluation.significance import compare_best, confidence_intervals
 from serab_lib.pretraining.augmentations import illustrate
 
-
-@functools.cache
-def paper() -> SimpleNamespace:
-    accuracies, sizes = read_accuracies(), recover_test_sizes()
-    return SimpleNamespace(accuracies=accuracies, sizes=sizes, grid=accuracies[list(sizes.index)])
+ACCURACIES, SIZES = read_accuracies(), recover_test_sizes()
+GRID = ACCURACIES[list(SIZES.index)]
 
 
 @functools.cache
@@ -95,21 +91,18 @@ FIGURES: dict[str, Callable[[], Figure]] = {
         pd.DataFrame({"epoch": [0, 1], "task": "SAV", "validation_accuracy": [0.3, 0.4]})
     ),
     "gain": draw_gain,
-    "intervals": lambda: grid.plot_intervals(confidence_intervals(paper().accuracies, paper().sizes)),
+    "intervals": lambda: grid.plot_intervals(confidence_intervals(ACCURACIES, SIZES)),
     "agreement": lambda: grid.plot_agreement(beside()),
     "coverage": lambda: grid.plot_coverage(beside()),
-    "bold": lambda: grid.plot_bold(compare_best(paper().accuracies, paper().sizes)),
-    "contrasts": lambda: grid.plot_contrasts(
-        paper().grid, {f"{n}": (f"BYOL-S, {n}", f"BYOL-A, {n}") for n in (512, 1024)}
-    ),
-    "critical difference": lambda: grid.plot_critical_difference(rankings.compare_ranks(paper().grid)),
+    "bold": lambda: grid.plot_bold(compare_best(ACCURACIES, SIZES)),
+    "contrasts": lambda: grid.plot_contrasts(GRID, {f"{n}": (f"BYOL-S, {n}", f"BYOL-A, {n}") for n in (512, 1024)}),
+    "critical difference": lambda: grid.plot_critical_difference(rankings.compare_ranks(GRID)),
     "subsets": lambda: grid.plot_subsets(
-        {"all": rankings.summarise_sizes(rankings.rank_subsets(paper().grid))},
-        rankings.redraw_rankings(paper().grid, paper().sizes, n_draws=10),
+        {"all": rankings.summarise_sizes(rankings.rank_subsets(GRID))},
+        rankings.redraw_rankings(GRID, SIZES, n_draws=10),
     ),
-    "task spread": lambda: grid.plot_task_spread(rankings.measure_spread(paper().grid, paper().sizes)),
-    "model sizes": lambda: grid.plot_model_sizes(rankings.join_sizes(paper().accuracies, read_models(), paper().sizes)),
-    "one confusion matrix": lambda: grid.plot_confusions({"model": CONFUSIONS}),
+    "task spread": lambda: grid.plot_task_spread(rankings.measure_spread(GRID, SIZES)),
+    "model sizes": lambda: grid.plot_model_sizes(rankings.join_sizes(ACCURACIES, read_models(), SIZES)),
     "confusion matrices": lambda: grid.plot_confusions(dict.fromkeys(("one", "two", "three"), CONFUSIONS)),
     "test sizes": lambda: audit.plot_test_sizes(compare_test_sizes()),
     "weighted means": lambda: audit.plot_weighted_means(

@@ -8,7 +8,6 @@ from making import write_savee
 from serab_lib.benchmark import grid
 from serab_lib.book import profile
 from serab_lib.book.build import build_book
-from serab_lib.book.profile import PROFILES, open_profile
 from serab_lib.core import UnknownNameError
 from serab_lib.corpora.task import TASKS
 
@@ -30,27 +29,27 @@ def small(monkeypatch):
     monkeypatch.setattr(grid, "Settings", functools.partial(grid.Settings, search=False))
 
 
-@pytest.mark.parametrize("name", PROFILES)
+@pytest.mark.parametrize("name", profile.PROFILES)
 def test_profiles_open(name, folders):
-    data = open_profile(name)
+    data = profile.open_profile(name)
     assert data.synthetic == (name == "demo") == ("SYNTHETIC" in data.origin)
     assert data.data == (folders / "data" if name == "paper" else folders / "cache/demo/data")
 
 
 def test_published_results_are_found_from_a_folder_below_and_what_is_not_there_is_named(folders, monkeypatch):
     with one_line("published", UnknownNameError):
-        open_profile("pubished")
+        profile.open_profile("pubished")
     with one_line(r"there are no results in .*serab run"):
-        open_profile("published").read_cells()
+        profile.open_profile("published").read_cells()
     for folder in ("results", "deep"):
         (folders / folder).mkdir()
     (folders / "results" / "cells.csv").write_text("")
     monkeypatch.chdir(folders / "deep")
-    assert open_profile("published").results.folder == folders / "results"
+    assert profile.open_profile("published").results.folder == folders / "results"
 
 
 def test_demo_speaks_computes_and_marks_its_cells(small):
-    data = open_profile("demo")
+    data = profile.open_profile("demo")
     cells = data.read_cells()
     assert set(cells["protocol"]) == {"released", "described"} and cells["synthetic"].all()
     assert data.find_corpus("SAV").synthetic and data.read_measured().empty
@@ -71,7 +70,7 @@ def get_scene_embeddings(audio, model):
 
 
 def test_paper_takes_the_real_corpus_where_it_is_and_speaks_it_where_it_is_not(small, folders, monkeypatch):
-    data = open_profile("paper")
+    data = profile.open_profile("paper")
     assert data.find_corpus("SAV").synthetic and data.run("SAV", ["logmel-stats"])["synthetic"].all()
     write_savee(folders / "data")
     assert not data.find_corpus("SAV").synthetic

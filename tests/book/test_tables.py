@@ -6,7 +6,6 @@ import pytest
 
 from serab_lib.benchmark.results import COLUMNS
 from serab_lib.book import tables
-from serab_lib.book.tables import accuracy_grid, compare_with_paper, list_measured, render
 from serab_lib.corpora.corpus import list_utterances
 from serab_lib.corpora.task import PAPER_TASKS, TASKS
 from serab_lib.evaluation.paper import read_accuracies, read_datasets
@@ -75,20 +74,20 @@ def test_table_of_extractors_has_every_row_of_the_paper() -> None:
 
 
 def test_grid_is_in_percent_with_the_means_of_the_paper_where_no_task_is_missing() -> None:
-    grid = accuracy_grid(make_grid(ACCURACIES), "released")
+    grid = tables.accuracy_grid(make_grid(ACCURACIES), "released")
     assert list(grid.columns) == ["AES", "RAV", "UM", "WM", "GM"]
     assert list(grid.index) == ["BYOL-S, 512", "openSMILE"]  # sorted by UM
     means = [60, (50 * 100 + 70 * 300) / 400, np.sqrt(50 * 70)]
     assert grid.loc["openSMILE", ["UM", "WM", "GM"]].tolist() == pytest.approx(means)
     for form in ("markdown", "csv", "latex"):  # 59.16 is a geometric mean
-        assert all(text in render(grid, form) for text in ("65.0", "59.2"))
-    grid = accuracy_grid(make_grid({key: ACCURACIES[key] for key in list(ACCURACIES)[:3]}), "released")
-    assert list(grid.columns) == ["AES", "RAV"] and "–" in render(grid, "markdown")
+        assert all(text in tables.render(grid, form) for text in ("65.0", "59.2"))
+    grid = tables.accuracy_grid(make_grid({key: ACCURACIES[key] for key in list(ACCURACIES)[:3]}), "released")
+    assert list(grid.columns) == ["AES", "RAV"] and "–" in tables.render(grid, "markdown")
 
 
 def test_own_tasks_and_models_stand_in_the_grid_under_their_names_and_the_papers_numbers_in_their_places() -> None:
     cells = make_cells({"task": "MINE", "model": "hear:mine"}, {"task": "SHE", "model": "hear:mine"})
-    grid = accuracy_grid(cells, "released")
+    grid = tables.accuracy_grid(cells, "released")
     assert list(grid.columns[:2]) == ["SHE", "MINE"] and list(grid.index) == ["hear:mine"]
     cells = make_grid(ACCURACIES | {("logmel-stats", "RAV"): 0.3, ("logmel-stats", "AES"): 0.2})
     paper = tables.paper_grid(cells, "released")
@@ -111,7 +110,7 @@ def test_means_follow_from_the_printed_accuracies() -> None:
 
 
 def test_every_cell_of_the_paper_stands_beside_ours_or_says_why_not() -> None:
-    table = compare_with_paper(make_cells(), "released")
+    table = tables.compare_with_paper(make_cells(), "released")
     assert len(table) == 13 * len(PAPER_TASKS)
     first, rest = table.iloc[0], table.iloc[1:]
     wanted = ["RAV", "BYOL-S, 512", "measured", pytest.approx(77.0 - 77.3), "71.9–81.4"]
@@ -122,13 +121,13 @@ def test_every_cell_of_the_paper_stands_beside_ours_or_says_why_not() -> None:
     assert states["IEM", "YAMNet"] == "not measured yet; the corpus must be asked for"
     assert states["EMB", "BYOL-A, 512"] == "not measured yet; the weights have a licence to accept"
     others = ({"synthetic": True}, {"protocol": "described"}, {"selected": False}, {"task": "SAV", "complete": False})
-    table = compare_with_paper(make_cells(*others), "released")
+    table = tables.compare_with_paper(make_cells(*others), "released")
     assert table["ours"].notna().sum() == 1
     assert table["state"].iloc[0] == "measured on an incomplete corpus"
 
 
 def test_measured_cells_are_listed_in_percent_with_the_share_of_originals() -> None:
-    table = list_measured(make_cells({"n_originals": 1440}, {"n_originals": 1439}, {"n_originals": None}))
+    table = tables.list_measured(make_cells({"n_originals": 1440}, {"n_originals": 1439}, {"n_originals": None}))
     first = table.iloc[0][["model", "accuracy", "interval", "n test"]].tolist()
     assert first == ["BYOL-S, 512", 77.0, "71.9–81.4", 300]
     assert table["as released"].tolist() == ["all", "1,439 of 1,440", "–"]

@@ -1,5 +1,4 @@
 import nbformat
-import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from serab_lib.book.build import weave
@@ -17,43 +16,39 @@ def display(data, **description):
     return new_output("display_data", data, metadata={"serab": description})
 
 
-@pytest.fixture
-def woven(tmp_path):
-    def run(notebook):
-        path = tmp_path / "05_x.ipynb"
-        nbformat.write(notebook, path)
-        run = weave(path, PROVENANCE)
-        return nbformat.read(path, as_version=4), run
-
-    return run
+def weave_in(folder, notebook):
+    path = folder / "05_x.ipynb"
+    nbformat.write(notebook, path)
+    run = weave(path, PROVENANCE)
+    return nbformat.read(path, as_version=4), run
 
 
-def test_table_becomes_a_numbered_one(woven):
+def test_table_becomes_a_numbered_one(tmp_path):
     markdown = "| a |\n|--:|\n| 1 |"
     output = display({"text/markdown": markdown}, kind="table", name="tbl-x", caption="Of `x`.", sortable=True)
-    notebook, _ = woven(executed(output))
+    notebook, _ = weave_in(tmp_path, executed(output))
     text = notebook.cells[2].source
     assert text.startswith(":::::{table} Of `x`.\n:name: tbl-x\n:class: serab-table sortable\n")
     assert markdown in text and notebook.cells[1].outputs == []
 
 
-def test_figure_is_written_to_a_file_with_its_alternative_text(woven, tmp_path):
+def test_figure_is_written_to_a_file_with_its_alternative_text(tmp_path):
     output = display({"image/svg+xml": "<svg/>"}, kind="figure", name="fig-x", caption="C.", alt="What\nit shows.")
-    notebook, _ = woven(executed(output))
+    notebook, _ = weave_in(tmp_path, executed(output))
     assert (tmp_path / "_figures" / "05_x-fig-x.svg").read_text() == "<svg/>"
     assert all(line in notebook.cells[2].source for line in (":alt: What it shows.\n", ":name: fig-x\n"))
 
 
-def test_anchor_of_markdown_becomes_a_label_other_outputs_stay_and_complaints_are_handed_on(woven):
+def test_anchor_of_markdown_becomes_a_label_other_outputs_stay_and_complaints_are_handed_on(tmp_path):
     anchor = display({"text/markdown": '<a id="x-1"></a>\n\n### X'}, kind="markdown")
     streams = [new_output("stream", name=name, text=name) for name in ("stdout", "stderr")]
-    notebook, run = woven(executed(anchor, *streams))
+    notebook, run = weave_in(tmp_path, executed(anchor, *streams))
     assert notebook.cells[2].source == "(x-1)=\n### X"
     assert [output.text for output in notebook.cells[1].outputs] == ["stdout"] and run["complaints"] == ["stderr"]
 
 
-def test_page_is_folded_and_ends_with_how_it_was_made(woven):
-    notebook, run = woven(executed(tags=["injected-parameters"]))
+def test_page_is_folded_and_ends_with_how_it_was_made(tmp_path):
+    notebook, run = weave_in(tmp_path, executed(tags=["injected-parameters"]))
     assert "hide-input" in notebook.cells[1].metadata.tags
     text = notebook.cells[-1].source
     parts = ("`profile='demo'`", "2026-01-02 03:04", "7 s", "`abc123`", "torch 2.13", "a laptop", "05_x.py")

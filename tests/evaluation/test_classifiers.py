@@ -18,14 +18,12 @@ from serab_lib.evaluation.classifiers import CLASSIFIERS, GRIDS, divide_search, 
 
 # Written out once more, so that a slip in the library's grids shows.
 C, WEIGHTS = np.logspace(5, -5, 11), {"class_weight": ["balanced", None]}
+TREES = {"max_depth": [5, 10, 15, 20, 25], "min_samples_split": [2, 5, 10]}
 PLAIN: dict[str, tuple[ClassifierMixin, dict[str, Any]]] = {
     "LDA": (LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto"), {}),
     "LR": (LogisticRegression(max_iter=10_000, random_state=42), {"C": C} | WEIGHTS),
     "QDA": (QuadraticDiscriminantAnalysis(), {"reg_param": [0, 0.1, 0.25]}),
-    "RF": (
-        RandomForestClassifier(random_state=42),
-        {"max_depth": [5, 10, 15, 20, 25], "min_samples_split": [2, 5, 10]} | WEIGHTS,
-    ),
+    "RF": (RandomForestClassifier(random_state=42), TREES | WEIGHTS),
     "SVC": (SVC(max_iter=10_000, random_state=42), {"kernel": ["rbf", "linear"], "C": C} | WEIGHTS),
 }
 FOUR = (0.45, 0.3, 0.15, 0.1)
@@ -47,9 +45,8 @@ def search_plainly(name: str, parts: Parts) -> tuple[GridSearchCV, np.ndarray]:
     X_train, y_train, X_validation, y_validation, X_test = parts
     estimator, grid = PLAIN[name]
     fold = PredefinedSplit(np.repeat([-1, 0], [len(X_train), len(X_validation)]))
-    search = GridSearchCV(estimator, grid, cv=fold).fit(
-        np.concatenate([X_train, X_validation]), np.concatenate([y_train, y_validation])
-    )
+    X, y = np.concatenate([X_train, X_validation]), np.concatenate([y_train, y_validation])
+    search = GridSearchCV(estimator, grid, cv=fold).fit(X, y)
     return search, search.predict(X_test)
 
 

@@ -16,16 +16,12 @@ VALUES = {"C": np.logspace(5, -5, 11), "class_weight": ["balanced", None]}
 SETTINGS, MACHINES = list(ParameterGrid(VALUES)), list(ParameterGrid(VALUES | {"kernel": ["rbf", "linear"]}))
 
 
-def make_new(n_features: int) -> np.ndarray:
-    return np.random.default_rng(9).normal(size=(200, n_features))
-
-
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.parametrize("counts", [(30, 15, 40, 8), (45, 20), (30, 30, 30)])
 @pytest.mark.parametrize(("n_features", "distance"), [(300, 3.0), (60, 1.0), (8, 2.0)])
 def test_svm_predicts_what_scikit_learn_predicts(counts: tuple[int, ...], n_features: int, distance: float) -> None:
     X, y = make_classes(counts, n_features, distance=distance)
-    X_new = make_new(n_features)
+    X_new = np.random.default_rng(9).normal(size=(200, n_features))
     expected = [SVC(**params, max_iter=10_000, random_state=42).fit(X, y).predict(X_new) for params in MACHINES]
     order = np.random.default_rng(3).permutation(len(MACHINES))
     found = solvers.predict_svm(X, y, X_new, [MACHINES[i] for i in order])
@@ -80,7 +76,7 @@ def test_logistic_predicts_what_scikit_learn_predicts(counts: tuple[int, ...], n
     if repeated:
         X[1] = X[0]
         X -= X.mean(axis=0)
-    X_new = make_new(n_features)
+    X_new = np.random.default_rng(9).normal(size=(200, n_features))
     expected = [fit_plainly(X, y, params).predict(X_new) for params in SETTINGS[::3]]
     np.testing.assert_array_equal(solvers.predict_logistic(X, y, X_new, SETTINGS[::3]), expected)
     assert len({tuple(row) for row in expected}) > 1

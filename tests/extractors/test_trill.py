@@ -1,4 +1,3 @@
-import importlib.util
 import subprocess
 import sys
 from dataclasses import replace
@@ -16,13 +15,13 @@ from serab_lib.extractors.trill import Trill, prepare_for_tensorflow
 from serab_lib.extractors.weights import CheckpointError
 
 WINDOW, HOP, WIDTH = 400, 160, 6
-MISSING = "TensorFlow is not installed: pip install 'serab-companion[tensorflow]'"
 
 
 @pytest.fixture(scope="module")
 def tensorflow():
     prepare_for_tensorflow()
-    return pytest.importorskip("tensorflow", reason=MISSING)
+    reason = "TensorFlow is not installed: pip install 'serab-companion[tensorflow]'"
+    return pytest.importorskip("tensorflow", reason=reason)
 
 
 def save_model(tensorflow, folder: Path, *, output: str = "layer19", seed: int = 0) -> np.ndarray:
@@ -79,10 +78,8 @@ def test_without_tensorflow_or_the_folder_one_line_says_so(tmp_path: Path, monke
 
 
 @pytest.mark.parametrize("code", ["import torch._dynamo", "OpenSmile().embed([torch.zeros(16_000)])"])
-def test_what_tensorflow_could_break_still_works_beside_it(code: str) -> None:
+def test_what_tensorflow_could_break_still_works_beside_it(tensorflow, code: str) -> None:
     """Either ends the process where TensorFlow is imported first."""
-    if importlib.util.find_spec("tensorflow") is None:
-        pytest.skip(MISSING)
     start = "import torch; from serab_lib.extractors import trill; trill._import_tensorflow(); "
     start += "from serab_lib.extractors.opensmile import OpenSmile; "
     subprocess.run([sys.executable, "-c", start + code], check=True, capture_output=True, timeout=300)

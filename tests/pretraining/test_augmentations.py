@@ -31,12 +31,6 @@ def test_a_batch_is_normalised_by_everything_heard_so_far() -> None:
     assert Augmentation(PretrainConfig(), CPU)(torch.zeros(2, 15_200, dtype=torch.int16), 0).isfinite().all()
 
 
-def test_mixup_adds_energies_by_its_ratio() -> None:
-    (first, second), ratios = make_noise(2, 4, 64, 96), torch.tensor([0.0, 0.1, 0.4, 1.0])
-    expected = torch.lerp(first.exp(), second.exp(), ratios[:, None, None])
-    torch.testing.assert_close(mix(first, second, ratios).exp(), expected)
-
-
 def test_memory_keeps_the_latest_and_forgets_the_oldest() -> None:
     augment = Augmentation(PretrainConfig(memory_size=5), CPU)
     latest = []
@@ -82,7 +76,10 @@ def test_views_depend_on_seed_and_step_and_are_normalised_together() -> None:
     assert not any(torch.allclose(runs[0], other) for other in (runs[2], runs[3], runs[0].flip(0)))
 
 
-def test_a_view_is_mixed_before_it_is_cut() -> None:
+def test_energies_are_mixed_by_their_ratio_before_a_view_is_cut() -> None:
+    (first, second), ratios = make_noise(2, 4, 64, 96), torch.tensor([0.0, 0.1, 0.4, 1.0])
+    expected = torch.lerp(first.exp(), second.exp(), ratios[:, None, None])
+    torch.testing.assert_close(mix(first, second, ratios).exp(), expected)
     log_mels, partners = make_noise(2, 2, 64, 96)
     rows, columns = torch.tensor([[10, 40]] * 2), torch.tensor([[30, 70]] * 2)
     drawn = Draws(torch.tensor([0.3, 0.1]), torch.tensor([0, 1]), rows, columns)

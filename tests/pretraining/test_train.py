@@ -1,4 +1,5 @@
 import dataclasses
+import functools
 import json
 import subprocess
 import sys
@@ -23,12 +24,9 @@ pytest.importorskip("lightning", reason="the extra `pretrain` is not installed")
 # Of eight clips, four steps an epoch. The small CvT is the quickest of the encoders.
 SETTINGS = {"model": "byol-s-cvt-256", "epochs": 2, "batch_size": 2, "memory_size": 5, "hidden_size": 16}
 TINY = PretrainConfig(**SETTINGS, projection_size=8, checkpoint_steps=3, device="cpu")
-DROPPING = dataclasses.replace(TINY, dropout=0.2)
+make_config = functools.partial(dataclasses.replace, TINY)
+DROPPING = make_config(dropout=0.2)
 VALUES = ["step", "epoch", "loss", *MEASURES]
-
-
-def make_config(**settings: object) -> PretrainConfig:
-    return dataclasses.replace(TINY, **settings)
 
 
 @pytest.fixture(autouse=True)
