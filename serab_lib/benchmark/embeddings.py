@@ -67,8 +67,9 @@ class EmbeddingCache:
                     found |= {name: vector for name, vector in vectors if name in wanted}
             except Exception as error:  # a damaged archive raises nearly anything
                 logger.warning("%s cannot be read and is made again (%s)", shard, type(error).__name__)
-                with contextlib.suppress(OSError):
-                    shard.unlink()
+                if not isinstance(error, OSError):  # the disk may be away for a while
+                    with contextlib.suppress(OSError):
+                        shard.unlink()
         return found
 
     def write(self, vectors: dict[str, np.ndarray]) -> None:

@@ -38,6 +38,13 @@ def test_rows_are_in_the_order_of_the_files_and_what_was_heard_before_is_in_the_
     assert embed([str(moved), paths[1]], tmp_path / "cache").n_cached == 1
 
 
+def test_what_a_failing_disk_holds_is_kept(paths: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    embed(paths, tmp_path / "cache")
+    monkeypatch.setattr(np, "load", lambda *_, **__: (_ for _ in ()).throw(OSError(5, "Input/output error")))
+    cache = EmbeddingCache(tmp_path / "cache", load_extractor("logmel-stats"))
+    assert not cache.read(["any"]) and list(cache.folder.glob("*.npz"))
+
+
 def test_statistics_and_weights_are_part_of_the_cache_key(tmp_path: Path, byol_checkpoint: Path) -> None:
     extractor = load_extractor(f"path:{byol_checkpoint}")
     folders = {EmbeddingCache(tmp_path, extractor).folder}
