@@ -119,7 +119,8 @@ def test_a_file_that_is_there_is_not_fetched_again(site, tmp_path):
 
 def test_every_address_is_named_with_its_reason(site, tmp_path):
     urls = site.add("a.zip", b"", "500"), site.add("b.zip", b"", "hang"), "https://zenodo.invalid/a.zip"
-    expected = r"127.*: HTTP 500, 5 times; 127.*: no answer in time; zenodo\.invalid: the host cannot be found"
+    silence = "(no answer in time|no connection, or it broke)"  # a machine in a hurry finds the second
+    expected = rf"127.*: HTTP 500, 5 times; 127.*: {silence}; zenodo\.invalid: the host cannot be found"
     with one_line(expected, TransferError):
         retrieve(remote(*urls), tmp_path)
 
