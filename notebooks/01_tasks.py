@@ -110,7 +110,7 @@ record(
 #   [did not find the neutral recordings](https://github.com/Neclow/SERAB/blob/8023cb75dc6f32a6f211bfbc83efe9491c41d8b7/tensorflow_datasets/cafe/cafe.py#L156);
 #   the authors [corrected it](https://github.com/Neclow/SERAB/commit/a02f11ca03eecb2069737fa14554984dbdf832bd) in
 #   January 2022. The protocol `released` follows the code of November 2021, because the paper's numbers fit it
-#   ({doc}`07_audit`).
+#   ({doc}`09_audit`).
 # - **CREMA-D**: of its 7,442 files, the split in TensorFlow Datasets that the release uses leaves out four.
 # - **ShEMO**: the list lacks a duration for {glue:text}`n_shemo_unknown` files, so it gives a mean but no total. The
 #   {glue:text}`n_shemo_known` known durations add up to {glue:text}`shemo_known` h; at their mean, all files would make
@@ -194,7 +194,7 @@ record(
 # The release does not always group by speaker. For ShEMO it takes two other characters of the file name, the number
 # of the utterance; for IEM4 the prefix of the dialogue, in which both actors of a session speak. Under `released`,
 # which exists to match the paper's grid, every test utterance of these two tasks comes from a seen speaker, one that
-# is also in the training set ({numref}`fig-shared`). {doc}`07_audit` follows this up.
+# is also in the training set ({numref}`fig-shared`). {doc}`09_audit` follows this up.
 
 # %% tags=["hide-input"]
 show_figure(
@@ -243,7 +243,7 @@ record(
 #
 # ## One sentence, several emotions
 #
-# No recording of the real corpora is part of this book ({doc}`09_data_and_licences`), so none can be heard here. The
+# No recording of the real corpora is part of this book ({doc}`11_data_and_licences`), so none can be heard here. The
 # demo of this book speaks its own small corpora instead, with eSpeak NG and published rules of emotional prosody
 # {cite}`schroder2001emotional`. They exist to test the pipeline. These are from its imitation of SAVEE, by one speaker.
 
@@ -252,4 +252,4 @@ show_banner("Synthetic speech", "What you hear is a machine following rules. It 
 show_audio(speak_samples())
 
 # %% [markdown]
-# Which corpora are open, which are available on request only, and under what terms: {doc}`09_data_and_licences`.
+# Which corpora are open, which are available on request only, and under what terms: {doc}`11_data_and_licences`.

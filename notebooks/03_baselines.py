@@ -128,4 +128,4 @@ record(largest=f"{modern['parameters (M)'].max() / extractors.loc['byol-s-512', 
 
 # %% [markdown]
 # `serab models` lists all of them with what each needs, and `hear:MODULE` runs any package that speaks the HEAR API.
-# Licences of the weights are in {doc}`09_data_and_licences`.
+# Licences of the weights are in {doc}`11_data_and_licences`.

@@ -235,7 +235,7 @@ for protocol in ("described", "released") if not data.synthetic else ():
 # %% [markdown] tags=["real"]
 # Pre-training on AudioSet's speech is worth {glue:text}`worth_described` points under `described`, and
 # {glue:text}`worth_released` under `released`. By McNemar's test, corrected for all pairs of models as in
-# {doc}`06_what_the_grid_says`, that is more than chance in {glue:text}`sure_described` under `described` and in
+# {doc}`07_what_the_grid_says`, that is more than chance in {glue:text}`sure_described` under `described` and in
 # {glue:text}`sure_released` under `released`. The random weights are those of one seed. A network that has learnt
 # nothing lies {glue:text}`random_above` points above the log-mel statistics on average: random convolutional features
 # already carry information. That holds for this network; the CvT of the small runs above lay below them. Log-mel
@@ -268,5 +268,5 @@ record(usual=batches.mode()[0], larger=" and ".join(batches.index[batches == bat
 #
 # `--crop-start released` cuts every clip at its start. That is what the first public version of BYOL-A does (April 2021),
 # because of a reversed sign, and SERAB's checkpoints of May to July 2021 were trained on top of that version. NTT
-# corrected it in November 2021 ({doc}`07_audit`). `--no-mixup`, `--no-crop` and `--momentum` are further ablations, which
+# corrected it in November 2021 ({doc}`09_audit`). `--no-mixup`, `--no-crop` and `--momentum` are further ablations, which
 # the paper does not report.

@@ -60,7 +60,7 @@ record(n_recomputed=f"{beside['ours'].notna().sum():,}")
 #
 # {numref}`tbl-paper` has the paper's accuracies as printed, with the three means computed anew: UM is the mean over
 # tasks, WM weighs them by the number of test utterances, GM is the geometric mean. The means of one row of the
-# original differ; {doc}`07_audit` shows which. The first row is the majority level: what naming the most frequent emotion
+# original differ; {doc}`09_audit` shows which. The first row is the majority level: what naming the most frequent emotion
 # of each test set would give ({ref}`tasks`).
 
 # %% tags=["hide-input", "real"]
@@ -105,7 +105,7 @@ for protocol in ("described", "released"):
 # {glue:text}`below_described` tasks measured here under `described` and in {glue:text}`below_released` under
 # `released`. Averaged over these tasks, YAMNet minus log-mel statistics is {glue:text}`gap_described` and
 # {glue:text}`gap_released` points.
-# {doc}`06_what_the_grid_says` tests which of these differences are more than chance.
+# {doc}`07_what_the_grid_says` tests which of these differences are more than chance.
 
 # %% tags=["hide-input", "real"]
 for protocol in ("described", "released") if not data.synthetic else ():

@@ -155,7 +155,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "my-encoder").mkdir()
     torch.save(make_byol_state(), folder / "my-encoder" / "encoder.pth")
     shutil.make_archive(str(folder / "AudioData"), "zip", folder / "data", "savee")
-    chapter = (ROOT / "notebooks" / "08_beyond_the_paper.py").read_text()
+    chapter = (ROOT / "notebooks" / "10_beyond_the_paper.py").read_text()
     (loudness,) = re.findall(r"%%writefile loudness.py\n(.*?)^# %%", chapter, re.M | re.S)
     (folder / "loudness.py").write_text(loudness)
     cells = f"run --tasks SAV --models logmel-stats --protocol both --data {folder / 'data'} --out {folder / 'results'}"

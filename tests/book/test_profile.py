@@ -93,4 +93,4 @@ def test_every_chapter_runs_on_one_real_corpus(real_data, copy_project, shared_c
     assert pages.keys() == {source.stem for source in (root / "notebooks").glob("*.py")}
     assert "RAVDESS" in pages["01_tasks"]
     # The worked example needs EMOVO, which is spoken where it is not at hand, and says so.
-    assert "Synthetic corpora" in pages["08_beyond_the_paper"] or (real_data / "emovo").is_dir()
+    assert "Synthetic corpora" in pages["10_beyond_the_paper"] or (real_data / "emovo").is_dir()

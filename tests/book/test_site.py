@@ -80,7 +80,7 @@ def test_page_tells_other_sites_and_readers_what_it_is(site, page):
 
 
 def test_each_finding_has_an_address_to_which_the_table_leads(site):
-    page = Links(site / "notebooks/07_audit.html")
+    page = Links(site / "notebooks/09_audit.html")
     anchors = {each for each in page.ids if each.startswith("finding-")}
     assert len(anchors) >= 15 and {f"#{each}" for each in anchors} <= set(page.found)
 
@@ -132,7 +132,7 @@ def test_synthetic_numbers_are_marked_and_stand_alone(site):
     """The pages that compute on synthetic speech say so, no other does, and none holds numbers of people."""
     pages = {page: (site / f"{page}.html").read_text() for page in NOTEBOOKS}
     marked = {page for page, text in pages.items() if "They test the pipeline and say nothing" in text}
-    assert marked == {"notebooks/02_pipeline", "notebooks/08_beyond_the_paper"}
+    assert marked == {"notebooks/02_pipeline", "notebooks/10_beyond_the_paper"}
     for page in marked:
         assert not re.search(r'id="tbl-(paper|beside|measured|cells|doubt|pairs)', pages[page])
     assert 'id="tbl-paper"' in pages["notebooks/05_accuracy_grid"]
@@ -284,14 +284,14 @@ def test_first_page_shows_facts_a_figure_three_findings_and_how_to_cite(visit):
     cards = tab.locator(".serab-cards .sd-card")
     assert all(re.match(r"\d", text) for text in cards.all_inner_texts())
     links = cards.locator("a").evaluate_all("all => all.map(each => each.getAttribute('href'))")
-    assert len(links) == 3 and all("07_audit.html#finding-" in link for link in links)
+    assert len(links) == 3 and all("09_audit.html#finding-" in link for link in links)
     for word in ("the paper", "this companion"):
         assert tab.get_by_role("button", name=f"Copy BibTeX of {word}").count() == 1
     assert tab.locator(".serab-actions a").count() == 3 and complaints == []
 
 
 def test_figure_opens_large_on_a_phone(visit):
-    tab, _ = visit("notebooks/06_what_the_grid_says", width=390)
+    tab, _ = visit("notebooks/07_what_the_grid_says", width=390)
     figure = tab.locator("figure#fig-critical a.image-reference")
     figure.click()
     image = tab.locator("dialog[open] img")

@@ -128,7 +128,7 @@ record(best=listed["model"].iloc[0], n_test=int(listed["n test"].iloc[0]))
 #
 # - the protocol `described`, which chooses nothing by its result on the test set;
 # - accuracy *and* unweighted average recall, with their intervals;
-# - which tasks are complete, since a mean over some of the nine is not comparable ({doc}`06_what_the_grid_says`);
+# - which tasks are complete, since a mean over some of the nine is not comparable ({doc}`07_what_the_grid_says`);
 # - the folder that `--out` wrote: it holds predictions and provenance, so others can test differences to their model.
 #
 # ## More corpora, more models

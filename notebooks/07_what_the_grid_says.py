@@ -72,7 +72,7 @@ byol = list(grid.index[grid.index.str.startswith("BYOL")])
 #
 # With {glue:text}`n_small` test utterances, the smallest test set, an accuracy is known to within
 # {glue:text}`narrowest` to {glue:text}`widest` points at 95 %. The numbers of test utterances are those that the printed accuracies imply
-# ({doc}`07_audit`). Wilson's interval {cite}`wilson1927probable` takes utterances for independent. They come from one
+# ({doc}`09_audit`). Wilson's interval {cite}`wilson1927probable` takes utterances for independent. They come from one
 # to five speakers in most tasks, so the truth about *other* speakers is less certain than this. Two intervals that
 # overlap do not make two models equal, either: both were tested on the same utterances, and what is hard for one is
 # often hard for the other. That asks for a paired test.
@@ -334,7 +334,7 @@ record(noise=f"{redrawn.mean():.2f} ({low:.2f} to {high:.2f})", correlation=rank
 #
 # Other test utterances would change the ranking as well. If every accuracy is redrawn with its number of utterances,
 # and mistakes that are correlated between models by {glue:text}`correlation` (near what is measured in
-# {doc}`07_audit`), the ranking on all nine tasks agrees with the printed one with a tau of {glue:text}`noise`.
+# {doc}`09_audit`), the ranking on all nine tasks agrees with the printed one with a tau of {glue:text}`noise`.
 #
 # The paper names EMOVO, SAVEE and EmoDB as the tasks on which models differ much. Some of that is noise: on a small test
 # set equal models differ, too. {numref}`fig-spread` has both for the BYOL-derived models.
