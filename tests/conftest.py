@@ -1,5 +1,3 @@
-"""Small corpora and checkpoints that tests make for themselves."""
-
 import os
 import re
 import signal

@@ -1,5 +1,3 @@
-"""Files are written whole, hashes are remembered, an unknown name has near ones."""
-
 import errno
 import hashlib
 import os

@@ -1,5 +1,3 @@
-"""The files that set the project up say the same."""
-
 import os
 import re
 import tomllib

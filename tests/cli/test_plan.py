@@ -1,5 +1,3 @@
-"""`serab reproduce`: the plan tells what there is, the work does what can be done and names the rest."""
-
 import json
 from dataclasses import replace
 from pathlib import Path

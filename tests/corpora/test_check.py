@@ -1,5 +1,3 @@
-"""The check of a corpus: each thing that can be wrong is named, with what it means, and nothing raises."""
-
 import dataclasses
 import math
 import shutil

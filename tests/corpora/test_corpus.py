@@ -1,5 +1,3 @@
-"""Corpora on disk: found at any depth, told apart by name, nothing left out in silence."""
-
 import dataclasses
 import json
 import os

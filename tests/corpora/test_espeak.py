@@ -1,5 +1,3 @@
-"""eSpeak NG: the same requests give the same samples, and it stays in a process of its own."""
-
 import itertools
 import re
 import sys

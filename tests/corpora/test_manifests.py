@@ -1,5 +1,3 @@
-"""Recordings known by content: what was released, what was done to a copy, and who decides between two of one name."""
-
 import hashlib
 import shutil
 from functools import partial

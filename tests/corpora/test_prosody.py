@@ -1,5 +1,3 @@
-"""How the demo's emotions sound."""
-
 import dataclasses
 
 import numpy as np

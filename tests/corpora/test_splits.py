@@ -1,5 +1,3 @@
-"""Splits: every size of the benchmark's table, the speakers in each part, and the release's deviations."""
-
 import pandas as pd
 import pytest
 from asserting import one_line

@@ -1,5 +1,3 @@
-"""The demo corpora: names as in the real ones, words that tell nothing; on disk whole or not at all, and the same."""
-
 import dataclasses
 import hashlib
 import itertools

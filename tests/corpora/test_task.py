@@ -1,5 +1,3 @@
-"""The records of the tasks: complete, unique, and true to the lists of real file names."""
-
 import dataclasses
 import re
 from pathlib import Path, PurePosixPath

@@ -1,5 +1,3 @@
-"""A site to download from, no patience, and no way out to the network."""
-
 import socket
 import types
 

@@ -1,5 +1,3 @@
-"""`fetch` from source to place: shown, verified, unpacked, checked; nothing of a failure looks like a corpus."""
-
 import json
 import os
 import shutil

@@ -1,5 +1,3 @@
-"""Every corpus is read from its archive as delivered: taken with `--archive`, complete, nothing renamed."""
-
 import re
 from pathlib import PurePosixPath
 

@@ -1,5 +1,3 @@
-"""One file over a line that fails in every way: it comes whole, or it does not come."""
-
 import hashlib
 import os
 import random

@@ -1,5 +1,3 @@
-"""Archives of an enemy: nothing outside the folder is written, nothing grows without bound."""
-
 import io
 import os
 import random

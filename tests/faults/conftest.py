@@ -1,5 +1,3 @@
-"""A corpus for each fault, and their count at the end."""
-
 from pathlib import Path
 
 import pytest

@@ -1,5 +1,3 @@
-"""Damaged files, odd numbers, full disks: noticed, and made again; never a number that only looks right."""
-
 import io
 import re
 import subprocess

@@ -1,5 +1,3 @@
-"""A run that is killed at any moment: the same command goes on, and the numbers are those of a run left alone."""
-
 import faulting
 import numpy as np
 import pandas as pd

@@ -1,5 +1,3 @@
-"""Clusters that lose a worker, all of them, or their scheduler."""
-
 import contextlib
 import json
 import os

@@ -1,5 +1,3 @@
-"""Worker processes that die, and runs that meet."""
-
 from functools import partial
 
 import pytest

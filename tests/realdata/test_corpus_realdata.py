@@ -1,5 +1,3 @@
-"""Corpora, their check and their audit on real recordings below the folder that SERAB_DATA names."""
-
 import tomllib
 from pathlib import Path
 

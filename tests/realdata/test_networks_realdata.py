@@ -1,5 +1,3 @@
-"""Networks with their released weights against what the released networks make of the same inputs."""
-
 import os
 from pathlib import Path
 

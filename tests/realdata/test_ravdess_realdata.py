@@ -1,5 +1,3 @@
-"""The real corpus through the real checkpoints, to the committed cells and to numbers beside the paper's."""
-
 from pathlib import Path
 
 import numpy as np

@@ -1,5 +1,3 @@
-"""The house is within its budget, and the audit of the pinned packages tells a vulnerability from no network."""
-
 import json
 import runpy
 from pathlib import Path
