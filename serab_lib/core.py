@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import difflib
+import functools
 import hashlib
 import json
 import logging
@@ -85,9 +86,12 @@ def _convert(value: Any, kind: Any, key: str) -> Any:
     raise SerabError(f"key {key.lstrip('.')} is {value!r}, expected {expected}")
 
 
+_read_hints = functools.cache(typing.get_type_hints)
+
+
 def _make_record(table: dict[str, Any], kind: Any, key: str) -> Any:
     """Make a dataclass of a TOML table."""
-    kinds = typing.get_type_hints(kind)
+    kinds = _read_hints(kind)
     place = f" in {key.lstrip('.')}" if key else ""
     if unknown := sorted(set(table) - set(kinds)):
         raise SerabError(f"unknown key {', '.join(unknown)}{place}; known are {', '.join(sorted(kinds))}")

@@ -18,9 +18,10 @@ from concurrent.futures import CancelledError
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import serab_lib
 from serab_lib.benchmark.grid import Compute, Job, Outcome, Split, extract, finish, prepare
-from serab_lib.benchmark.results import PACKAGES, list_versions
-from serab_lib.core import Progress, SerabError
+from serab_lib.benchmark.results import list_versions
+from serab_lib.core import Progress, SerabError, digest
 from serab_lib.evaluation.classifiers import CLASSIFIERS, divide_search, fit_best, try_candidates
 
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 
 # Seconds without any worker after which a run ends; the same where they wait in a queue; between looks at what is done.
 WAIT_S, QUEUE_S, _LOOK_S = 60.0, 3600.0, 2.0
+# What this process runs: a worker that was started before a change goes on as it was.
+_SOURCE = digest(file.read_text() for file in sorted(Path(serab_lib.__file__).parent.rglob("*.py")))
 _LOST = "the scheduler is lost: finished cells are kept; the same command goes on from there"
 
 
@@ -121,17 +124,19 @@ def compute_there(
     """
     waiting: dict[Future, Job] = {}
     counts: dict[str, list[int]] = {}
+    expected = describe_code()
 
     def submit(what: str, function: Callable[..., Any], *arguments: Any, **options: Any) -> Future:
         count = counts.setdefault(what, [0, 0])
         key = f"{function.__name__}-{uuid.uuid4().hex}"
-        future = client.submit(function, *arguments, key=key, **options)
+        future = client.submit(do_there, expected, function, *arguments, key=key, **options)
         future.add_done_callback(lambda _: count.__setitem__(0, count[0] + 1))
         count[1] += 1
         return future
 
     _require_workers(client, wait_s)
-    _require_same_versions(client)
+    for address, there in client.run(describe_code).items():
+        _require_same_code(expected, there, address)
     workers = client.scheduler_info(n_workers=-1)["workers"].values()
     on_gpu = {"resources": {"GPU": 1}} if any("GPU" in worker["resources"] for worker in workers) else {}
     try:
@@ -189,17 +194,20 @@ def _require_workers(client: Client, wait_s: float) -> None:
         raise SerabError(_LOST) from error
 
 
-def _require_same_versions(client: Client) -> None:
-    """Refuse workers whose packages could give other numbers than those here."""
+def describe_code() -> dict[str, str]:
+    """Map all that could give other numbers on another machine to its version, the library's source to a digest."""
     # A build for a GPU and one for CPUs alone ("2.13.0+cpu") are one version.
-    here = list_versions()
-    for address, there in client.run(list_versions).items():
-        both = [[versions.get(name, "").split("+")[0] for name in PACKAGES] for versions in (here, there)]
-        if others := [name for name, own, other in zip(PACKAGES, *both, strict=True) if own != other]:
-            raise SerabError(
-                f"worker {address} has another version of {', '.join(others)}: install the same serab_lib and "
-                "constraints.txt on all machines"
-            )
+    versions = {name: version.split("+")[0] for name, version in list_versions().items() if name != "python"}
+    return versions | {"serab_lib": _SOURCE}
+
+
+def _require_same_code(expected: dict[str, str], there: dict[str, str], address: str) -> None:
+    """Refuse a worker whose packages or whose source of the library are not those here."""
+    if others := {name for name, _ in expected.items() ^ there.items()}:
+        raise SerabError(
+            f"worker {address} has another version of {', '.join(sorted(others))}: install the same serab_lib and "
+            "constraints.txt on all machines, and start the workers again"
+        )
 
 
 def _take(future: Future) -> Outcome:
@@ -213,6 +221,14 @@ def _take(future: Future) -> Outcome:
     except Exception as error:  # whatever the work raised, or that too many workers died of it
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
         return SerabError(f"a worker failed ({reason}): the same command tries it again")
+
+
+def do_there(expected: dict[str, str], function: Callable[..., Any], *arguments: Any) -> Any:
+    """On a worker, which may have joined since the run began: do a task, if what it runs is what the client runs."""
+    from distributed import get_worker
+
+    _require_same_code(expected, describe_code(), get_worker().address)
+    return function(*arguments)
 
 
 def extract_there(job: Job) -> Embeddings:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -105,7 +105,6 @@ def run(
     search: Annotated[bool, typer.Option(help="Search hyperparameters; the classifiers' defaults otherwise.")] = True,
 ) -> None:
     """Compute cells of the grid: extract embeddings, fit the five classifiers, write the accuracies."""
-    from serab_lib.benchmark.cluster import open_cluster
     from serab_lib.benchmark.grid import Settings, run_grid
     from serab_lib.corpora.splits import PROTOCOLS
     from serab_lib.corpora.task import PAPER_TASKS
@@ -119,7 +118,7 @@ def run(
     protocols = PROTOCOLS if protocol == "both" else (protocol,)
     folders = {"out": out, "data": data, "weights": weights, "cache": cache}
     settings = Settings(**folders, protocols=protocols, device=device, search=search, n_jobs=jobs)
-    with progress() as tell, open_cluster(dask) if dask else nullcontext() as compute:
+    with progress() as tell, _open_cluster(dask) as compute:
         layers = [choose_layer(name, layer) for name in chosen_models]
         summary = run_grid(chosen_tasks, layers, settings, compute=compute, progress=tell)
     complain([], warnings=summary.warnings)
@@ -130,6 +129,15 @@ def run(
     complain(summary.failures)
     if summary.failures:
         raise typer.Exit(1)
+
+
+def _open_cluster(address: str | None) -> AbstractContextManager[Any]:
+    if address is None:
+        return nullcontext()
+    # Not before it is asked for: it imports all that fits classifiers, and finished cells are found within a second.
+    from serab_lib.benchmark.cluster import open_cluster
+
+    return open_cluster(address)
 
 
 def _print_cells(out: Path, keys: list[tuple[str, str, str]]) -> None:

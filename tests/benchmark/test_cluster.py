@@ -4,7 +4,6 @@ import sys
 from concurrent.futures import CancelledError
 from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
 from unittest.mock import Mock
 
 import pytest
@@ -115,14 +114,21 @@ def test_a_cluster_that_is_gone_is_one_line_and_work_that_fails_is_told() -> Non
     assert str(cluster._take(stub(SerabError("as it is")))) == "as it is"
 
 
-def test_a_worker_with_another_version_is_refused() -> None:
-    here = list_versions()
-    for name in ("numpy", "serab-companion"):
-        client = SimpleNamespace(run=lambda function, name=name: {"tcp://there:1": here | {name: "0+gpu"}})
-        with one_line(f"^worker tcp://there:1 has another version of {name}: "):
-            cluster._require_same_versions(client)
-    torch = {"torch": f"{here['torch'].split('+')[0]}+gpu"}
-    cluster._require_same_versions(SimpleNamespace(run=lambda function: {"tcp://there:1": here | torch}))
+def test_a_worker_with_other_code_is_refused_also_where_it_joins_late(folder: Path, monkeypatch) -> None:
+    here = cluster.describe_code()
+    for others in ({"numpy": "0"}, {"serab-companion": "0"}, {"serab_lib": "another source"}):
+        with one_line(f"^worker tcp://there:1 has another version of {next(iter(others))}: "):
+            cluster._require_same_code(here, here | others, "tcp://there:1")
+    equal = {"torch": f"{here['torch']}+gpu", "python": "3.99"}
+    monkeypatch.setattr(cluster, "list_versions", lambda: list_versions() | equal)
+    assert cluster.describe_code() == here
+    monkeypatch.setattr(cluster, "_SOURCE", "another source")
+    with cluster.open_cluster("local:1") as compute:
+        with one_line("another version of serab_lib: "):
+            run_grid(["SAV"], ["logmel-stats"], settings(folder), compute=compute)
+        monkeypatch.setattr("distributed.Client.run", lambda self, function: {})
+        failures = run_grid(["SAV"], ["logmel-stats"], settings(folder), compute=compute).failures
+    assert failures and all("another version of serab_lib: " in failure for failure in failures)
 
 
 def test_every_task_can_be_sent() -> None:

@@ -1,4 +1,5 @@
 import dataclasses
+import itertools
 import os
 import re
 import subprocess
@@ -118,11 +119,19 @@ def test_unknown_names_and_an_unwritable_out_stop_before_any_work(data: Path) ->
         run(data)
 
 
-def test_looking_for_finished_cells_loads_nothing_heavy() -> None:
-    """A second run over finished cells takes a second; importing torch and scikit-learn alone takes longer."""
-    code = "import sys, serab_lib.benchmark.grid; print(sorted({'torch', 'sklearn', 'joblib'} & set(sys.modules)))"
+def test_a_run_over_finished_cells_imports_nothing_heavy(data: Path) -> None:
+    """It takes a second or two; importing torch and scikit-learn alone takes longer."""
+    run(data)
+    folders = {f"--{name}": str(data.parent / name) for name in ("data", "out", "cache")}
+    arguments = ["run", "--tasks", "SAV", "--models", "logmel-stats", "--no-search", *itertools.chain(*folders.items())]
+    code = f"""
+import atexit, sys, serab_lib.cli
+atexit.register(lambda: print(sorted({{'torch', 'sklearn', 'scipy', 'joblib', 'distributed'}} & set(sys.modules))))
+serab_lib.cli.app({arguments})
+"""
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+    assert "0 cells computed, 1 were there" in done.stdout
+    assert done.stdout.splitlines()[-1] == "[]"
 
 
 class Plan:
