@@ -28,16 +28,16 @@ help:  ## Show this list
 setup: $(STAMP)  ## Make the virtual environment .venv with the tested versions
 
 $(STAMP): pyproject.toml constraints.txt scripts/mend_torchaudio.py
-	$(PYTHON) -c 'import sys; ok = (3, 11) <= sys.version_info[:2] <= (3, 13); sys.exit(0 if ok else "Python 3.11 to 3.13 is needed, this is " + sys.version.split()[0] + ": make PYTHON=python3.12 ...")'
+	$(PYTHON) -c 'import sys; ok = (3, 11) <= sys.version_info[:2] <= (3, 14); sys.exit(0 if ok else "Python 3.11 to 3.14 is needed, this is " + sys.version.split()[0] + ": make PYTHON=python3.12 ...")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[demo,book,stats,pretrain,dask,test,lint]'
 	$(BIN)/python scripts/mend_torchaudio.py
 	touch $@
 
 demo: setup  ## Run the nine-task grid on synthetic corpora, print it, and build the book of it
-	$(BIN)/serab synthesise --data $(DEMO)/data
-	$(BIN)/serab run --tasks all --models ready --protocol both --data $(DEMO)/data --out $(DEMO)/results
-	$(BIN)/serab table --results $(DEMO)/results
+	$(BIN)/serab synthesise --data "$(DEMO)/data"
+	$(BIN)/serab run --tasks all --models ready --protocol both --data "$(DEMO)/data" --out "$(DEMO)/results"
+	$(BIN)/serab table --results "$(DEMO)/results"
 	$(BIN)/serab book --profile demo
 
 book: setup  ## Build the published book: the paper's tables beside the measurements in results/
@@ -45,7 +45,7 @@ book: setup  ## Build the published book: the paper's tables beside the measurem
 
 serve: setup  ## Show a built book on this machine: PROFILE=demo PORT=8000
 	@echo "http://localhost:$(PORT)/ (Ctrl-C ends it)"
-	$(BIN)/python -m http.server $(PORT) --bind 127.0.0.1 --directory _build/$(PROFILE)/html
+	$(BIN)/python -m http.server $(PORT) --bind 127.0.0.1 --directory "_build/$(PROFILE)/html"
 
 notebooks: setup  ## Derive each notebook's .ipynb from its .py, with the numbers of the last published book
 	$(BIN)/python book/_ext/plain_notebooks.py

@@ -6,15 +6,19 @@ All of it works on one utterance and is safe to call from several threads at onc
 from __future__ import annotations
 
 import functools
+import importlib
 import math
 import os
+from importlib import metadata
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import soundfile
 import torch
 from scipy import signal
 from torch.nn import functional
+from torch.torch_version import TorchVersion
 
 from serab_lib.core import SerabError, printable
 
@@ -120,11 +124,24 @@ def load_audio(path: str | Path, *, sample_rate: int = SAMPLE_RATE_HZ) -> torch.
     return resample(waveform, rate, sample_rate)
 
 
+def import_torchaudio() -> ModuleType:
+    """Load torchaudio; one line where it does not fit torch, since its packages do not say which torch they need."""
+    try:
+        return importlib.import_module("torchaudio")
+    except (ImportError, OSError) as error:
+        version = torch.__version__.partition("+")[0]
+        fitting = "2.11.*" if torch.__version__ >= TorchVersion("2.11") else f"{version.rpartition('.')[0]}.*"
+        raise SerabError(
+            f"torchaudio {metadata.version('torchaudio')} does not load beside torch {torch.__version__} "
+            f"({str(error).splitlines()[-1]}): pip install 'torchaudio=={fitting}', or, where "
+            "torch is for the CPU alone, run scripts/mend_torchaudio.py"
+        ) from error
+
+
 @functools.lru_cache(maxsize=8)
 def _mel_transform(window_samples: int, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
     """Hann window, padded to the FFT length by torch, and the mel filter bank (513, 64)."""
-    from torchaudio.functional import melscale_fbanks
-
+    melscale_fbanks = import_torchaudio().functional.melscale_fbanks
     bank = melscale_fbanks(513, 60.0, 7800.0, N_MELS, SAMPLE_RATE_HZ, norm=None, mel_scale="htk")
     return torch.hann_window(window_samples).to(device), bank.to(device)
 

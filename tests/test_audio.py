@@ -1,4 +1,5 @@
 import re
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -7,8 +8,9 @@ import torch
 import torchaudio
 from asserting import one_line
 from making import make_noise
+from torch.torch_version import TorchVersion
 
-from serab_lib.audio import AudioError, decode, log_mel, resample
+from serab_lib.audio import AudioError, decode, import_torchaudio, log_mel, resample
 
 KAISER_BEST = {"lowpass_filter_width": 64, "rolloff": 0.9475937167399596, "beta": 14.769656459379492}
 
@@ -69,3 +71,11 @@ def test_log_mel_takes_any_length(n_samples):
     spectrogram = log_mel(torch.zeros(n_samples))
     assert spectrogram.shape == (64, 1 + max(n_samples, 513) // 160)
     assert spectrogram.isfinite().all()
+
+
+def test_a_torchaudio_that_does_not_fit_torch_is_one_line(monkeypatch):
+    broken = "Could not load this library: libtorchaudio.so\nundefined symbol: torch_library_impl"
+    monkeypatch.setattr(torch, "__version__", TorchVersion("2.9.1+cu128"))
+    monkeypatch.setattr("importlib.import_module", Mock(side_effect=OSError(broken)))
+    with one_line(r"torchaudio 2\S+ .* torch 2\.9\.1.*torch_library_impl.*pip install 'torchaudio==2\.9\.\*'"):
+        import_torchaudio()

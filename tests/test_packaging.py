@@ -1,5 +1,6 @@
 import os
 import re
+import subprocess
 import tomllib
 from pathlib import Path
 
@@ -41,6 +42,28 @@ def test_workflows_name_targets_extras_and_files_that_exist(name):
         assert set(extras.split(",")) <= set(PROJECT["optional-dependencies"])
     assert all((ROOT / file).exists() for file in re.findall(r"\b(?:tests|scripts)/[\w/]+\.py\b", ran + makefile))
     assert os.access(ROOT / ".ci" / "run", os.X_OK) and "\nmake test\n" in (ROOT / ".ci" / "run").read_text()
+
+
+def test_a_checkout_may_lie_in_a_folder_with_a_space_and_an_accent(tmp_path):
+    folder = tmp_path / "My Drive" / "é x"
+    for name in ("Makefile", "pyproject.toml", "constraints.txt", "scripts/mend_torchaudio.py", ".venv/.installed"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes((ROOT / name).read_bytes() if name == "Makefile" else b"")
+    for program in ("bin/serab", "bin/python"):
+        (folder / ".venv" / program).parent.mkdir(exist_ok=True)
+        (folder / ".venv" / program).write_text('#!/bin/sh\nprintf "%s\\n" "$SERAB_DATA" "$@"\n')
+        (folder / ".venv" / program).chmod(0o755)
+
+    def make(*words: str) -> list[str]:
+        command = ["make", "--silent", "-C", folder, f"DATA={folder}/data", *words]
+        run = subprocess.run(command, env={"PATH": os.environ["PATH"]}, capture_output=True, text=True, check=True)
+        return run.stdout.splitlines()
+
+    said = make("demo")
+    assert said.count(f"{folder}/.cache/demo/data") == said.count(f"{folder}/.cache/demo/results") == 2
+    assert said.count(f"{folder}/data") == 4, "each command has SERAB_DATA"
+    assert make("reproduce", "PLAN=1") == [f"{folder}/data", "reproduce", "--device", "cpu", "--plan"]
+    assert make("test")[-1].endswith(".py")
 
 
 def test_no_audio_and_no_weights_in_the_package():

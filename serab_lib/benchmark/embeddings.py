@@ -200,7 +200,7 @@ def _embed_in_batches(
     on_cpu = extractor.device.type == "cpu"
     pending: deque[tuple[list[int], Future]] = deque()
     with _workers(extractor, n_jobs) as (pool, n_workers):
-        batches = length_sorted_batches(n_frames, extractor.batch_frames[extractor.device.type])
+        batches = length_sorted_batches(n_frames, extractor.max_frames)
         while batches or pending:
             # A short queue keeps the workers busy and the memory bounded.
             while batches and len(pending) <= 2 * n_workers:

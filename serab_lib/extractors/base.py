@@ -53,9 +53,14 @@ class Extractor:
     device: torch.device = torch.device("cpu")
     needs_processes: bool = False
     # Prepared frames that one batch may hold. Small batches stay inside a CPU core's cache.
-    batch_frames: ClassVar[dict[str, int]] = {"cpu": 800, "cuda": 100_000}
+    batch_frames: ClassVar[dict[str, int]] = {"cpu": 800, "gpu": 100_000}
     # Steps of what `prepare` returns (along its last axis) that are counted as one frame.
     steps_per_frame: ClassVar[int] = 1
+
+    @property
+    def max_frames(self) -> int:
+        """How many prepared frames one batch may hold on the extractor's device."""
+        return self.batch_frames["cpu" if self.device.type == "cpu" else "gpu"]
 
     def to(self, device: str | torch.device) -> Self:
         """Move the network to a device and return the extractor itself."""
@@ -88,7 +93,7 @@ class Extractor:
         n_frames = [tensor.shape[-1] // self.steps_per_frame for tensor in prepared]
         embeddings = torch.empty(len(prepared), self.embedding_size)
         with torch.inference_mode():
-            for batch in length_sorted_batches(n_frames, self.batch_frames[self.device.type]):
+            for batch in length_sorted_batches(n_frames, self.max_frames):
                 embeddings[batch] = self.encode([prepared[i] for i in batch])
         return embeddings
 
@@ -96,7 +101,7 @@ class Extractor:
 class WaveformExtractor(Extractor):
     """An extractor whose `prepare` returns waveforms, shape (n_samples,)."""
 
-    batch_frames: ClassVar[dict[str, int]] = {"cpu": 1500, "cuda": 20_000}
+    batch_frames: ClassVar[dict[str, int]] = {"cpu": 1500, "gpu": 20_000}
     # The hop of a log-mel spectrogram, so that `batch_frames` means the same in all families.
     steps_per_frame: ClassVar[int] = 160
 

@@ -219,13 +219,11 @@ def load_extractor(
 
 
 def find_device(device: str | torch.device) -> torch.device:
-    """The device of a name, refused where this machine has none."""
+    """The device of a name, refused where torch finds none of its kind."""
     import torch
 
-    try:
-        chosen = torch.device(device)
-    except RuntimeError as error:
-        raise SerabError(f"{device!r} is no device: choose cpu or cuda") from error
-    if chosen.type == "cuda" and not torch.cuda.is_available():
-        raise SerabError("there is no CUDA device on this machine: choose --device cpu")
-    return chosen
+    kinds = {"cuda": torch.cuda, "mps": torch.backends.mps, "xpu": torch.xpu}
+    there = ["cpu", *(kind for kind, backend in kinds.items() if backend.is_available())]
+    if str(device).partition(":")[0] not in there:
+        raise SerabError(f"torch finds no device {str(device)!r} on this machine: choose --device {' or '.join(there)}")
+    return torch.device(device)

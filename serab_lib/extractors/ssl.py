@@ -11,6 +11,7 @@ from torch.nn import functional
 from torch.nn.utils import parametrize
 from torch.nn.utils.rnn import pad_sequence
 
+from serab_lib.audio import import_torchaudio
 from serab_lib.extractors.base import WaveformExtractor, count_parameters
 from serab_lib.extractors.weights import load_into, read_state_dict
 
@@ -25,10 +26,10 @@ _MIN_SAMPLES = 400
 
 def build_network(bundle: str) -> nn.Module:
     """Build the network of one of torchaudio's bundles, on torch's default device, in evaluation mode."""
-    from torchaudio import models, pipelines
-
-    # torchaudio has no public way to build a bundle's network without fetching its weights.
-    released = getattr(pipelines, bundle)
+    torchaudio = import_torchaudio()
+    # It has no public way to build a bundle's network without fetching its weights.
+    released = getattr(torchaudio.pipelines, bundle)
+    models = torchaudio.models
     builder = {"Wav2Vec2": models.wav2vec2_model, "WavLM": models.wavlm_model}[released._model_type]
     return builder(**released._params).eval()
 
@@ -98,9 +99,7 @@ class SslExtractor(WaveformExtractor):
     """Mean over time of a transformer layer of wav2vec 2.0, HuBERT or WavLM, from 1; the last if None."""
 
     def __init__(self, checkpoint: str | Path, *, bundle: str, layer: int | None = None) -> None:
-        from torchaudio import pipelines
-
-        self.normalises_waveform = getattr(pipelines, bundle)._normalize_waveform
+        self.normalises_waveform = getattr(import_torchaudio().pipelines, bundle)._normalize_waveform
         with torch.device("meta"):
             network = build_network(bundle)
         self.n_parameters = count_parameters(network)

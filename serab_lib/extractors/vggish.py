@@ -26,7 +26,7 @@ HOP_SAMPLES = 160
 _FFT_SAMPLES = 512
 # Patches that go through a network at a time: enough to keep a device busy, few enough to bound the memory
 # that an hour of audio takes.
-_MAX_PATCHES = {"cpu": 32, "cuda": 2048}
+_MAX_PATCHES = {"cpu": 32, "gpu": 2048}
 
 
 def n_samples_of(n_frames: int) -> int:
@@ -66,7 +66,7 @@ def average_over_patches(
     """Embed every patch of some spectrograms, each (64, 96 or more), and average within each: (len(log_mels), d)."""
     cut = [log_mel.unfold(1, PATCH_FRAMES, hop_frames).permute(1, 2, 0) for log_mel in log_mels]
     patches = torch.cat(cut)[:, None]  # (n_patches, 1, 96, 64)
-    parts = [network(part.to(device)) for part in patches.split(_MAX_PATCHES[device.type])]
+    parts = [network(part.to(device)) for part in patches.split(_MAX_PATCHES["cpu" if device.type == "cpu" else "gpu"])]
     utterances = torch.cat(parts).split([len(each) for each in cut])
     return torch.stack([embeddings.mean(dim=0) for embeddings in utterances]).cpu()
 

@@ -12,7 +12,15 @@ from serab_lib.core import UnknownNameError
 from serab_lib.evaluation.paper import read_accuracies
 from serab_lib.extractors.base import Extractor, check_extractor
 from serab_lib.extractors.byol import draw_weights
-from serab_lib.extractors.registry import EXTRACTORS, Entry, get_entry, identify, load_extractor, read_entries
+from serab_lib.extractors.registry import (
+    EXTRACTORS,
+    Entry,
+    find_device,
+    get_entry,
+    identify,
+    load_extractor,
+    read_entries,
+)
 from serab_lib.extractors.weights import CheckpointError
 
 ENTRIES = list(EXTRACTORS.values())
@@ -118,3 +126,17 @@ def test_one_more_extractor_is_one_class_and_one_record(tmp_path: Path, monkeypa
     options = ["--tasks", "SAV", "--models", "crossings", "--data", tmp_path, "--out", tmp_path / "out"]
     call("run", *options, "--no-search", "--jobs", 1)
     assert Results(tmp_path / "out").read_cells()["test_accuracy"].max() > 2 / 7
+
+
+def test_a_device_is_used_where_torch_finds_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert find_device("cpu") == torch.device("cpu")
+    for missing in ("mps", "xpu", "cuda:1", "gpu"):
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+        with one_line(f"torch finds no device '{missing}' on this machine: choose --device cpu$"):
+            load_extractor("logmel-stats", device=missing)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    with one_line("choose --device cpu or mps$"):
+        find_device("cuda")
+    waveforms = [torch.ones(16_000)]
+    there = load_extractor("logmel-stats", device="mps").embed(waveforms)
+    assert torch.equal(there, load_extractor("logmel-stats").embed(waveforms))
