@@ -158,14 +158,17 @@ def compute_there(
 
 def _submit_split(submit: Callable[..., Future], job: Job, part: Split, made: Future) -> Future:
     """Send what makes the cells of one split; each candidate of a forest on its own, which takes the longest."""
-    arrays, results = submit(prepare, job, part, made), []
-    for name in CLASSIFIERS:
-        groups = divide_search(name, search=job.settings.search)
-        if name == "RF":
-            groups = [[candidate] for group in groups for candidate in group]
-        tried = [submit(try_candidates, name, group, arrays) for group in groups]
-        results.append(submit(fit_best_there, name, tried, arrays))
-    return submit(finish, job, part, made, results)
+    fitted = []
+    for fold in part.folds:
+        arrays, results = submit(prepare, job, fold, made), []
+        for name in CLASSIFIERS:
+            groups = divide_search(name, search=job.settings.search)
+            if name == "RF":
+                groups = [[candidate] for group in groups for candidate in group]
+            tried = [submit(try_candidates, name, group, arrays) for group in groups]
+            results.append(submit(fit_best_there, name, tried, arrays))
+        fitted.append(results)
+    return submit(finish, job, part, made, fitted)
 
 
 def _find_done(client: Client, futures: Iterable[Future], wait_s: float) -> list[Future]:

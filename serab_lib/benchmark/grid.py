@@ -24,7 +24,7 @@ from serab_lib.benchmark.results import Cell, Results, describe_machine
 from serab_lib.core import Progress, SerabError, cache_folder, digest, hash_files, require_writable
 from serab_lib.corpora.check import describe_copies
 from serab_lib.corpora.corpus import Corpus, find_corpus, mark_originals, read_content
-from serab_lib.corpora.splits import PARTS, find_training, split, split_warnings
+from serab_lib.corpora.splits import PARTS, find_training, split_folds, split_warnings
 from serab_lib.corpora.task import Task, get_task
 from serab_lib.extractors.registry import Entry, get_entry, identify, load_extractor
 from serab_lib.extractors.weights import require_checkpoint, weights_folder
@@ -68,9 +68,9 @@ class Summary:
 
 @dataclass(frozen=True)
 class Split:
-    """The split of a task, and each protocol under it with the digest of all that its cell is computed from."""
+    """The split of a task, or each fold's, and each protocol under it with the digest of what its cell is made of."""
 
-    parts: pd.DataFrame
+    folds: list[pd.DataFrame]
     inputs: dict[str, str]
 
 
@@ -158,13 +158,13 @@ def _plan_cells(
         variant = entry.under(protocol)
         identity = identify(variant, weights)
         try:
-            parts = split(corpus.utterances, task, protocol)
+            folds = split_folds(corpus.utterances, task, protocol)
             vectors = [identity, *_describe_statistics(variant, corpus)]
         except SerabError as error:
             summary.failures.append(str(error))  # the same for every model
             continue
-        summary.warnings += [f"{task.code}, {protocol}: {warning}" for warning in split_warnings(parts)]
-        columns = parts[["stem", "content", "emotion", "group", "part"]].to_numpy().ravel()
+        summary.warnings += [f"{task.code}, {protocol}: {warning}" for warning in split_warnings(folds)]
+        columns = pd.concat(folds)[["stem", "content", "emotion", "group", "part"]].to_numpy().ravel()
         inputs = digest([str(ENGINE_VERSION), str(settings.search), *vectors, *task.classes, *columns])
         key = (task.code, entry.name, protocol)
         if finished.get(key) == inputs:
@@ -176,7 +176,7 @@ def _plan_cells(
                 "it is computed anew, the old one moves to stale.csv"
             )
         job = jobs.setdefault(identity, Job(corpus, variant, settings, {}))
-        job.splits.setdefault(digest(columns), Split(parts, {})).inputs[protocol] = inputs
+        job.splits.setdefault(digest(columns), Split(folds, {})).inputs[protocol] = inputs
     return jobs.values()
 
 
@@ -231,36 +231,37 @@ def extract(job: Job, **options: Any) -> Embeddings:
     return replace(made, provenance=provenance)
 
 
-def prepare(job: Job, part: Split, made: Embeddings) -> Parts:
-    """Make what classifiers are fitted to, of one split of a job: the files that can be used, normalised."""
+def prepare(job: Job, fold: pd.DataFrame, made: Embeddings) -> Parts:
+    """Make what classifiers are fitted to, of one fold of a job: the files that can be used, normalised."""
     from serab_lib.evaluation.protocol import make_parts
 
-    parts, rows = _leave_out_unusable(job, part, made)
+    parts, rows = _leave_out_unusable(job, fold, made)
     return make_parts(made.matrix[rows], parts, job.corpus.task.classes)
 
 
-def _leave_out_unusable(job: Job, part: Split, made: Embeddings) -> tuple[pd.DataFrame, np.ndarray]:
-    """The split without the files that cannot be used, and the rows of the embeddings of the others."""
-    rows = pd.Index(job.corpus.utterances["stem"]).get_indexer(part.parts["stem"])
+def _leave_out_unusable(job: Job, fold: pd.DataFrame, made: Embeddings) -> tuple[pd.DataFrame, np.ndarray]:
+    """The fold without the files that cannot be used, and the rows of the embeddings of the others."""
+    rows = pd.Index(job.corpus.utterances["stem"]).get_indexer(fold["stem"])
     usable = ~np.isin(rows, list(made.unusable))
-    parts = part.parts[usable].reset_index(drop=True)
+    parts = fold[usable].reset_index(drop=True)
     # The parts that have utterances, and the classes that train has.
-    needed = part.parts["part"] + part.parts["emotion"].where(part.parts["part"] == "train", "")
+    needed = fold["part"] + fold["emotion"].where(fold["part"] == "train", "")
     if set(needed) != set(needed[usable]):
         raise SerabError(
-            f"{' and '.join(part.inputs)}: without the {len(made.unusable)} unusable files a part is empty or a "
+            f"without the {len(made.unusable)} unusable files a part of a split is empty or a "
             f"class cannot be learnt: `serab check {job.corpus.task.name}` names them"
         )
     return parts, rows[usable]
 
 
-def finish(job: Job, part: Split, made: Embeddings, results: Sequence[ClassifierResult]) -> list[Cell]:
-    """Score the classifiers of one split of a job, under each of its protocols."""
+def finish(job: Job, part: Split, made: Embeddings, fitted: Sequence[Sequence[ClassifierResult]]) -> list[Cell]:
+    """Score the classifiers of one split of a job, fitted for each of its folds, under each of its protocols."""
     from serab_lib.evaluation.protocol import score
 
-    corpus, (parts, _) = job.corpus, _leave_out_unusable(job, part, made)
-    n_originals = None if parts["is_original"].isna().all() else int(parts["is_original"].sum())
-    columns = {f"n_{name}": int((parts["part"] == name).sum()) for name in PARTS} | {
+    corpus, folds = job.corpus, [_leave_out_unusable(job, fold, made)[0] for fold in part.folds]
+    is_original, parts = folds[0]["is_original"], pd.concat(folds)["part"]
+    n_originals = None if is_original.isna().all() else int(is_original.sum())
+    columns = {f"n_{name}": int((parts == name).sum()) for name in PARTS} | {
         "search": job.settings.search,
         "complete": corpus.complete and not made.unusable,
         "n_originals": n_originals,
@@ -278,7 +279,7 @@ def finish(job: Job, part: Split, made: Embeddings, results: Sequence[Classifier
     }
     cells = []
     for protocol, inputs in part.inputs.items():
-        scored, key = score(results, parts, protocol, corpus.task.classes), (corpus.task.code, job.entry.name, protocol)
+        scored, key = score(fitted, folds, protocol, corpus.task.classes), (corpus.task.code, job.entry.name, protocol)
         scores, origin = scored.scores.assign(**columns), provenance | {"inputs": inputs}
         cells.append(Cell(key, scores, scored.predictions, origin, _list_warnings(corpus, made)))
     return cells
@@ -311,8 +312,9 @@ def compute_here(jobs: Iterable[Job], progress: Progress, *, n_jobs: int) -> Ite
 def _evaluate(job: Job, part: Split, made: Embeddings, **options: Any) -> list[Cell]:
     from serab_lib.evaluation.protocol import fit_classifiers
 
-    results = fit_classifiers(prepare(job, part, made), search=job.settings.search, **options)
-    return finish(job, part, made, results)
+    search = job.settings.search
+    fitted = [fit_classifiers(prepare(job, fold, made), search=search, **options) for fold in part.folds]
+    return finish(job, part, made, fitted)
 
 
 def _try_twice(work: Callable[..., Any], *arguments: Any, **options: Any) -> Any:

@@ -19,6 +19,7 @@ import filelock
 import pandas as pd
 
 from serab_lib.core import SerabError, remove_leftovers, replaced
+from serab_lib.corpora.splits import ROTATED
 
 logger = logging.getLogger(__name__)
 
@@ -27,13 +28,14 @@ PACKAGES = ("serab-companion", "torch", "torchaudio", "scikit-learn", "numpy", "
 
 CELL_KEY = ["task", "model", "protocol"]
 _ACCURACIES = ["validation_accuracy", "test_accuracy", "test_uar"]
+_F1 = "test_macro_f1"
 _COUNTS = ["n_train", "n_validation", "n_test"]
 # The last four say whether these are numbers about the whole corpus, and about people at all; `n_originals`, how many
 # of the recordings are as they were released, is empty where that is not known.
-COLUMNS = [*CELL_KEY, "classifier", *_ACCURACIES, "selected", *_COUNTS, "best_params", "seconds"]
+COLUMNS = [*CELL_KEY, "classifier", *_ACCURACIES, _F1, "selected", *_COUNTS, "best_params", "seconds"]
 COLUMNS += ["search", "complete", "n_originals", "synthetic"]
 _FLAGS = ["selected", "search", "complete", "synthetic"]
-_N_CLASSIFIERS = 5
+_N_CLASSIFIERS = 5  # and one row more under `rotated`
 
 
 @dataclass(frozen=True)
@@ -63,14 +65,14 @@ class Results:
         except (OSError, ValueError) as error:
             reason = " ".join(str(error).split())
             raise SerabError(f"{path} cannot be read ({reason}): move it away and run again") from error
-        if "n_originals" not in cells:  # written before this was known
-            cells["n_originals"] = pd.NA
+        for later in ("n_originals", _F1):  # columns that older folders lack
+            cells[later] = cells.get(later, pd.NA)
         if missing := [column for column in COLUMNS if column not in cells]:
             raise SerabError(
                 f"{path} lacks the columns {', '.join(missing)}: it is no result of `serab run`; move it away"
             )
         flags = cells[_FLAGS].astype(str)
-        numbers = cells[[*_ACCURACIES, *_COUNTS, "n_originals"]].apply(pd.to_numeric, errors="coerce")
+        numbers = cells[[*_ACCURACIES, _F1, *_COUNTS, "n_originals"]].apply(pd.to_numeric, errors="coerce")
         readable = numbers[_ACCURACIES].apply(lambda column: column.between(0, 1)).all(axis=1)
         readable &= (numbers[_COUNTS] % 1 == 0).all(axis=1) & flags.isin(["True", "False"]).all(axis=1)
         if not readable.all():
@@ -104,7 +106,7 @@ class Results:
         return {
             key: provenance.get("/".join(key), {}).get("inputs")
             for key, n_classifiers in sizes.items()
-            if n_classifiers == _N_CLASSIFIERS and self._predictions_path(*key).exists()
+            if n_classifiers == _N_CLASSIFIERS + (key[-1] == ROTATED) and self._predictions_path(*key).exists()
         }
 
     def write(self, cell: Cell) -> None:

@@ -9,7 +9,7 @@ import pandas as pd
 
 from serab_lib.corpora.check import describe_copies
 from serab_lib.corpora.corpus import list_utterances
-from serab_lib.corpora.splits import PARTS, PROTOCOLS, measure_speaker_overlap, split
+from serab_lib.corpora.splits import PARTS, PROTOCOLS, ROTATED, measure_speaker_overlap, split
 from serab_lib.corpora.task import PAPER_TASKS, TASKS, get_task
 from serab_lib.evaluation.paper import read_accuracies, read_datasets, read_models
 from serab_lib.evaluation.protocol import summarise_tasks
@@ -114,14 +114,15 @@ def _link(address: str | None) -> str:
     return f"[{address.split('/')[2]}]({address})" if address else "–"
 
 
-def accuracy_grid(cells: pd.DataFrame, protocol: str) -> pd.DataFrame:
-    """Arrange the reported accuracies as models by tasks.
+def accuracy_grid(cells: pd.DataFrame, protocol: str, column: str = "test_accuracy") -> pd.DataFrame:
+    """Arrange the reported accuracies, or another column of the cells, as models by tasks.
 
     Parameters
     ----------
     cells : pandas.DataFrame
         As `cells.csv` holds them.
     protocol : str
+    column : str
 
     Returns
     -------
@@ -132,7 +133,7 @@ def accuracy_grid(cells: pd.DataFrame, protocol: str) -> pd.DataFrame:
     chosen = cells[(cells["protocol"] == protocol) & cells["selected"].astype(bool)]
     if chosen.empty:
         return pd.DataFrame()
-    grid = 100 * chosen.pivot(index="model", columns="task", values="test_accuracy")
+    grid = 100 * chosen.pivot(index="model", columns="task", values=column)
     grid = grid[sorted(grid, key=lambda code: [*TASKS, code].index(code))]
     if grid.shape[1] > 1 and not grid.isna().any(axis=None):
         grid = _add_means(grid, chosen.groupby("task")["n_test"].max()[grid.columns])
@@ -229,7 +230,7 @@ def _write_interval(accuracy: float, n: int) -> str:
 
 
 def list_measured(cells: pd.DataFrame) -> pd.DataFrame:
-    """List the selected cells of both protocols: accuracy, interval, UAR, validation accuracy, classifier."""
+    """List the selected cells of all protocols: accuracy, interval, UAR, macro-F1, validation accuracy, classifier."""
     chosen = cells[cells["selected"].astype(bool)]
     table = pd.DataFrame(
         {
@@ -241,6 +242,7 @@ def list_measured(cells: pd.DataFrame) -> pd.DataFrame:
                 _write_interval(*each) for each in zip(chosen["test_accuracy"], chosen["n_test"], strict=True)
             ],
             "UAR": 100 * chosen["test_uar"],
+            "macro-F1": 100 * chosen["test_macro_f1"],
             "validation": 100 * chosen["validation_accuracy"],
             "classifier": chosen["classifier"],
             "n test": chosen["n_test"].astype(int),
@@ -254,7 +256,8 @@ def _count_originals(cell: pd.Series) -> str:
     """How many of a cell's recordings are as they were released."""
     if pd.isna(cell["n_originals"]):
         return "–"
-    n_originals, n_all = int(cell["n_originals"]), int(cell[["n_train", "n_validation", "n_test"]].sum())
+    parts = ["n_test"] if cell["protocol"] == ROTATED else ["n_train", "n_validation", "n_test"]
+    n_originals, n_all = int(cell["n_originals"]), int(cell[parts].sum())
     return "all" if n_originals == n_all else f"{n_originals:,} of {n_all:,}"
 
 

@@ -83,7 +83,10 @@ def run(
         str, typer.Option(help="Extractors, comma-separated; `ready` for all whose weights are at hand.")
     ],
     protocol: Annotated[
-        Literal["released", "described", "both"], typer.Option(help="How speakers are split and classifiers selected.")
+        Literal["released", "described", "rotated", "both", "all"],
+        typer.Option(
+            help="How speakers are split and classifiers selected; both: released and described; all: rotated as well."
+        ),
     ] = "described",
     data: Data = None,
     weights: Weights = None,
@@ -106,7 +109,7 @@ def run(
 ) -> None:
     """Compute cells of the grid: extract embeddings, fit the five classifiers, write the accuracies."""
     from serab_lib.benchmark.grid import Settings, run_grid
-    from serab_lib.corpora.splits import PROTOCOLS
+    from serab_lib.corpora.splits import ALL_PROTOCOLS, PROTOCOLS
     from serab_lib.corpora.task import PAPER_TASKS
     from serab_lib.extractors.registry import EXTRACTORS, choose_layer
 
@@ -115,7 +118,7 @@ def run(
         chosen_models = [name for name, entry in EXTRACTORS.items() if entry.weights_state(weights) != "missing"]
     else:
         chosen_models = split_names(models, "--models")
-    protocols = PROTOCOLS if protocol == "both" else (protocol,)
+    protocols = {"both": PROTOCOLS, "all": ALL_PROTOCOLS}.get(protocol, (protocol,))
     folders = {"out": out, "data": data, "weights": weights, "cache": cache}
     settings = Settings(**folders, protocols=protocols, device=device, search=search, n_jobs=jobs)
     with progress() as tell, _open_cluster(dask) as compute:
@@ -161,6 +164,7 @@ def _print_cells(out: Path, keys: list[tuple[str, str, str]]) -> None:
                 "validation": 100 * row["validation_accuracy"],
                 "test": 100 * row["test_accuracy"],
                 "UAR": 100 * row["test_uar"],
+                "macro-F1": 100 * row["test_macro_f1"],
                 "paper": printed.loc[entry.paper_row, key[0]] if known else None,
                 "n test": row["n_test"],
                 "note": "synthetic" if row["synthetic"] else "" if row["complete"] else "incomplete corpus",
@@ -173,28 +177,31 @@ def _print_cells(out: Path, keys: list[tuple[str, str, str]]) -> None:
 @command
 def table(
     results: Annotated[Path, typer.Option(help="Folder that `serab run --out` wrote.")] = Path("results"),
-    protocol: Annotated[str, typer.Option(help="released or described; all that are there by default.")] = "",
+    protocol: Annotated[str, typer.Option(help="Such as described; all that are there by default.")] = "",
+    metric: Annotated[Literal["accuracy", "uar", "macro-f1"], typer.Option(help="What is printed.")] = "accuracy",
     form: Annotated[
         Literal["markdown", "csv", "latex", "json"], typer.Option("--format", help="How to write it.")
     ] = "markdown",
     paper: Annotated[bool, typer.Option(help="Print the paper's numbers below ours.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Print the accuracy grid: models by tasks, with UM, WM and GM, in percent."""
+    """Print the accuracy grid, or that of another metric: models by tasks, with UM, WM and GM, in percent."""
     from serab_lib.book.tables import accuracy_grid, paper_grid, render
 
     cells = read_results(results)
     there = sorted(set(cells["protocol"]), reverse=True)
     if protocol and protocol not in there:
         raise SerabError(f"{results} has no results under protocol {protocol!r}, only {', '.join(there)}")
-    grids = {name: accuracy_grid(cells, name) for name in ([protocol] if protocol else there)}
+    column = f"test_{metric.replace('-', '_')}"
+    grids = {name: accuracy_grid(cells, name, column) for name in ([protocol] if protocol else there)}
     if as_json or form == "json":
         print_json({name: json.loads(grid.round(4).to_json(orient="index")) for name, grid in grids.items()})
         return
     for name, grid in grids.items():
         if form == "markdown":
             marks = _describe_limits(cells[cells["protocol"] == name])
-            output.print(f"Accuracy on test in percent, protocol {name}{marks}\n")
+            title = {"accuracy": "Accuracy", "uar": "UAR", "macro-f1": "Macro-F1"}[metric]
+            output.print(f"{title} on test in percent, protocol {name}{marks}\n")
         output.print(render(grid, form), markup=False)
         if paper:
             output.print(

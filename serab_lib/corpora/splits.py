@@ -1,12 +1,14 @@
 """Splits into train, validation and test: the released shuffle, by the release's groups or by true speakers.
 
 `released` does what the authors' code does, slips included, to match the paper's numbers; `described` does
-what the paper's text says: no speaker in two parts, all classes.
+what the paper's text says: no speaker in two parts, all classes; `rotated` does so several times, until every speaker
+has been tested.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -14,7 +16,10 @@ import pandas as pd
 from serab_lib.core import SerabError, unknown_name
 from serab_lib.corpora.task import Task
 
-PROTOCOLS = ("released", "described")
+PROTOCOLS = ("released", "described")  # one split each
+ROTATED = "rotated"
+ALL_PROTOCOLS = (*PROTOCOLS, ROTATED)
+N_FOLDS = 5
 PARTS = ("train", "validation", "test")
 
 
@@ -91,22 +96,59 @@ def split(utterances: pd.DataFrame, task: Task, protocol: str) -> pd.DataFrame:
     return parts
 
 
+def cut_folds(speakers: Iterable[str]) -> list[list[str]]:
+    """Cut speakers, in the order of `shuffle_groups`, into five folds, or as many as there are speakers.
+
+    The cuts are those of whole numbers, as released, so that the last fold is the test part of the other protocols.
+
+    >>> cut_folds(["DC", "JE", "JK", "KL"])
+    [['JK'], ['KL'], ['JE'], ['DC']]
+    """
+    order = shuffle_groups(speakers)
+    n_folds = min(N_FOLDS, len(order))
+    cuts = [number * len(order) // n_folds for number in range(n_folds + 1)]
+    return [order[start:stop] for start, stop in pairwise(cuts)]
+
+
+def split_folds(utterances: pd.DataFrame, task: Task, protocol: str) -> list[pd.DataFrame]:
+    """Split a task's utterances as `split` does: once, or under ``rotated`` once for each fold.
+
+    Fold by fold, its speakers are tested, those of the next fold validate, and all others train.
+    """
+    if protocol != ROTATED:
+        return [split(utterances, task, protocol)]
+    folds = cut_folds(utterances["speaker"])
+    if len(folds) < len(PARTS):
+        raise SerabError(f"{task.code}, protocol {protocol}: {len(folds)} speakers, expected 3 or more: add others")
+    splits = []
+    for number, tested in enumerate(folds, start=1):
+        parts = utterances.reset_index(drop=True).assign(group=utterances["speaker"].to_numpy(), part="train")
+        parts.loc[parts["speaker"].isin(folds[number % len(folds)]), "part"] = "validation"
+        parts.loc[parts["speaker"].isin(tested), "part"] = "test"
+        _require_classes(task, f"{protocol}, fold {number}", parts)
+        splits.append(parts)
+    return splits
+
+
 def find_training(utterances: pd.DataFrame, task: Task) -> np.ndarray:
     """Mark the utterances on which log-mel statistics are measured: train in the described split."""
     parts = split(utterances, task, "described")
     return utterances["stem"].isin(parts.loc[parts["part"] == "train", "stem"]).to_numpy()
 
 
-def split_warnings(parts: pd.DataFrame) -> list[str]:
-    """Name the classes that validation or test lack, a line each."""
+def split_warnings(folds: Sequence[pd.DataFrame]) -> list[str]:
+    """Name the classes that validation or test lack, a line each; test lacks one if no fold tests it."""
     warnings = []
     for part, consequence in (
         ("validation", "the hyperparameters are chosen without it"),
         ("test", "its recall cannot be measured"),
     ):
-        there = set(parts.loc[parts["part"] == part, "emotion"])
-        for emotion in sorted(set(parts["emotion"]) - there):
-            warnings.append(f"class {emotion} has no utterance in {part}: {consequence}")
+        there = [set(parts.loc[parts["part"] == part, "emotion"]) for parts in folds]
+        for emotion in sorted(set(folds[0]["emotion"])):
+            n_lacking = sum(emotion not in each for each in there)
+            if n_lacking == len(folds) or (n_lacking and part == "validation"):
+                where = part if len(folds) == 1 else f"{part} of {n_lacking} folds"
+                warnings.append(f"class {emotion} has no utterance in {where}: {consequence}")
     return warnings
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import joblib
 import numpy as np
@@ -11,10 +11,10 @@ import pandas as pd
 from joblib.externals.loky import BrokenProcessPool
 from numpy.typing import ArrayLike
 from scipy import stats
-from sklearn.metrics import accuracy_score, recall_score
+from sklearn.metrics import accuracy_score, f1_score, recall_score
 
 from serab_lib.core import SerabError, unknown_name
-from serab_lib.corpora.splits import PARTS, PROTOCOLS
+from serab_lib.corpora.splits import ALL_PROTOCOLS, PARTS, ROTATED
 from serab_lib.evaluation.classifiers import (
     CLASSIFIERS,
     Candidate,
@@ -27,6 +27,8 @@ from serab_lib.evaluation.classifiers import (
 
 # The order in which classifiers are begun: the slow ones first, so that the last to finish is a quick one.
 SLOWEST_FIRST = ("RF", "LR", "SVC", "QDA", "LDA")
+# The row of `rotated` cells that is reported: what each fold's own choice by validation answers.
+CHOSEN = "chosen"
 
 
 @dataclass(frozen=True)
@@ -55,16 +57,21 @@ def normalise_speakers(embeddings: np.ndarray, groups: Sequence[str], parts: Seq
 
 
 def select(scores: pd.DataFrame, protocol: str) -> str:
-    """Name the classifier that is best on validation, or on test as the release does; among equals the first."""
-    if protocol not in PROTOCOLS:
-        raise unknown_name("protocol", protocol, PROTOCOLS, listing="serab run --help")
+    """Name the classifier that is best on validation, or on test as the release does; among equals the first.
+
+    Under `rotated` it is the row `CHOSEN`, for which each fold has chosen on its validation part.
+    """
+    if protocol not in ALL_PROTOCOLS:
+        raise unknown_name("protocol", protocol, ALL_PROTOCOLS, listing="serab run --help")
+    if protocol == ROTATED:
+        return CHOSEN
     column = "test_accuracy" if protocol == "released" else "validation_accuracy"
     return str(scores.loc[scores[column].idxmax(), "classifier"])
 
 
 def evaluate(
     embeddings: np.ndarray,
-    utterances: pd.DataFrame,
+    utterances: pd.DataFrame | Sequence[pd.DataFrame],
     *,
     protocol: str = "described",
     classes: Sequence[str] | None = None,
@@ -77,8 +84,9 @@ def evaluate(
     ----------
     embeddings : np.ndarray [shape=(n, d)]
         One row per utterance.
-    utterances : pandas.DataFrame
-        As from `serab_lib.corpora.splits.split`, in the same order: `stem`, `speaker`, `emotion`, `group`, `part`.
+    utterances : pandas.DataFrame or a sequence of them
+        As from `serab_lib.corpora.splits.split`, in the same order: `stem`, `speaker`, `emotion`, `group`, `part`; for
+        `rotated`, those of `split_folds`.
     protocol : str
         Which classifier is selected; the split was made before.
     classes : sequence of str, optional
@@ -91,8 +99,10 @@ def evaluate(
     Returns
     -------
     CellResult
-        `scores` has `classifier`, `validation_accuracy`, `test_accuracy`, `test_uar` (fractions of 1), `best_params`,
-        `seconds`, `selected`; `predictions` has `stem`, `speaker`, `group`, `emotion`, and each classifier's.
+        `scores` has `classifier`, `validation_accuracy`, `test_accuracy`, `test_uar`, `test_macro_f1` (fractions of 1),
+        `best_params`, `seconds`, `selected`; `predictions` has `stem`, `speaker`, `group`, `emotion`, and each
+        classifier's. Under `rotated`, the answers of all folds count together, `best_params` are by fold, predictions
+        have the `fold`, and the row `chosen` is selected.
 
     Raises
     ------
@@ -105,9 +115,10 @@ def evaluate(
     takes a vote between every two, and a tie goes to the class with the lower number. On RAVDESS with BYOL-S 512 that
     alone can decide which kernel validation prefers, points apart on test (`benchmarks/label_order.py`).
     """
-    classes = classes or sorted(set(utterances["emotion"]))
-    results = fit_classifiers(make_parts(embeddings, utterances, classes), search=search, n_jobs=n_jobs)
-    return score(results, utterances, protocol, classes)
+    folds = [utterances] if isinstance(utterances, pd.DataFrame) else list(utterances)
+    classes = classes or sorted(set(folds[0]["emotion"]))
+    fitted = [fit_classifiers(make_parts(embeddings, parts, classes), search=search, n_jobs=n_jobs) for parts in folds]
+    return score(fitted, folds, protocol, classes)
 
 
 def make_parts(embeddings: np.ndarray, utterances: pd.DataFrame, classes: Sequence[str]) -> Parts:
@@ -158,20 +169,36 @@ def fit_classifiers(
 
 
 def score(
-    results: Sequence[ClassifierResult], utterances: pd.DataFrame, protocol: str, classes: Sequence[str]
+    fitted: Sequence[Sequence[ClassifierResult]], folds: Sequence[pd.DataFrame], protocol: str, classes: Sequence[str]
 ) -> CellResult:
-    """Score fitted classifiers on the test part and select the one that a protocol reports; arguments as above."""
-    test = utterances[utterances["part"] == "test"]
-    predictions = test[["stem", "speaker", "group", "emotion"]].reset_index(drop=True)
-    rows = []
-    for result in results:
-        predicted = predictions[result.classifier] = np.array(classes)[result.predictions]
-        row = {"classifier": result.classifier, "validation_accuracy": result.validation_accuracy}
-        row |= {"test_accuracy": accuracy(predictions["emotion"], predicted)}
-        row |= {"test_uar": unweighted_average_recall(predictions["emotion"], predicted)}
-        rows.append(row | {"best_params": result.best_params, "seconds": result.seconds})
+    """Score the classifiers fitted for each fold on its test part and select what a protocol reports; as `evaluate`."""
+    rotated, names, tables, n_validation = protocol == ROTATED, np.array(classes), [], []
+    if rotated:
+        fitted = [[*results, _choose(results)] for results in fitted]
+    for number, (results, parts) in enumerate(zip(fitted, folds, strict=True), start=1):
+        table = parts.loc[parts["part"] == "test", ["stem", "speaker", "group", "emotion"]]
+        table = table.assign(fold=number) if rotated else table
+        tables.append(table.assign(**{each.classifier: names[each.predictions] for each in results}))
+        n_validation.append(int((parts["part"] == "validation").sum()))
+    predictions, rows = pd.concat(tables, ignore_index=True), []
+    for results in zip(*fitted, strict=True):
+        truth, predicted = predictions["emotion"], predictions[results[0].classifier]
+        n_right = sum(round(each.validation_accuracy * n) for each, n in zip(results, n_validation, strict=True))
+        row = {"classifier": results[0].classifier, "validation_accuracy": n_right / sum(n_validation)}
+        row |= {"test_accuracy": accuracy(truth, predicted), "test_uar": unweighted_average_recall(truth, predicted)}
+        row |= {"test_macro_f1": macro_f1(truth, predicted), "seconds": sum(each.seconds for each in results)}
+        by_fold = {str(number): each.best_params for number, each in enumerate(results, start=1)}
+        rows.append(row | {"best_params": by_fold if rotated else results[0].best_params})
     scores = pd.DataFrame(rows)
     return CellResult(scores.assign(selected=scores["classifier"] == select(scores, protocol)), predictions)
+
+
+def _choose(results: Sequence[ClassifierResult]) -> ClassifierResult:
+    """A fold's choice: the best on validation, among equals the first."""
+    best = max(results, key=lambda result: result.validation_accuracy)
+    return replace(
+        best, classifier=CHOSEN, best_params={"classifier": best.classifier, **best.best_params}, seconds=0.0
+    )
 
 
 def accuracy(y_true: ArrayLike, y_predicted: ArrayLike) -> float:
@@ -185,6 +212,11 @@ def unweighted_average_recall(y_true: ArrayLike, y_predicted: ArrayLike) -> floa
     Emotions that are only predicted have no recall and do not count.
     """
     return float(recall_score(y_true, y_predicted, labels=np.unique(y_true), average="macro"))
+
+
+def macro_f1(y_true: ArrayLike, y_predicted: ArrayLike) -> float:
+    """Mean over the emotions that occur of the harmonic mean of precision and recall, 0 to 1."""
+    return float(f1_score(y_true, y_predicted, labels=np.unique(y_true), average="macro", zero_division=0))
 
 
 def summarise_tasks(accuracies: ArrayLike, sizes: ArrayLike) -> dict[str, float]:

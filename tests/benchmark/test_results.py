@@ -13,7 +13,8 @@ KEY = ("RAV", "opensmile", "released")
 
 
 def cell(accuracy: float = 0.75, *, task: str = "RAV", inputs: str = "x") -> Cell:
-    accuracies = {"validation_accuracy": 1 / 3, "test_accuracy": accuracy, "test_uar": accuracy, "seconds": 0.1}
+    accuracies = {"validation_accuracy": 1 / 3, "test_accuracy": accuracy, "test_uar": accuracy}
+    accuracies |= {"test_macro_f1": accuracy, "seconds": 0.1}
     counts = {"n_train": 3, "n_validation": 2, "n_test": 2, "n_originals": None}
     flags = {"selected": [name == "LDA" for name in NAMES], "search": True, "complete": True, "synthetic": False}
     params = [{}] * 4 + [{"C": 1e5, "class_weight": None}]

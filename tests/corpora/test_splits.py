@@ -56,7 +56,7 @@ def test_sizes_and_shared_speakers(code):
         assert (parts.groupby("group")["part"].nunique() == 1).all() and list(parts.index) == list(range(len(parts)))
         shared = float(protocol == "released" and code in ("SHE", "IEM"))
         assert splits.measure_speaker_overlap(parts) == shared == splits.measure_speaker_overlap(parts, "validation")
-    assert splits.split_warnings(parts) == []
+    assert splits.split_warnings([parts]) == []
     assert set(parts["emotion"]) == set(TASKS[code].classes)
     pd.testing.assert_frame_equal(table, before)
 
@@ -106,6 +106,6 @@ def test_too_few_speakers_or_a_class_that_cannot_be_learnt(code, speakers, optio
 
 def test_class_missing_elsewhere_is_a_warning():
     parts = split(toy("DC JE JK KL", "abc", DC="ab", JE="bc"), TASKS["SAV"], "described")
-    first, second = splits.split_warnings(parts)
+    first, second = splits.split_warnings([parts])
     assert first == "class a has no utterance in validation: the hyperparameters are chosen without it"
     assert second == "class c has no utterance in test: its recall cannot be measured"
