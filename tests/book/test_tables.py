@@ -13,8 +13,8 @@ from serab_lib.extractors.registry import EXTRACTORS
 
 CELL = dict(
     task="RAV", model="byol-s-512", protocol="released", classifier="SVC", validation_accuracy=0.7,
-    test_accuracy=0.77, test_uar=0.76, test_macro_f1=0.75, selected=True, n_train=840, n_validation=300, n_test=300, best_params="{}",
-    seconds=1.0, search=True, complete=True, synthetic=False,
+    test_accuracy=0.77, test_uar=0.76, test_macro_f1=0.75, selected=True, n_train=840, n_validation=300, n_test=300,
+    best_params="{}", seconds=1.0, search=True, complete=True, synthetic=False,
 )  # fmt: skip
 MODELS = ("opensmile", "byol-s-512")
 ACCURACIES = dict(zip(itertools.product(MODELS, ("AES", "RAV")), (0.5, 0.7, 0.4, 0.6), strict=True))

@@ -1,3 +1,5 @@
+from importlib import resources
+
 import pandas as pd
 import pytest
 from asserting import one_line
@@ -39,6 +41,9 @@ GOLDEN = {
 }
 
 
+FOLDS = resources.files("serab_lib") / "data" / "manifests" / "folds.csv"
+
+
 def toy(speakers: str, classes: str = "ab", **emotions: str) -> pd.DataFrame:
     rows = [(s, e) for s in speakers.split() for e in emotions.get(s, classes)]
     table = pd.DataFrame(rows, columns=["speaker", "emotion"])
@@ -77,6 +82,36 @@ def test_deviations_of_the_release():
     assert (shemo["group"] == shemo["stem"].str[4:6]).all()
     cafe = [split(list_utterances(TASKS["CAF"]), TASKS["CAF"], protocol) for protocol in ("released", "described")]
     assert [(parts["emotion"] == "neutral").sum() for parts in cafe] == [0, 72]
+
+
+@pytest.mark.parametrize("code", TASKS)
+def test_rotated_tests_every_speaker_once_as_published_and_never_shares_one(code):
+    table, published = list_utterances(TASKS[code]), pd.read_csv(FOLDS, dtype=str).query("task == @code")
+    names = [list(own) for _, own in published.groupby("fold", sort=False)["speaker"]]
+    folds = splits.split_folds(table, TASKS[code], "rotated")
+    assert (
+        len(folds) == len(names) == min(5, table["speaker"].nunique()) and not published["speaker"].duplicated().any()
+    )
+    for number, parts in enumerate(folds):
+        assert (parts.groupby("speaker")["part"].nunique() == 1).all() and list(parts["stem"]) == list(table["stem"])
+        speakers = {part: set(own) for part, own in parts.groupby("part")["speaker"]}
+        assert (speakers["test"], speakers["validation"]) == (set(names[number]), set(names[(number + 1) % len(names)]))
+    described = split(table, TASKS[code], "described")
+    assert speakers["test"] == set(described.loc[described["part"] == "test", "speaker"])
+    assert splits.cut_folds(["DC", "JE", "KL", "JK", "DC"]) == [["JK"], ["KL"], ["JE"], ["DC"]]
+
+
+def test_rotated_needs_three_speakers_and_every_class_in_each_train_part():
+    for speakers, options, message in (
+        ("DC JE", {}, "rotated: 2 speakers, expected 3 or more"),
+        ("DC JE JK", {"DC": "abc"}, r"rotated, fold 2: class c has no .* in train"),
+    ):
+        with one_line(message):
+            splits.split_folds(toy(speakers, **options), TASKS["SAV"], "rotated")
+    folds = splits.split_folds(toy("DC JE JK KL", "abc", DC="ab"), TASKS["SAV"], "rotated")
+    assert splits.split_warnings(folds) == [
+        "class c has no utterance in validation of 1 folds: the hyperparameters are chosen without it"
+    ]
 
 
 def test_cuts_use_a_running_float_sum_and_no_order_of_files():

@@ -2,9 +2,16 @@ import numpy as np
 import pandas as pd
 import pytest
 from asserting import one_line
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score
+from sklearn.model_selection import GridSearchCV, PredefinedSplit
 from sklearn.preprocessing import StandardScaler
 
-from serab_lib.evaluation import protocol
+from serab_lib.corpora.splits import split_folds
+from serab_lib.corpora.task import get_task
+from serab_lib.evaluation import classifiers, protocol
 from serab_lib.evaluation.classifiers import CLASSIFIERS
 from serab_lib.evaluation.protocol import accuracy, evaluate, make_parts, normalise_speakers, select
 
@@ -58,6 +65,51 @@ def test_evaluate_gives_every_classifier_the_same_in_parallel(protocol: str) -> 
     pd.testing.assert_frame_equal(result.predictions, parallel.predictions)
 
 
+PLAIN = {
+    "LDA": (LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto"), {}),
+    "LR": (LogisticRegression(max_iter=10_000, random_state=42), {"C": [10.0, 0.001], "class_weight": ["balanced"]}),
+    "RF": (RandomForestClassifier(random_state=42), {"max_depth": [2, 5]}),
+}
+
+
+def score_plainly(X: np.ndarray, frame: pd.DataFrame, names: list[list[str]]) -> dict[str, tuple[float, ...]]:
+    """Rotated scoring in plain scikit-learn: by classifier, and of each fold's choice."""
+    truth, answers, speaker = [], {name: [] for name in (*PLAIN, "chosen")}, frame["speaker"].to_numpy()
+    Z, y = np.array(X, dtype=float), frame["emotion"].to_numpy()
+    for own in frame.groupby("speaker").indices.values():
+        Z[own] = StandardScaler().fit_transform(Z[own])
+    for number, tested in enumerate(names):
+        test, validation = np.isin(speaker, tested), np.isin(speaker, names[(number + 1) % len(names)])
+        train = ~test & ~validation
+        rows = np.concatenate([np.flatnonzero(train), np.flatnonzero(validation)])
+        once = PredefinedSplit(np.repeat([-1, 0], [train.sum(), validation.sum()]))
+        fits = {n: GridSearchCV(model, grid, cv=once).fit(Z[rows], y[rows]) for n, (model, grid) in PLAIN.items()}
+        best = max(fits, key=lambda name: fits[name].best_score_)
+        truth.extend(y[test])
+        for name in answers:
+            answers[name].extend(fits[best if name == "chosen" else name].predict(Z[test]))
+    metrics = accuracy_score, balanced_accuracy_score, lambda *both: f1_score(*both, average="macro")
+    return {name: tuple(metric(truth, own) for metric in metrics) for name, own in answers.items()}
+
+
+def test_rotated_pools_the_folds_as_plain_scikit_learn_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    X, frame = made_up(n_features=6)
+    X += np.random.default_rng(1).normal(scale=0.8, size=X.shape)
+    folds = split_folds(frame.drop(columns=["group", "part"]), get_task("SAV"), "rotated")
+    monkeypatch.setattr(protocol, "CLASSIFIERS", tuple(PLAIN))
+    monkeypatch.setattr(protocol, "SLOWEST_FIRST", tuple(PLAIN))
+    monkeypatch.setattr(classifiers, "GRIDS", {name: grid for name, (_, grid) in PLAIN.items()})
+    result = evaluate(X, folds, protocol="rotated")
+    plain = score_plainly(X, frame, [sorted(set(fold.query("part == 'test'")["speaker"])) for fold in folds])
+    scores = result.scores.set_index("classifier")
+    for name, numbers in plain.items():
+        assert tuple(scores.loc[name, ["test_accuracy", "test_uar", "test_macro_f1"]]) == pytest.approx(numbers), name
+    assert list(scores.index[scores["selected"]]) == ["chosen"] and len(set(plain.values())) > 2
+    assert sorted(result.predictions["stem"]) == sorted(frame["stem"])
+    assert list(result.predictions["fold"].unique()) == [1, 2, 3, 4, 5]
+    assert {own["classifier"] for own in scores.loc["chosen", "best_params"].values()} <= set(PLAIN)
+
+
 def test_embeddings_and_parts_that_cannot_be_fitted_are_refused() -> None:
     X, frame = made_up()
     first_class = frame["emotion"].where(frame["part"] != "train", "anger")
@@ -86,6 +138,7 @@ def test_average_recall_is_over_the_true_emotions_and_means_over_tasks() -> None
     truth, predicted = ["a", "a", "a", "b"], ["a", "a", "c", "b"]
     assert accuracy(truth, predicted) == pytest.approx(3 / 4)
     assert protocol.unweighted_average_recall(truth, predicted) == pytest.approx((2 / 3 + 1) / 2)
+    assert protocol.macro_f1(truth, predicted) == pytest.approx((4 / 5 + 1) / 2)
     found = protocol.summarise_tasks([50, 80, 20], [10, 80, 10])
     assert found == pytest.approx({"UM": 50, "WM": 71, "GM": (50 * 80 * 20) ** (1 / 3)})
     assert all(np.isnan(list(protocol.summarise_tasks([50, np.nan], [1, 1]).values())))
