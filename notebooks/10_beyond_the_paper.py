@@ -21,11 +21,14 @@
 # %% tags=["setup"]
 # On Colab, this installs the library; where it is installed, it does nothing.
 import importlib.util
+import sys
 
 if importlib.util.find_spec("serab_lib") is None:
-    get_ipython().run_line_magic(
-        "pip", "install -q 'serab-companion[demo,notebook] @ git+https://github.com/serab-companion/serab-companion'"
-    )
+    source = "git+https://github.com/serab-companion/serab-companion"
+    get_ipython().run_line_magic("pip", f"install -q 'serab-companion[demo,notebook] @ {source}'")
+    importlib.invalidate_caches()
+    if importlib.util.find_spec("serab_lib") is None:
+        sys.exit("serab-companion was not installed: pip's lines above say why. It needs Python 3.11 or later.")
 
 # %% tags=["parameters"]
 profile: str = "demo"

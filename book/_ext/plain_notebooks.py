@@ -26,12 +26,14 @@ import nbformat
 import yaml
 from pybtex.database import parse_file
 
+from serab_lib.benchmark.results import find_commit
+
 ROLE = re.compile(r"\{([a-z][\w:+.-]*)\}`([^`]+)`")
 DIRECTIVE = re.compile(r"^(`{3,}|:{3,})\{([\w-]+)\}[ ]*(.*?)\n(.*?)^\1[ ]*$", re.MULTILINE | re.DOTALL)
 LABEL = re.compile(r"^\(([\w-]+)\)=\n+(?:#+ (.+))?", re.MULTILINE)
 FAR_NUMBER = re.compile(r"\{glue:text\}`([^`]+::[^`]+)`")
 RECORD = "application/papermill.record/text/plain"
-Numbers = Mapping[str, Mapping[str, Any]]
+Numbers = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -92,6 +94,8 @@ def make_plain(
             new.source = _write_text(cell.source, page, book, numbers, images, above)
         else:
             above += cell.source
+            if numbers.get("commit"):  # what was shown is computed again by the library that made it
+                new.source = re.sub(r"(git\+https://[^\s\"']+)", rf"\1@{numbers['commit']}", cell.source)
             shown = [each for each in cell.outputs if _is_shown(each)]
             new.outputs = [_write_output(each, page, book, numbers, images, above) for each in shown]
         new.id = hashlib.sha256(cell.source.encode()).hexdigest()[:8]
@@ -198,9 +202,9 @@ def _write_number(target: str, page: str, numbers: Numbers) -> str:
     return format(value, form) if form and not isinstance(value, str) else str(value)
 
 
-def read_numbers(folder: Path) -> dict[str, dict[str, Any]]:
-    """Read what the executed notebooks of a book recorded."""
-    numbers: dict[str, dict[str, Any]] = {}
+def read_numbers(folder: Path) -> dict[str, Any]:
+    """Read what the executed notebooks of a book recorded, and the commit that they were run at."""
+    numbers: dict[str, Any] = {"commit": (find_commit() or "").removesuffix("-dirty")}
     for path in sorted(folder.glob("*.ipynb")):
         outputs = [each for cell in nbformat.read(path, 4).cells for each in cell.get("outputs", [])]
         numbers[path.stem] = {

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from unittest.mock import Mock, patch
 
 import jupytext
 import nbformat
@@ -55,7 +56,11 @@ def test_begins_with_title_then_setup_from_the_one_address_then_parameters_which
     assert [cell.metadata.get("tags") for cell in (setup, parameters)] == [["setup"], ["parameters"]]
     assert not any("parameters" in cell.metadata.get("tags", []) for cell in others)
     config = yaml.safe_load((ROOT / "_config.yml").read_text())
-    assert f"git+{config['repository']['url']}'" in setup.source
+    assert f'"git+{config["repository"]["url"]}"' in setup.source
+    with pytest.raises(SystemExit, match="was not installed"), patch("importlib.util.find_spec", return_value=None):
+        exec(setup.source, {"get_ipython": Mock()})
+    (pinned,) = [cell.source for cell in derive(source).cells if cell.metadata.get("tags") == ["setup"]]
+    assert re.search(r'"git\+https://\S+@[0-9a-f]{12}"', pinned)
     for line in parameters.source.splitlines():
         assert re.fullmatch(r"\w+: (str|int|float|bool) = \S[^=]*", line), line
         ast.literal_eval(line.split(" = ")[1])
