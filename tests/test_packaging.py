@@ -1,12 +1,14 @@
 import os
 import re
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
 import pytest
 import yaml
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -42,6 +44,27 @@ def test_workflows_name_targets_extras_and_files_that_exist(name):
         assert set(extras.split(",")) <= set(PROJECT["optional-dependencies"])
     assert all((ROOT / file).exists() for file in re.findall(r"\b(?:tests|scripts)/[\w/]+\.py\b", ran + makefile))
     assert os.access(ROOT / ".ci" / "run", os.X_OK) and "\nmake test\n" in (ROOT / ".ci" / "run").read_text()
+
+
+COLAB = ROOT / "tests" / "support" / "colab.txt"
+SETUP_CELLS = [path.read_text() for path in (ROOT / "notebooks").glob("*.py")]
+EXTRAS = {name for text in SETUP_CELLS for name in re.search(r"serab-companion\[([\w,]+)\]", text)[1].split(",")}
+NEEDED = [*PROJECT["dependencies"], *(each for extra in EXTRAS for each in PROJECT["optional-dependencies"][extra])]
+
+
+def test_colab_has_what_it_has_of_our_requirements_in_their_ranges():
+    there = dict(re.findall(r"^([\w.-]+)==(\S+)$", COLAB.read_text(), re.M))
+    ranges = {each.name: each.specifier for each in map(Requirement, NEEDED)}
+    assert ranges.keys() >= {"ipython", "torch", "torchaudio", "statsmodels"}
+    assert all(version in ranges.get(name, SpecifierSet()) for name, version in there.items())
+
+
+@pytest.mark.nightly
+def test_an_installation_on_colab_moves_nothing_that_is_there():
+    command = [sys.executable, "-m", "uv", "pip", "compile", "-", "--constraint", COLAB, "--only-binary", ":all:"]
+    command += ["--python-version", "3.13", "--python-platform", "x86_64-manylinux_2_35", "--no-python-downloads"]
+    done = subprocess.run(command, input="\n".join(NEEDED), capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_checkout_may_lie_in_a_folder_with_a_space_and_an_accent(tmp_path):
