@@ -105,8 +105,9 @@ def audit(*, results: Path | None = None, data: Path | None = None) -> list[Find
     measured = Measured()
     if results:
         folder = Results(results)
-        cells, orders = folder.read_cells(), measurements.read_measurement(folder, "label_order")
-        measured = Measured(cells[~cells["synthetic"].astype(bool)], orders, measurements.read_windows(folder))
+        cells = folder.read_cells()
+        tables = (measurements.read_measurement(folder, name) for name in ("label_order", "byol_a_window"))
+        measured = Measured(cells[~cells["synthetic"].astype(bool)], *tables)
     if data:
         measured = measured._replace(sounds=measurements.hash_corpora(data))
     found = []
@@ -283,12 +284,12 @@ def _find_shares(_: Measured) -> Iterator[Values]:
 
 
 def _find_selection(measured: Measured) -> Iterator[Values]:
-    tasks, grids = selection.simulate_selection()
-    gaps = tasks.set_index("task")["gap"]
+    simulated = selection.read_simulation().loc[selection.SPREAD, selection.SHIFT]
+    means, gaps = simulated.mean(numeric_only=True), simulated.set_index("task")["gap"]
     values = {"n_draws": selection.N_DRAWS, "n_classifiers": selection.N_CLASSIFIERS}
-    values |= {"spread": 100 * selection.SPREAD, "shift": 100 * selection.SHIFT, **grids.mean()}
-    values |= {"least_gap": gaps.min(), "most_gap": gaps.max(), "mean_gap": gaps.mean()}
-    values |= {"least_task": gaps.idxmin(), "most_task": gaps.idxmax(), "optimism": tasks["optimism"].mean()}
+    values |= {"spread": selection.SPREAD, "shift": selection.SHIFT, "mean_gap": means["gap"]}
+    values |= {"least_gap": gaps.min(), "most_gap": gaps.max(), "least_task": gaps.idxmin(), "most_task": gaps.idxmax()}
+    values |= means[["optimism", "tau_test", "tau_validation"]].to_dict()
     gaps = 100 * selection.measure_selection(measured.cells.query("protocol == 'released'"))["gap"]
     if len(gaps):
         values |= {"case": "measured", "measured_cells": len(gaps), "measured_gap": gaps.mean()}

@@ -16,49 +16,25 @@ from serab_lib.benchmark.results import CELL_KEY, Results
 from serab_lib.corpora.corpus import find_corpus, list_utterances, read_content
 from serab_lib.corpora.task import PAPER_TASKS, Task, get_task
 from serab_lib.evaluation.paper import read_accuracies
-from serab_lib.evaluation.significance import read_right
 
 NO_ROWS = pd.DataFrame(columns=CELL_KEY)
-_WINDOWS = {"window_400": "byol-a-512-window-400", "window_1024": "byol-a-512-window-1024"}
 
 
 def read_measurement(results: Results, name: str) -> pd.DataFrame:
-    """Read a table that a program in `benchmarks/` measured, by its name; empty where there is none."""
+    """Read a table that was measured apart from the grid, by its name; empty where there is none."""
     path = results.folder / "audit" / f"{name}.csv"
     return pd.read_csv(path, converters={"best_params": json.loads, "speaker": str}) if path.is_file() else NO_ROWS
 
 
-def read_windows(results: Results) -> pd.DataFrame:
-    """Read what BYOL-A 512 gave through the release's window and through its own, in `byol-a-window/`.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row per task and protocol, empty where nothing was measured: `task`, `protocol`, `n_test`; `window_400`
-        and `window_1024` (percent, of the classifier that the protocol selects; both with the release's log-mel
-        statistics); `only_400` and `only_1024` (utterances that are right through that window alone);
-        `own_statistics` (percent, window 1,024 with statistics measured through it); `mean_400` and `mean_1024`, of
-        the log-mel spectrograms of the training part.
-    """
-    measured = Results(results.folder / "byol-a-window")
-    cells = measured.read_cells()
-    if cells.empty:
-        return NO_ROWS
-    rows = []
-    for task, protocol in cells[["task", "protocol"]].drop_duplicates().itertuples(index=False):
-        right = read_right(measured, task, protocol, models=_WINDOWS.values())
-        short, long = (right[model] for model in _WINDOWS.values())
-        row = {"task": task, "protocol": protocol, "n_test": len(right)}
-        row |= {"window_400": 100 * short.mean(), "window_1024": 100 * long.mean()}
-        rows.append(row | {"only_400": int((short & ~long).sum()), "only_1024": int((long & ~short).sum())})
-    accuracies = pd.read_csv(measured.folder / "accuracies.csv")[["task", "protocol", "own_statistics"]]
-    means = pd.read_csv(measured.folder / "statistics.csv").pivot(index="task", columns="window_samples", values="mean")
-    return pd.DataFrame(rows).merge(accuracies, how="left").merge(means.add_prefix("mean_").reset_index(), how="left")
-
-
 def compare_windows(windows: pd.DataFrame, cells: pd.DataFrame, protocol: str = "released") -> pd.DataFrame:
-    """Put accuracies through both windows, percent by task and `mean`, beside the printed rows of BYOL-A and BYOL-S."""
-    table = windows[windows["protocol"] == protocol].set_index("task")[[*_WINDOWS, "own_statistics"]]
+    """Put accuracies through both windows, percent by task and `mean`, beside the printed rows of BYOL-A and BYOL-S.
+
+    `windows` is the measurement `byol_a_window`, by task and protocol: `window_400` and `window_1024` (percent, of the
+    classifier that the protocol selects, with the release's log-mel statistics); `only_400` and `only_1024` (utterances
+    that are right through that window alone); `own_statistics` (percent, window 1,024 with statistics measured through
+    it); `mean_400` and `mean_1024`, of the log-mel spectrograms of the training part.
+    """
+    table = windows[windows["protocol"] == protocol].set_index("task")[["window_400", "window_1024", "own_statistics"]]
     printed = read_accuracies()[table.index]
     table = table.assign(printed=printed.loc["BYOL-A, 512"], byol_s_printed=printed.loc["BYOL-S, 512"])
     own = cells[(cells["model"] == "byol-s-512") & (cells["protocol"] == protocol)]

@@ -46,28 +46,3 @@ def test_assumptions_are_found_again_in_simulated_cells(tmp_path) -> None:
     found = selection.calibrate(Results(tmp_path))
     assert found[["spread", "shift"]].tolist() == pytest.approx([4, 2], rel=0.1)
     assert found["correlation"] == pytest.approx(100 / 3)
-
-
-def test_a_gap_is_optimism_and_choice() -> None:
-    tasks, grids = selection.simulate_selection()
-    rest = tasks["gap"] - tasks["optimism"] - tasks["better_choice"]
-    assert rest.abs().max() < 0.25, "what validation chose is not optimistic"
-    own = tasks.set_index("task")
-    assert own.loc["SAV", "gap"] > own.loc["CRE", "gap"] > 0
-    assert ((own["low"] <= own["gap"]) & (own["gap"] <= own["high"])).all()
-    assert grids["tau_test"].mean() > grids["tau_validation"].mean() > 0.6
-    assert 0 < grids["same_best"].mean() < 1
-
-
-def test_endless_parts_without_shift_leave_no_gap(monkeypatch: pytest.MonkeyPatch) -> None:
-    sizes = selection.list_readings().assign(n_validation=10**9, n_test=10**9)
-    monkeypatch.setattr(selection, "list_readings", lambda: sizes)
-    tasks, grids = selection.simulate_selection(shift=0.0, n_draws=50)
-    assert tasks[["gap", "optimism"]].abs().max(axis=None) < 0.05
-    assert grids[["tau_test", "tau_validation", "tau_between"]].min(axis=None) > 0.95
-
-
-def test_optimism_grows_with_what_speakers_add() -> None:
-    table = selection.vary_assumptions(n_draws=30)
-    for _, own in table.groupby("spread"):
-        assert own["optimism"].is_monotonic_increasing and own["tau_test"].is_monotonic_decreasing

@@ -31,10 +31,11 @@ PROGRAMS = {
     "rerun": r"first run: \d+\.\d\d s\nsecond run: \d+\.\d\d s\nthird run: \d+\.\d\d s\n",
     "resampler --tasks SAV --models logmel-stats --work work": "SAV, soxr-hq: measured",
     "run families --n-files 2 --models logmel-stats": r"== families.py\n2 recordings, (.|\n)*logmel-stats +cpu",
+    "selection --n-draws 2 --out t.csv": "108 rows of 2 draws",
     "speaker_leak --tasks SAV --models logmel-stats --n-repeats 2": "points over 2 halvings",
 }
 TABLES = {name: f"results/audit/{name}.csv" for name in ("label_order", "resampler", "speaker_leak")}
-TABLES |= {"pretrain_ravdess": "t.csv", "pretrain_speed": "t.csv"}
+TABLES |= dict.fromkeys(("pretrain_ravdess", "pretrain_speed", "selection"), "t.csv")
 MISTAKES = {
     "classifiers --only SVN": "choose from LDA",
     "classifiers --embeddings nowhere.npz": "nowhere.npz",

@@ -10,7 +10,7 @@ from making import make_noise
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-from serab_lib.audit.selection import measure_selection, simulate_selection
+from serab_lib.audit.selection import measure_selection, read_simulation
 from serab_lib.audit.tables import check_weighted_means, compare_test_sizes, recover_test_sizes
 from serab_lib.benchmark.results import COLUMNS
 from serab_lib.book import tables
@@ -54,7 +54,7 @@ def draw_gain() -> Figure:
 
 
 def draw_selection() -> Figure:
-    simulated = simulate_selection(n_draws=50).tasks
+    simulated = read_simulation().loc[2, 2]
     cell = dict.fromkeys(COLUMNS, 0) | {"task": "RAV", "model": "m", "protocol": "released", "classifier": "LDA"}
     return audit.plot_selection_gap(simulated, measure_selection(pd.DataFrame([cell])))
 
