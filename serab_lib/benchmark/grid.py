@@ -141,7 +141,7 @@ def plan(tasks: Iterable[Task], entries: Iterable[Entry], settings: Settings, su
     finished = Results(settings.out).finished_inputs()
     for task in tasks:
         try:
-            corpus = _find_recordings(task, settings, summary)
+            corpus = find_recordings(task, settings, summary)
         except SerabError as error:
             summary.failures.append(f"{task.code}: {error}")
             continue
@@ -180,7 +180,7 @@ def _plan_cells(
     return jobs.values()
 
 
-def _find_recordings(task: Task, settings: Settings, summary: Summary) -> Corpus:
+def find_recordings(task: Task, settings: Settings, summary: Summary) -> Corpus:
     """Find a corpus; say of each utterance what its file holds, and whether it is as it was released."""
     corpus = find_corpus(task, settings.data)
     utterances, cache = corpus.utterances, Path(settings.cache)

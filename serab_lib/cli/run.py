@@ -175,6 +175,45 @@ def _print_cells(out: Path, keys: list[tuple[str, str, str]]) -> None:
 
 
 @command
+def transfer(
+    train: Annotated[str, typer.Option(help="Corpora that teach, comma-separated.")],
+    test: Annotated[str, typer.Option(help="Corpora that test; one that teaches as well tests itself by rotation.")],
+    models: Annotated[str, typer.Option(help="Extractors, comma-separated.")],
+    emotions: Annotated[
+        str, typer.Option(help="What is told apart, comma-separated; `shared` for all that two corpora share.")
+    ] = "anger,happiness,sadness",
+    classifiers: Annotated[
+        str, typer.Option(help="Of these the training corpus's validation speakers choose.")
+    ] = "LDA,LR,QDA,RF,SVC",
+    data: Data = None,
+    weights: Weights = None,
+    out: Out = Path("results"),
+    cache: Cache = None,
+    device: Device = "cpu",
+    jobs: Jobs = None,
+    as_json: AsJson = False,
+) -> None:
+    """Train on one corpus, test on another: with normalisation by speaker, and without."""
+    from serab_lib.benchmark.grid import Settings
+    from serab_lib.benchmark.transfer import run_transfer
+
+    corpora = split_names(train, "--train"), split_names(test, "--test"), split_names(models, "--models")
+    chosen = () if emotions == "shared" else split_names(emotions, "--emotions")
+    settings = Settings(out=out, data=data, weights=weights, cache=cache, device=device, n_jobs=jobs)
+    names = split_names(classifiers, "--classifiers")
+    with progress() as tell:
+        rows = run_transfer(*corpora, settings, emotions=chosen, classifiers=names, progress=tell)
+    if not as_json:
+        rows["UAR"] = (100 * rows["test_uar"]).map("{:.1f}".format)
+        rows["95 %"] = [
+            f"{100 * low:.1f}–{100 * high:.1f}" for low, high in zip(rows["low"], rows["high"], strict=True)
+        ]
+        rows["chance"] = [f"{100 / len(each.split()):.1f}" for each in rows["emotions"]]
+    shown = ("train", "test", "model", "normalised", "classifier", "UAR", "95 %", "chance", "n_test", "n_speakers")
+    print_rows(rows.to_dict("records"), shown, as_json)
+
+
+@command
 def table(
     results: Annotated[Path, typer.Option(help="Folder that `serab run --out` wrote.")] = Path("results"),
     protocol: Annotated[str, typer.Option(help="Such as described; all that are there by default.")] = "",

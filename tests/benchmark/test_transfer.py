@@ -1,0 +1,110 @@
+"""One corpus teaches and another one tests, against the same in plain scikit-learn."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from asserting import call, one_line
+from making import write_ravdess, write_savee
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import balanced_accuracy_score
+from sklearn.model_selection import GridSearchCV, PredefinedSplit
+from sklearn.preprocessing import StandardScaler
+
+from serab_lib.benchmark import transfer
+from serab_lib.benchmark.grid import Settings
+from serab_lib.corpora.task import get_task
+from serab_lib.evaluation import classifiers
+
+C = [10.0, 0.001]
+EMOTIONS = ("anger", "happiness", "sadness")
+SPEAKERS = {"SAV": ("DC", "JE", "JK", "KL"), "EMV": ("f1", "f2", "f3", "m1", "m2", "m3")}
+# Who teaches, who chooses, who is tested: by the golden order of each corpus, written down by hand.
+PLANS = {
+    ("SAV", "EMV"): [(("JK", "KL"), ("JE",), SPEAKERS["EMV"])],
+    ("EMV", "SAV"): [(("m3", "f3", "f2"), ("m1",), SPEAKERS["SAV"])],
+    ("SAV", "SAV"): [
+        (("JE", "DC"), ("KL",), ("JK",)),
+        (("JK", "DC"), ("JE",), ("KL",)),
+        (("JK", "KL"), ("DC",), ("JE",)),
+        (("KL", "JE"), ("JK",), ("DC",)),
+    ],
+}
+
+
+def made_up() -> tuple[np.ndarray, pd.DataFrame]:
+    """Two corpora of one language of feelings in other voices, with an emotion that only one has."""
+    rng, rows = np.random.default_rng(0), []
+    for task, speakers in SPEAKERS.items():
+        emotions = (*EMOTIONS, *(["neutral"] if task == "SAV" else []))
+        rows += [(task, name, emotion, take) for name in speakers for emotion in emotions for take in range(8)]
+    table = pd.DataFrame(rows, columns=["task", "speaker", "emotion", "take"]).assign(row=range(len(rows)))
+    table["stem"] = table["speaker"] + table["emotion"] + table["take"].astype(str)
+    table["released_group"] = table["speaker"]
+    centres = {name: rng.normal(size=8) for name in (*EMOTIONS, "neutral")}
+    voices = {name: rng.normal(scale=2, size=8) for names in SPEAKERS.values() for name in names}
+    noise = rng.normal(scale=1.3, size=(len(table), 8))
+    own = zip(table["emotion"], table["speaker"], strict=True)
+    return np.array([centres[emotion] + voices[name] for emotion, name in own]) + noise, table
+
+
+def score_plainly(X: np.ndarray, table: pd.DataFrame, train: str, test: str, *, by_speaker: bool) -> float:
+    kept = table["emotion"].isin(EMOTIONS).to_numpy()
+    Z, table = X[kept], table[kept].reset_index(drop=True)
+    y, truth, answers = table["emotion"].to_numpy(), [], []
+    for teachers, choosers, tested in PLANS[train, test]:
+        own = [np.flatnonzero(table["speaker"].isin(names)) for names in (teachers, choosers, tested)]
+        scaled = StandardScaler().fit(Z[own[0]]).transform(Z)
+        for rows in table.groupby("speaker").indices.values() if by_speaker else ():
+            scaled[rows] = StandardScaler().fit_transform(Z[rows])
+        once = PredefinedSplit(np.repeat([-1, 0], [len(own[0]), len(own[1])]))
+        both = np.concatenate(own[:2])
+        models = (LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto"), {}), (
+            LogisticRegression(max_iter=10_000, random_state=42), {"C": C}
+        )  # fmt: skip
+        fits = [GridSearchCV(model, grid, cv=once).fit(scaled[both], y[both]) for model, grid in models]
+        best = max(fits, key=lambda fit: fit.best_score_)
+        truth.extend(y[own[2]])
+        answers.extend(best.predict(scaled[own[2]]))
+    return balanced_accuracy_score(truth, answers)
+
+
+@pytest.mark.parametrize("pair", PLANS, ids="-".join)
+def test_transfer_is_that_of_plain_scikit_learn(pair: tuple[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(classifiers, "GRIDS", {"LDA": {}, "LR": {"C": C}})
+    X, table = made_up()
+    found = []
+    for way in transfer.NORMALISATIONS:
+        folds = transfer.split_transfer(table, get_task(pair[0]), [pair[1]], EMOTIONS)
+        options = {"by_speaker": way == "speaker", "classifiers": ("LDA", "LR")}
+        predictions = transfer.predict(X, folds, EMOTIONS, **options)
+        scores = transfer.score_speakers(predictions)
+        found.append(scores["test_uar"])
+        assert scores["test_uar"] == pytest.approx(score_plainly(X, table, *pair, by_speaker=way == "speaker"))
+        assert (scores["n_test"], scores["n_speakers"]) == (24 * len(SPEAKERS[pair[1]]), len(SPEAKERS[pair[1]]))
+        assert scores["low"] <= scores["test_uar"] <= scores["high"]
+    assert found[0] > found[1] > 0
+
+
+def test_the_command_keeps_rows_and_predictions_and_computes_them_once(tmp_path: Path, monkeypatch) -> None:
+    write_savee(tmp_path / "data", n_takes=2)
+    write_ravdess(tmp_path / "data")
+    arguments = ["transfer", "--train", "SAV", "--test", "RAV,SAV", "--models", "logmel-stats", "--classifiers", "LDA"]
+    arguments += ["--data", tmp_path / "data", "--out", tmp_path / "out", "--cache", tmp_path / "cache", "--jobs", "1"]
+    output = call(*arguments)
+    assert "33.3" in output and "speaker" in output
+    monkeypatch.setattr(transfer, "predict", None)
+    output = call(*arguments, "--json")
+    rows = json.loads(output[output.index("\n[") :])
+    assert [(row["test"], row["normalised"]) for row in rows] == [
+        (code, way) for code in ("RAV", "SAV") for way in ("speaker", "training")
+    ]
+    for row in rows:
+        kept = pd.read_csv(tmp_path / "out" / "transfer" / f"SAV-{row['test']}-logmel-stats-3.csv", dtype=str)
+        expected = balanced_accuracy_score(kept["emotion"], kept[f"predicted_{row['normalised']}"])
+        assert row["test_uar"] == pytest.approx(expected, abs=1e-6)
+    with one_line("SAV and AES share the classes .*, got anger, neutral: choose two or more"):
+        transfer.run_transfer(["SAV"], ["AES"], ["logmel-stats"], Settings(out=tmp_path), emotions=["anger", "neutral"])
