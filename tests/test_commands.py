@@ -22,7 +22,7 @@ from packaging.requirements import Requirement
 from typer.testing import CliRunner, Result
 
 from serab_lib.audit import findings
-from serab_lib.cli import app
+from serab_lib.cli.app import app
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "book").glob("*.md"))]

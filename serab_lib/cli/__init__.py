@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from serab_lib.cli import book, corpora, pretrain, run
-from serab_lib.cli.app import app
+from serab_lib.cli import app, book, corpora, pretrain, run
 
 __all__ = ["app", "book", "corpora", "main", "pretrain", "run"]
 
 
 def main() -> None:
     """Run the program."""
-    app()
+    app.app()

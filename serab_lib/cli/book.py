@@ -10,30 +10,14 @@ from typing import Annotated, Any, Literal
 import typer
 from rich.markup import escape
 
-from serab_lib.cli.app import (
-    AcceptLicence,
-    AsJson,
-    Cache,
-    Data,
-    Device,
-    Jobs,
-    Out,
-    Weights,
-    command,
-    complain,
-    output,
-    print_json,
-    print_rows,
-    progress,
-    read_results,
-)
+from serab_lib.cli import app
 from serab_lib.cli.corpora import announce_source
 from serab_lib.core import SerabError
 
 Root = Annotated[Path, typer.Option(help="The project's folder.")]
 
 
-@command
+@app.command
 def audit(
     data: Annotated[
         Path | None,
@@ -42,7 +26,7 @@ def audit(
     results: Annotated[
         Path | None, typer.Option(help="Folder that `serab run --out` wrote: also measures selection on test in it.")
     ] = None,
-    as_json: AsJson = False,
+    as_json: app.AsJson = False,
 ) -> None:
     """Recompute the paper's inconsistencies, and say how sure each is; no data is needed."""
     from serab_lib.audit import findings
@@ -50,16 +34,16 @@ def audit(
     if data is not None and not data.is_dir():
         raise SerabError(f"no folder {data} to read corpora from: pass --data DIR, or leave it out")
     if results is not None:
-        read_results(results)
+        app.read_results(results)
     found = findings.audit(data=data, results=results)
     if as_json:
         tables = {name: json.loads(table.to_json(orient="records")) for name, table in _tabulate().items()}
-        print_json({"findings": [each.as_dict() for each in found], **tables})
+        app.print_json({"findings": [each.as_dict() for each in found], **tables})
         return
     for number, each in enumerate(found, start=1):
-        output.print(f"[bold]{number}. {escape(each.title)}[/]  [dim]{escape(each.where)}[/]")
-        output.print(f"{escape(each.as_paragraph())}\n", soft_wrap=not output.is_terminal)
-    output.print(f"{len(found)} findings; what can be computed is computed anew each time")
+        app.output.print(f"[bold]{number}. {escape(each.title)}[/]  [dim]{escape(each.where)}[/]")
+        app.output.print(f"{escape(each.as_paragraph())}\n", soft_wrap=not app.output.is_terminal)
+    app.output.print(f"{len(found)} findings; what can be computed is computed anew each time")
 
 
 def _tabulate() -> dict[str, Any]:
@@ -79,7 +63,7 @@ def _tabulate() -> dict[str, Any]:
     }
 
 
-@command
+@app.command
 def book(
     profile: Annotated[
         Literal["demo", "published", "paper"], typer.Option(help="Where its numbers come from.")
@@ -88,14 +72,14 @@ def book(
         list[str] | None, typer.Option(metavar="NAME=VALUE", help="A notebook's parameter; may be repeated.")
     ] = None,
     root: Root = Path("."),
-    jobs: Jobs = None,
+    jobs: app.Jobs = None,
 ) -> None:
     """Build the book: run its notebooks, then make the site in _build/<profile>/html."""
     from serab_lib.book.build import build_book
 
-    with progress() as tell:
+    with app.progress() as tell:
         page = build_book(profile, root=root, parameters=_parse(parameter or []), n_jobs=jobs, progress=tell)
-    output.print(f"the book is {page}")
+    app.output.print(f"the book is {page}")
 
 
 def _parse(texts: list[str]) -> dict[str, object]:
@@ -112,20 +96,20 @@ def _parse(texts: list[str]) -> dict[str, object]:
     return values
 
 
-@command
+@app.command
 def reproduce(
     plan_only: Annotated[bool, typer.Option("--plan", help="Print what would be done, and do nothing.")] = False,
-    data: Data = None,
-    weights: Weights = None,
-    out: Out = Path("results"),
-    cache: Cache = None,
-    device: Device = "cpu",
-    jobs: Jobs = None,
+    data: app.Data = None,
+    weights: app.Weights = None,
+    out: app.Out = Path("results"),
+    cache: app.Cache = None,
+    device: app.Device = "cpu",
+    jobs: app.Jobs = None,
     fetch: Annotated[bool, typer.Option(help="Fetch what is not there and may be fetched.")] = True,
-    accept_licence: AcceptLicence = False,
+    accept_licence: app.AcceptLicence = False,
     book: Annotated[bool, typer.Option(help="Build the book at the end.")] = True,
     root: Root = Path("."),
-    as_json: AsJson = False,
+    as_json: app.AsJson = False,
 ) -> None:
     """Recompute the paper's grid: plan, fetch, 13 extractors on 9 tasks under both protocols, book."""
     from serab_lib.benchmark.grid import Settings
@@ -136,21 +120,21 @@ def reproduce(
     settings = Settings(**folders, protocols=PROTOCOLS, device=device, n_jobs=jobs)
     plan = make_plan(settings, may_fetch=fetch, accept_licence=accept_licence, with_book=book)
     if as_json and plan_only:
-        print_json(plan)
+        app.print_json(plan)
     elif not as_json:
         _print_plan(plan)
     if plan_only:
         return
-    with progress() as tell:
+    with app.progress() as tell:
         options = {"accept_licence": accept_licence, "announce": announce_source, "progress": tell}
         done = carry_out(plan, settings, root=root if book else None, **options)
-    complain(done["failures"], warnings=done["warnings"])
+    app.complain(done["failures"], warnings=done["warnings"])
     if as_json:
-        print_json({"plan": plan, **done})
+        app.print_json({"plan": plan, **done})
     else:
-        output.print(f"{done['computed']} cells computed, {done['present']} were there; results in {out}")
+        app.output.print(f"{done['computed']} cells computed, {done['present']} were there; results in {out}")
         if done["book"]:
-            output.print(f"the book is {done['book']}")
+            app.output.print(f"the book is {done['book']}")
     if not done["computed"] + done["present"]:
         raise typer.Exit(1)
 
@@ -158,14 +142,14 @@ def reproduce(
 def _print_plan(plan: dict[str, Any]) -> None:
     """Print what will be done, and what is left out."""
     for kind in ("corpora", "extractors"):
-        output.print(f"[bold]{kind}[/]")
-        print_rows(plan[kind], ("name", "state", "computed", "download"))
-        output.print()
+        app.output.print(f"[bold]{kind}[/]")
+        app.print_rows(plan[kind], ("name", "state", "computed", "download"))
+        app.output.print()
     there = f", {plan['present_cells']} have a result already" if plan["present_cells"] else ""
-    output.print(f"{plan['feasible_cells']} of {plan['cells']} cells can be computed{there}\n")
-    print_rows(plan["stages"], ("stage", "what", "disk"))
+    app.output.print(f"{plan['feasible_cells']} of {plan['cells']} cells can be computed{there}\n")
+    app.print_rows(plan["stages"], ("stage", "what", "disk"))
     if plan["left_out"]:
-        output.print("\n[bold]left out[/]")
+        app.output.print("\n[bold]left out[/]")
         for line in plan["left_out"]:
-            output.print(f"  {escape(line)}")
-    output.print()
+            app.output.print(f"  {escape(line)}")
+    app.output.print()

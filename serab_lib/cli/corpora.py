@@ -10,25 +10,12 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
-from serab_lib.cli.app import (
-    AcceptLicence,
-    AsJson,
-    Data,
-    Weights,
-    command,
-    complain,
-    errors,
-    output,
-    print_json,
-    print_rows,
-    progress,
-    split_names,
-)
+from serab_lib.cli import app
 from serab_lib.core import SerabError, printable
 
 
-@command
-def tasks(data: Data = None, as_json: AsJson = False) -> None:
+@app.command
+def tasks(data: app.Data = None, as_json: app.AsJson = False) -> None:
     """List the tasks: their language, access, licence and what is on disk."""
     from serab_lib.corpora.corpus import find_corpus
     from serab_lib.corpora.task import TASKS
@@ -47,10 +34,10 @@ def tasks(data: Data = None, as_json: AsJson = False) -> None:
             row["utterances"] = len(corpus.utterances)
         rows.append(row)
     shown = ("code", "name", "language", "classes", "access", "on_disk", "utterances", "licence")
-    print_rows(rows, shown, as_json)
+    app.print_rows(rows, shown, as_json)
 
 
-@command
+@app.command
 def fetch(
     names: Annotated[
         list[str] | None,
@@ -60,8 +47,8 @@ def fetch(
             "every open corpus. Without names: the list of what there is.",
         ),
     ] = None,
-    data: Data = None,
-    weights: Weights = None,
+    data: app.Data = None,
+    weights: app.Weights = None,
     to: Annotated[
         Path | None, typer.Option(help="Folder to put it into, in place of those of --data and --weights.")
     ] = None,
@@ -69,11 +56,11 @@ def fetch(
         list[Path] | None,
         typer.Option(help="The corpus's archive as it was delivered; again for each if there are several."),
     ] = None,
-    accept_licence: AcceptLicence = False,
+    accept_licence: app.AcceptLicence = False,
     jobs: Annotated[
         int, typer.Option(min=1, max=32, help="Downloads at once, for a corpus that comes file by file.")
     ] = 8,
-    as_json: AsJson = False,
+    as_json: app.AsJson = False,
 ) -> None:
     """Fetch corpora and checkpoints from their own sources: resumed, verified, safely unpacked."""
     from serab_lib.download.fetch import Options
@@ -101,7 +88,7 @@ def fetch(
     )
     rows = [_fetch_one(source, options) for source in wanted] + [_leave_out(source, options) for source in withheld]
     if as_json:
-        print_json(rows)
+        app.print_json(rows)
     else:
         for row in rows:
             _print_outcome(row)
@@ -115,7 +102,7 @@ def _fetch_one(source: Any, options: Any) -> dict[str, Any]:
     from serab_lib.download.fetch import fetch as get
 
     try:
-        with progress() as tell:
+        with app.progress() as tell:
             made = get(source, dataclasses.replace(options, progress=tell))
     except SerabError as error:
         return {"name": source.name, "state": "failed", "message": str(error)}
@@ -137,22 +124,22 @@ def announce_source(source: Any) -> None:
     """Show what is about to be downloaded: source, size, licence, citation."""
     from serab_lib.download.sources import describe_source
 
-    errors.print(f"[bold]{escape(source.title)}[/]", soft_wrap=True)
+    app.errors.print(f"[bold]{escape(source.title)}[/]", soft_wrap=True)
     for name, value in describe_source(source).items():
-        errors.print(f"  {name}: {escape(value)}", soft_wrap=True)
+        app.errors.print(f"  {name}: {escape(value)}", soft_wrap=True)
 
 
 def _print_outcome(row: dict[str, Any]) -> None:
     """Print what came of one source."""
     if row["state"] == "failed":
-        complain([row["message"]])
+        app.complain([row["message"]])
     elif row["state"] == "left out":
-        output.print(f"[bold]{row['name']}[/]: left out, {escape(row['message'])}")
+        app.output.print(f"[bold]{row['name']}[/]: left out, {escape(row['message'])}")
     else:
         did = "is there already" if row["state"] == "present" else "fetched"
-        output.print(f"[bold]{row['name']}[/]: {did}, {escape(row['path'])}, verified {row['verified']}")
+        app.output.print(f"[bold]{row['name']}[/]: {did}, {escape(row['path'])}, verified {row['verified']}")
         for line in (*row["notes"], *row["summary"]):
-            output.print(f"  {escape(line)}")
+            app.output.print(f"  {escape(line)}")
 
 
 def _print_offers(data: Path | None, weights: Path | None, as_json: bool) -> None:
@@ -166,20 +153,20 @@ def _print_offers(data: Path | None, weights: Path | None, as_json: bool) -> Non
         row = {name: getattr(source, name) for name in ("name", "kind", "licence", "page", "citation")}
         row |= {"state": offer.state, "size": write_size(source.download_size), "note": offer.note}
         rows.append(row | {"source": facts["source"], "verified": facts["verified"]})
-    print_rows(rows, ("name", "kind", "state", "size", "licence"), as_json)
+    app.print_rows(rows, ("name", "kind", "state", "size", "licence"), as_json)
     if not as_json:
-        output.print(
+        app.output.print(
             "\n`serab fetch NAME...` fetches; `serab fetch NAME --archive FILE` takes an archive that you have."
         )
 
 
-@command
+@app.command
 def check(
     names: Annotated[
         list[str] | None, typer.Argument(metavar="[TASK]...", help="Codes or names. All on disk if none.")
     ] = None,
-    data: Data = None,
-    as_json: AsJson = False,
+    data: app.Data = None,
+    as_json: app.AsJson = False,
 ) -> None:
     """Decode every file of a corpus and name what is missing, broken, there twice or not what was released."""
     from serab_lib.corpora.check import check_corpus
@@ -193,13 +180,13 @@ def check(
         raise SerabError(f"no corpus in {folder}: pass --data DIR with one folder per corpus, such as DIR/ravdess")
     reports = {}
     for task in chosen:
-        with progress() as tell:
+        with app.progress() as tell:
             report = check_corpus(task, data, progress=functools.partial(tell, f"{task.code}: decoding"))
         reports[task.code] = report
         if not as_json:
             _print_report(task.code, report)
     if as_json:
-        print_json([{"task": code, **dataclasses.asdict(each)} for code, each in reports.items()])
+        app.print_json([{"task": code, **dataclasses.asdict(each)} for code, each in reports.items()])
     if any(problem.affects_result for report in reports.values() for problem in report.problems):
         raise typer.Exit(1)
 
@@ -212,15 +199,15 @@ def _print_report(code: str, report: Any) -> None:
     verdict = "complete and decodable" if is_fit else "not fit for a comparable result"
     if report.n_originals is not None:
         verdict = f"{report.n_originals:,} of {report.n_utterances:,} recordings as released; {verdict}"
-    output.print(f"[bold]{code}[/]: {verdict}{', with these remarks' if report.problems else ''}")
+    app.output.print(f"[bold]{code}[/]: {verdict}{', with these remarks' if report.problems else ''}")
     lines = summarise(report.problems)
     for line in lines:
-        output.print(f"  {escape(line)}")
+        app.output.print(f"  {escape(line)}")
     if len(report.problems) > len(lines):
-        output.print("  `serab check --json` lists every file")
+        app.output.print("  `serab check --json` lists every file")
 
 
-@command
+@app.command
 def synthesise(
     data: Annotated[Path, typer.Option(help="Folder to write the corpora into, one folder each.")],
     tasks: Annotated[str, typer.Option(help="Codes or names, comma-separated; `all` for the paper's nine.")] = "all",
@@ -229,7 +216,7 @@ def synthesise(
     """Speak nine small corpora with eSpeak NG: they test the pipeline and say nothing about people."""
     from serab_lib.corpora.synthetic import generate
 
-    chosen = None if tasks == "all" else split_names(tasks, "--tasks")
-    with progress() as tell:
+    chosen = None if tasks == "all" else app.split_names(tasks, "--tasks")
+    with app.progress() as tell:
         generate(data, tasks=chosen, seed=seed, progress=functools.partial(tell, "speaking"))
-    output.print(f"synthetic corpora in {data}")
+    app.output.print(f"synthetic corpora in {data}")

@@ -8,12 +8,12 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from serab_lib.cli.app import Cache, Data, Jobs, command, output, progress, split_names
+from serab_lib.cli import app
 from serab_lib.core import SerabError
 from serab_lib.pretraining.config import CropStart, Device, Precision, PretrainConfig, Schedule
 
 
-@command
+@app.command
 def pretrain(
     audio: Annotated[
         list[Path] | None, typer.Argument(help="Folders (any depth), audio files, or .txt lists of them.")
@@ -55,9 +55,9 @@ def pretrain(
     ] = PretrainConfig.checkpoint_steps,
     probe: Annotated[str, typer.Option(help="Task whose validation accuracy is measured during training.")] = "",
     probe_epochs: Annotated[int, typer.Option(min=1, help="Epochs between two measurements.")] = 1,
-    data: Data = None,
-    cache: Cache = None,
-    jobs: Jobs = None,
+    data: app.Data = None,
+    cache: app.Cache = None,
+    jobs: app.Jobs = None,
 ) -> None:
     """Pre-train a BYOL-A, BYOL-S or BYOL-S/CvT encoder on audio files."""
     from serab_lib.pretraining.train import is_first_process
@@ -67,7 +67,7 @@ def pretrain(
     mixup_ratio = PretrainConfig.mixup_ratio if mixup else 0.0
     config = PretrainConfig(**chosen, mixup_ratio=mixup_ratio, resized_crop=crop, n_devices=devices)
     files = _choose_files(audio or [], task, data, audioset_csv, speech, labels)
-    with progress() as tell:
+    with app.progress() as tell:
         log = train(
             files, out, config, resume=resume, probe=probe or None, data=data, cache=cache, n_jobs=jobs, progress=tell
         )
@@ -76,7 +76,7 @@ def pretrain(
     last = log[log["epoch"] == log["epoch"].max()].mean(numeric_only=True)
     encoder = escape(str(out / "encoder.pth"))
     pooling = ":mean+max" if model.endswith("cvt-2048") else ""
-    output.print(
+    app.output.print(
         f"{len(log)} steps; last epoch: loss {last['loss']:.3f}, spread of the embeddings {last['embedding_std']:.3f}, "
         f"{last['crops_per_s']:.0f} crops a second\n{encoder} is the encoder: "
         f"serab run --models path:{encoder}{pooling}"
@@ -98,5 +98,5 @@ def _choose_files(
         files += find_training_part(task, data)
     if segments is None:
         return files
-    chosen = split_names(labels, "--labels") if labels else SPEECH_LABELS if speech else None
+    chosen = app.split_names(labels, "--labels") if labels else SPEECH_LABELS if speech else None
     return select_segments(files, segments, labels=chosen)

@@ -9,29 +9,12 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from serab_lib.cli.app import (
-    AsJson,
-    Cache,
-    Data,
-    Device,
-    Jobs,
-    Layer,
-    Out,
-    Weights,
-    command,
-    complain,
-    output,
-    print_json,
-    print_rows,
-    progress,
-    read_results,
-    split_names,
-)
+from serab_lib.cli import app
 from serab_lib.core import SerabError
 
 
-@command
-def models(weights: Weights = None, as_json: AsJson = False) -> None:
+@app.command
+def models(weights: app.Weights = None, as_json: app.AsJson = False) -> None:
     """List the extractors: parameters, embedding size, and whether their weights are at hand."""
     from serab_lib.extractors.registry import EXTRACTORS
 
@@ -42,18 +25,18 @@ def models(weights: Weights = None, as_json: AsJson = False) -> None:
         best = next(iter(entry.checkpoints), None)
         row |= {"file": best.file, "source": best.url} if best else {"file": None, "source": None}
         rows.append(row | {"weights": entry.weights_state(weights)})
-    print_rows(rows, ("name", "embedding_size", "n_parameters", "weights", "licence"), as_json)
+    app.print_rows(rows, ("name", "embedding_size", "n_parameters", "weights", "licence"), as_json)
 
 
-@command
+@app.command
 def embed(
     files: Annotated[list[Path], typer.Argument(help="Audio files.")],
     model: Annotated[str, typer.Option(help="An extractor of `serab models`.")],
     out: Annotated[Path, typer.Option(help="The .npz file to write: `files` and `embeddings`.")],
-    weights: Weights = None,
-    device: Device = "cpu",
-    jobs: Jobs = None,
-    layer: Layer = None,
+    weights: app.Weights = None,
+    device: app.Device = "cpu",
+    jobs: app.Jobs = None,
+    layer: app.Layer = None,
 ) -> None:
     """Make embeddings of your own audio."""
     import numpy as np
@@ -67,16 +50,16 @@ def embed(
             raise SerabError(f"there is no file {file}: give paths of audio files")
     extractor = load_extractor(choose_layer(model, layer), weights=weights, device=device)
     paths = [str(file) for file in files]
-    with progress() as tell:
+    with app.progress() as tell:
         made = extract(paths, extractor, n_jobs=jobs, progress=tell)
     for reason in made.unusable.values():
         raise SerabError(reason)
     with replaced(out) as temporary, temporary.open("wb") as stream:
         np.savez(stream, files=np.array(paths), embeddings=made.matrix)
-    output.print(f"{len(paths)} embeddings of {extractor.embedding_size} numbers in {out}")
+    app.output.print(f"{len(paths)} embeddings of {extractor.embedding_size} numbers in {out}")
 
 
-@command
+@app.command
 def run(
     tasks: Annotated[str, typer.Option(help="Codes or names, comma-separated; `all` for the paper's nine.")],
     models: Annotated[
@@ -88,12 +71,12 @@ def run(
             help="How speakers are split and classifiers selected; both: released and described; all: rotated as well."
         ),
     ] = "described",
-    data: Data = None,
-    weights: Weights = None,
-    out: Out = Path("results"),
-    cache: Cache = None,
-    device: Device = "cpu",
-    jobs: Jobs = None,
+    data: app.Data = None,
+    weights: app.Weights = None,
+    out: app.Out = Path("results"),
+    cache: app.Cache = None,
+    device: app.Device = "cpu",
+    jobs: app.Jobs = None,
     dask: Annotated[
         str | None,
         typer.Option(
@@ -104,7 +87,7 @@ def run(
             "any have it. What a lost worker had begun is run again, up to 3 times.",
         ),
     ] = None,
-    layer: Layer = None,
+    layer: app.Layer = None,
     search: Annotated[bool, typer.Option(help="Search hyperparameters; the classifiers' defaults otherwise.")] = True,
 ) -> None:
     """Compute cells of the grid: extract embeddings, fit the five classifiers, write the accuracies."""
@@ -113,23 +96,23 @@ def run(
     from serab_lib.corpora.task import PAPER_TASKS
     from serab_lib.extractors.registry import EXTRACTORS, choose_layer
 
-    chosen_tasks = list(PAPER_TASKS) if tasks == "all" else split_names(tasks, "--tasks")
+    chosen_tasks = list(PAPER_TASKS) if tasks == "all" else app.split_names(tasks, "--tasks")
     if models == "ready":
         chosen_models = [name for name, entry in EXTRACTORS.items() if entry.weights_state(weights) != "missing"]
     else:
-        chosen_models = split_names(models, "--models")
+        chosen_models = app.split_names(models, "--models")
     protocols = {"both": PROTOCOLS, "all": ALL_PROTOCOLS}.get(protocol, (protocol,))
     folders = {"out": out, "data": data, "weights": weights, "cache": cache}
     settings = Settings(**folders, protocols=protocols, device=device, search=search, n_jobs=jobs)
-    with progress() as tell, _open_cluster(dask) as compute:
+    with app.progress() as tell, _open_cluster(dask) as compute:
         layers = [choose_layer(name, layer) for name in chosen_models]
         summary = run_grid(chosen_tasks, layers, settings, compute=compute, progress=tell)
-    complain([], warnings=summary.warnings)
+    app.complain([], warnings=summary.warnings)
     done = summary.computed + summary.present
     if done:
         _print_cells(out, done)
-        output.print(f"{len(summary.computed)} cells computed, {len(summary.present)} were there; results in {out}")
-    complain(summary.failures)
+        app.output.print(f"{len(summary.computed)} cells computed, {len(summary.present)} were there; results in {out}")
+    app.complain(summary.failures)
     if summary.failures:
         raise typer.Exit(1)
 
@@ -171,10 +154,10 @@ def _print_cells(out: Path, keys: list[tuple[str, str, str]]) -> None:
             }
         )
     table = tabulate(rows, headers="keys", floatfmt=".1f", missingval="–", tablefmt="simple")
-    output.print(f"Accuracy in percent\n\n{table}\n", markup=False)
+    app.output.print(f"Accuracy in percent\n\n{table}\n", markup=False)
 
 
-@command
+@app.command
 def transfer(
     train: Annotated[str, typer.Option(help="Corpora that teach, comma-separated.")],
     test: Annotated[str, typer.Option(help="Corpora that test; one that teaches as well tests itself by rotation.")],
@@ -185,35 +168,33 @@ def transfer(
     classifiers: Annotated[
         str, typer.Option(help="Of these the training corpus's validation speakers choose.")
     ] = "LDA,LR,QDA,RF,SVC",
-    data: Data = None,
-    weights: Weights = None,
-    out: Out = Path("results"),
-    cache: Cache = None,
-    device: Device = "cpu",
-    jobs: Jobs = None,
-    as_json: AsJson = False,
+    data: app.Data = None,
+    weights: app.Weights = None,
+    out: app.Out = Path("results"),
+    cache: app.Cache = None,
+    device: app.Device = "cpu",
+    jobs: app.Jobs = None,
+    as_json: app.AsJson = False,
 ) -> None:
     """Train on one corpus, test on another: with normalisation by speaker, and without."""
     from serab_lib.benchmark.grid import Settings
     from serab_lib.benchmark.transfer import run_transfer
 
-    corpora = split_names(train, "--train"), split_names(test, "--test"), split_names(models, "--models")
-    chosen = () if emotions == "shared" else split_names(emotions, "--emotions")
+    corpora = app.split_names(train, "--train"), app.split_names(test, "--test"), app.split_names(models, "--models")
+    chosen = () if emotions == "shared" else app.split_names(emotions, "--emotions")
     settings = Settings(out=out, data=data, weights=weights, cache=cache, device=device, n_jobs=jobs)
-    names = split_names(classifiers, "--classifiers")
-    with progress() as tell:
+    names = app.split_names(classifiers, "--classifiers")
+    with app.progress() as tell:
         rows = run_transfer(*corpora, settings, emotions=chosen, classifiers=names, progress=tell)
     if not as_json:
-        rows["UAR"] = (100 * rows["test_uar"]).map("{:.1f}".format)
-        rows["95 %"] = [
-            f"{100 * low:.1f}–{100 * high:.1f}" for low, high in zip(rows["low"], rows["high"], strict=True)
-        ]
+        text = {name: (100 * rows[name]).map("{:.1f}".format) for name in ("test_uar", "low", "high")}
+        rows["UAR"], rows["95 %"] = text["test_uar"], text["low"] + "–" + text["high"]
         rows["chance"] = [f"{100 / len(each.split()):.1f}" for each in rows["emotions"]]
     shown = ("train", "test", "model", "normalised", "classifier", "UAR", "95 %", "chance", "n_test", "n_speakers")
-    print_rows(rows.to_dict("records"), shown, as_json)
+    app.print_rows(rows.to_dict("records"), shown, as_json)
 
 
-@command
+@app.command
 def table(
     results: Annotated[Path, typer.Option(help="Folder that `serab run --out` wrote.")] = Path("results"),
     protocol: Annotated[str, typer.Option(help="Such as described; all that are there by default.")] = "",
@@ -222,31 +203,31 @@ def table(
         Literal["markdown", "csv", "latex", "json"], typer.Option("--format", help="How to write it.")
     ] = "markdown",
     paper: Annotated[bool, typer.Option(help="Print the paper's numbers below ours.")] = False,
-    as_json: AsJson = False,
+    as_json: app.AsJson = False,
 ) -> None:
     """Print the accuracy grid, or that of another metric: models by tasks, with UM, WM and GM, in percent."""
     from serab_lib.book.tables import accuracy_grid, paper_grid, render
 
-    cells = read_results(results)
+    cells = app.read_results(results)
     there = sorted(set(cells["protocol"]), reverse=True)
     if protocol and protocol not in there:
         raise SerabError(f"{results} has no results under protocol {protocol!r}, only {', '.join(there)}")
     column = f"test_{metric.replace('-', '_')}"
     grids = {name: accuracy_grid(cells, name, column) for name in ([protocol] if protocol else there)}
     if as_json or form == "json":
-        print_json({name: json.loads(grid.round(4).to_json(orient="index")) for name, grid in grids.items()})
+        app.print_json({name: json.loads(grid.round(4).to_json(orient="index")) for name, grid in grids.items()})
         return
     for name, grid in grids.items():
         if form == "markdown":
             marks = _describe_limits(cells[cells["protocol"] == name])
             title = {"accuracy": "Accuracy", "uar": "UAR", "macro-f1": "Macro-F1"}[metric]
-            output.print(f"{title} on test in percent, protocol {name}{marks}\n")
-        output.print(render(grid, form), markup=False)
+            app.output.print(f"{title} on test in percent, protocol {name}{marks}\n")
+        app.output.print(render(grid, form), markup=False)
         if paper:
-            output.print(
+            app.output.print(
                 f"\nThe paper's, where it has the model\n\n{render(paper_grid(cells, name), form)}", markup=False
             )
-        output.print()
+        app.output.print()
 
 
 def _describe_limits(cells: Any) -> str:

@@ -16,19 +16,8 @@ import filelock
 from serab_lib.core import SerabError, printable
 from serab_lib.corpora.check import Problem, check_corpus
 from serab_lib.corpora.corpus import find_corpus, find_data
-from serab_lib.download import transfer
-from serab_lib.download.sources import (
-    BY_HAND,
-    CHECKPOINT,
-    CORPORA,
-    OPEN,
-    RESTRICTED,
-    Source,
-    describe_source,
-    get_source,
-    list_checkpoints,
-    write_size,
-)
+from serab_lib.download import sources, transfer
+from serab_lib.download.sources import Source
 from serab_lib.download.transfer import MB, ArchiveError, TransferError
 from serab_lib.extractors.registry import EXTRACTORS
 from serab_lib.extractors.weights import (
@@ -91,10 +80,10 @@ def fetch(source: str | Source, options: Options | None = None) -> Fetched:
     If it cannot be had, or is not what was published, nothing is put in its place; what came in is kept and gone on
     with by the next attempt.
     """
-    source = get_source(source) if isinstance(source, str) else source
+    source = sources.get_source(source) if isinstance(source, str) else source
     options = options or Options()
     try:
-        return _fetch_checkpoint(source, options) if source.kind == CHECKPOINT else _fetch_corpus(source, options)
+        return (_fetch_checkpoint if source.kind == sources.CHECKPOINT else _fetch_corpus)(source, options)
     except TransferError as error:
         advice = write_advice(source, options)
         raise SerabError(f"{source.title} could not be downloaded ({error}): {advice}") from error
@@ -104,13 +93,13 @@ def survey(
     data: str | Path | None = None, weights: str | Path | None = None, *, verify: bool = False
 ) -> tuple[Offer, ...]:
     """Look at what is there and say of the rest how it can be had; `verify` compares checkpoints with their hashes."""
-    corpora = [_look_at_corpus(source, data) for source in CORPORA.values()]
-    return (*corpora, *(_look_at_checkpoint(source, weights, verify=verify) for source in list_checkpoints()))
+    corpora = [_look_at_corpus(source, data) for source in sources.CORPORA.values()]
+    return (*corpora, *(_look_at_checkpoint(source, weights, verify=verify) for source in sources.list_checkpoints()))
 
 
 def write_advice(source: Source, options: Options) -> str:
     """Say in a clause what to do by hand, and where that leads."""
-    if source.kind == CHECKPOINT:
+    if source.kind == sources.CHECKPOINT:
         place = weights_folder(options.weights)
         if source.packed:
             return f"{source.advice} and unpack it into {printable(place / source.name)}/"
@@ -124,7 +113,7 @@ def write_advice(source: Source, options: Options) -> str:
 def _look_at_corpus(source: Source, data: str | Path | None) -> Offer:
     target = find_data(data) / source.name
     if not target.exists() or (target.is_dir() and not os.listdir(target)):
-        absent = {OPEN: FETCHABLE, RESTRICTED: ASK}.get(source.access, BY_HAND)
+        absent = {sources.OPEN: FETCHABLE, sources.RESTRICTED: ASK}.get(source.access, sources.BY_HAND)
         return Offer(source, absent, "" if absent == FETCHABLE else source.advice)
     try:
         corpus = find_corpus(source.name, data)
@@ -144,7 +133,7 @@ def _look_at_checkpoint(source: Source, weights: str | Path | None, *, verify: b
     if path is None and source.needs_consent:
         return Offer(source, CONSENT, source.licence_url)
     if path is None:
-        return Offer(source, FETCHABLE if source.files[0].urls else BY_HAND)
+        return Offer(source, FETCHABLE if source.files[0].urls else sources.BY_HAND)
     try:
         if verify:
             require_checkpoint(entry, weights)
@@ -154,7 +143,7 @@ def _look_at_checkpoint(source: Source, weights: str | Path | None, *, verify: b
 
 
 def _fetch_checkpoint(source: Source, options: Options) -> Fetched:
-    weights, verified = weights_folder(options.weights), describe_source(source)["verified"]
+    weights, verified = weights_folder(options.weights), sources.describe_source(source)["verified"]
     # What is cut off or another file gives way to the released one, and is kept under another name.
     if (there := _look_at_checkpoint(source, weights, verify=True)).state == THERE:
         return Fetched(source.name, weights / there.note, "present", verified)
@@ -286,7 +275,7 @@ def _refuse_damage(source: Source, problems: Sequence[Problem], corpus: Path) ->
 
 def _require_address(source: Source, options: Options) -> None:
     if not any(file.urls for file in source.files):
-        how = "is to be asked for" if source.access == RESTRICTED else "cannot be fetched automatically"
+        how = "is to be asked for" if source.access == sources.RESTRICTED else "cannot be fetched automatically"
         raise SerabError(f"{source.title} {how}: {write_advice(source, options)}")
 
 
@@ -294,8 +283,8 @@ def _require_space(folder: Path, n_bytes: int, source: Source) -> None:
     free = shutil.disk_usage(folder).free
     if free < n_bytes + SPARE:
         raise SerabError(
-            f"{source.title} needs {write_size(n_bytes + SPARE)} in {printable(folder)}, where {write_size(free)} are "
-            "free: free some space or choose another folder with --to"
+            f"{source.title} needs {sources.write_size(n_bytes + SPARE)} in {printable(folder)}, where "
+            f"{sources.write_size(free)} are free: free some space or choose another folder with --to"
         )
 
 

@@ -127,7 +127,7 @@ def test_a_run_over_finished_cells_imports_nothing_heavy(data: Path) -> None:
     code = f"""
 import atexit, sys, serab_lib.cli
 atexit.register(lambda: print(sorted({{'torch', 'sklearn', 'scipy', 'joblib', 'distributed'}} & set(sys.modules))))
-serab_lib.cli.app({arguments})
+serab_lib.cli.app.app({arguments})
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "0 cells computed, 1 were there" in done.stdout

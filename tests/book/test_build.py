@@ -6,7 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 from serab_lib.book import build
-from serab_lib.cli import app
+from serab_lib.cli.app import app
 from serab_lib.core import SerabError, UnknownNameError
 
 ROOT = Path(__file__).resolve().parents[2]

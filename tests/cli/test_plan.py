@@ -145,6 +145,6 @@ def test_nothing_to_do_is_an_error_in_one_line(small, tmp_path):
 
 
 def test_a_device_that_is_not_there_is_seen_before_anything_is_fetched(small, site):
-    with pytest.raises(SerabError, match="choose cpu or cuda"):
+    with pytest.raises(SerabError, match="choose --device cpu"):
         carry_out(make_plan(small), replace(small, device="abacus"))
     assert site.asked == []

@@ -15,7 +15,7 @@ from making import make_byol_state
 from serving import Site
 from typer.testing import CliRunner
 
-from serab_lib.cli import app
+from serab_lib.cli.app import app
 from serab_lib.core import SerabError, UnknownNameError
 from serab_lib.corpora import check, corpus
 from serab_lib.corpora.corpus import find_corpus, read_manifest

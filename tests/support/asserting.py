@@ -8,7 +8,7 @@ import torch
 from making import make_noise
 from typer.testing import CliRunner
 
-from serab_lib.cli import app
+from serab_lib.cli.app import app
 from serab_lib.core import SerabError
 from serab_lib.extractors.base import pad_batch
 
