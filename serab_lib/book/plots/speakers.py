@@ -38,9 +38,10 @@ def plot_rotation(scores: pd.DataFrame) -> Figure:
 
 def plot_transfer(tables: Mapping[str, pd.DataFrame], chance: float) -> Figure:
     """Draw how well each corpus (rows) teaches what another one (columns) tests; a panel a table of percentages."""
-    n_rows, n_corpora = -(-len(tables) // 2), max(len(table) for table in tables.values())
-    options = {"squeeze": False, "sharex": True, "sharey": True}
-    figure, panels = new_figure(n_rows, 2, height=n_rows * (0.34 * n_corpora + 0.7) + 0.6, **options)
+    n_columns, n_corpora = min(2, len(tables)), max(len(table) for table in tables.values())
+    n_rows = -(-len(tables) // n_columns)
+    options = {"height": n_rows * (0.34 * n_corpora + 0.7) + 0.6, "width": 0.6 + 3.3 * n_columns}
+    figure, panels = new_figure(n_rows, n_columns, squeeze=False, sharex=True, sharey=True, **options)
     for axes, (title, table) in zip(panels.flat, tables.items(), strict=False):
         shares = table.to_numpy(dtype=float)
         image = axes.imshow(shares, cmap="Blues", vmin=chance, vmax=100, aspect="auto")
