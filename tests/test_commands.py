@@ -196,6 +196,14 @@ def test_the_tables_and_the_prose_name_only_what_there_is():
     assert named <= set(typer.main.get_command(app).commands)
 
 
+def test_every_measurement_beside_the_grid_names_its_program() -> None:
+    text = (ROOT / "book" / "reproduce.md").read_text()
+    section = text[text.index("## Measurements beside the grid") :].split("\n## ")[0]
+    rows = dict(re.findall(r"^\| `([^`]+)` \| `python ([^`]+)` \|", section, re.M))
+    assert set(rows) == {f"audit/{file.name}" for file in (ROOT / "results" / "audit").glob("*")} | {"pretraining/"}
+    assert all((ROOT / program).is_file() for program in rows.values())
+
+
 def test_the_python_of_the_readme_runs(serab, capsys):
     (block,) = re.findall(r"^```python\n(.*?)^```$", (ROOT / "README.md").read_text(), re.M | re.S)
     exec(block.replace("classes=", "search=False, classes="), {})

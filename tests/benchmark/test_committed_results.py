@@ -3,8 +3,7 @@ from pathlib import Path
 import pytest
 
 from serab_lib.benchmark.results import CELL_KEY, Results
-from serab_lib.corpora.corpus import list_utterances
-from serab_lib.corpora.splits import split
+from serab_lib.corpora import corpus, splits
 from serab_lib.corpora.task import get_task
 from serab_lib.evaluation.protocol import accuracy, unweighted_average_recall
 
@@ -28,7 +27,7 @@ def test_a_cell_is_whole_and_follows_from_its_predictions(key: tuple[str, str, s
     assert rows["complete"].all() and rows["search"].all() and not rows["synthetic"].any()
     predictions = RESULTS.read_predictions(*key)
     task = get_task(code)
-    parts = split(list_utterances(task), task, protocol)
+    parts = splits.split(corpus.list_utterances(task), task, protocol)
     test = parts[parts["part"] == "test"].set_index("stem")
     assert sorted(predictions["stem"]) == sorted(test.index)
     truth = predictions["emotion"].to_numpy(dtype=str)

@@ -17,12 +17,10 @@ from serab_lib.book import tables
 from serab_lib.book.plots import audit, grid, pretraining, tasks
 from serab_lib.corpora.corpus import list_utterances
 from serab_lib.corpora.task import TASKS
-from serab_lib.evaluation import rankings
-from serab_lib.evaluation.paper import read_accuracies, read_models
-from serab_lib.evaluation.significance import compare_best, confidence_intervals
+from serab_lib.evaluation import paper, rankings, significance
 from serab_lib.pretraining.augmentations import illustrate
 
-ACCURACIES, SIZES = read_accuracies(), recover_test_sizes()
+ACCURACIES, SIZES = paper.read_accuracies(), recover_test_sizes()
 GRID = ACCURACIES[list(SIZES.index)]
 
 
@@ -91,10 +89,10 @@ FIGURES: dict[str, Callable[[], Figure]] = {
         pd.DataFrame({"epoch": [0, 1], "task": "SAV", "validation_accuracy": [0.3, 0.4]})
     ),
     "gain": draw_gain,
-    "intervals": lambda: grid.plot_intervals(confidence_intervals(ACCURACIES, SIZES)),
+    "intervals": lambda: grid.plot_intervals(significance.confidence_intervals(ACCURACIES, SIZES)),
     "agreement": lambda: grid.plot_agreement(beside()),
     "coverage": lambda: grid.plot_coverage(beside()),
-    "bold": lambda: grid.plot_bold(compare_best(ACCURACIES, SIZES)),
+    "bold": lambda: grid.plot_bold(significance.compare_best(ACCURACIES, SIZES)),
     "contrasts": lambda: grid.plot_contrasts(GRID, {f"{n}": (f"BYOL-S, {n}", f"BYOL-A, {n}") for n in (512, 1024)}),
     "critical difference": lambda: grid.plot_critical_difference(rankings.compare_ranks(GRID)),
     "subsets": lambda: grid.plot_subsets(
@@ -102,7 +100,7 @@ FIGURES: dict[str, Callable[[], Figure]] = {
         rankings.redraw_rankings(GRID, SIZES, n_draws=10),
     ),
     "task spread": lambda: grid.plot_task_spread(rankings.measure_spread(GRID, SIZES)),
-    "model sizes": lambda: grid.plot_model_sizes(rankings.join_sizes(ACCURACIES, read_models(), SIZES)),
+    "model sizes": lambda: grid.plot_model_sizes(rankings.join_sizes(ACCURACIES, paper.read_models(), SIZES)),
     "confusion matrices": lambda: grid.plot_confusions(dict.fromkeys(("one", "two", "three"), CONFUSIONS)),
     "test sizes": lambda: audit.plot_test_sizes(compare_test_sizes()),
     "weighted means": lambda: audit.plot_weighted_means(

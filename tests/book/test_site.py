@@ -10,9 +10,9 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import nbformat
+import plain_notebooks
 import pytest
 import yaml
-from plain import plain_notebooks
 
 from serab_lib.book.build import build_book
 

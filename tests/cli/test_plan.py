@@ -9,8 +9,7 @@ from asserting import call
 from making import write_savee
 from serving import Site
 
-from serab_lib.benchmark.grid import Settings
-from serab_lib.benchmark.results import Results
+from serab_lib.benchmark import grid, results
 from serab_lib.book import build
 from serab_lib.cli import plan
 from serab_lib.cli.plan import carry_out, make_plan
@@ -23,7 +22,7 @@ from serab_lib.extractors.registry import EXTRACTORS
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> Settings:
+def settings(tmp_path: Path) -> grid.Settings:
     """A folder with a whole RAVDESS, half a CaFE and a synthetic EMOVO; no weights."""
     data = tmp_path / "data"
     names = {"ravdess": read_manifest("ravdess.csv")["file"], "cafe": read_manifest("cafe.csv")["file"][:400]}
@@ -32,14 +31,14 @@ def settings(tmp_path: Path) -> Settings:
             (data / name / file).parent.mkdir(parents=True, exist_ok=True)
             (data / name / file).touch()
     (data / "emovo" / "SYNTHETIC.json").write_text('{"files": {"f1/dis-f1-b1.wav": "0"}}')
-    return Settings(data=data, weights=tmp_path / "weights", out=tmp_path / "results", protocols=PROTOCOLS)
+    return grid.Settings(data=data, weights=tmp_path / "weights", out=tmp_path / "results", protocols=PROTOCOLS)
 
 
 def list_computed(planned: dict[str, Any], kind: str) -> set[str]:
     return {row["name"] for row in planned[kind] if row["computed"] == "yes"}
 
 
-def list_folders(settings: Settings) -> tuple[object, ...]:
+def list_folders(settings: grid.Settings) -> tuple[object, ...]:
     return "--data", settings.data, "--weights", settings.weights, "--out", settings.out
 
 
@@ -95,7 +94,7 @@ def test_the_command_prints_and_dumps_the_plan(settings):
 
 
 @pytest.fixture
-def small(tmp_path: Path, site: Site, monkeypatch: pytest.MonkeyPatch) -> Settings:
+def small(tmp_path: Path, site: Site, monkeypatch: pytest.MonkeyPatch) -> grid.Settings:
     """A grid of two tasks, of which one is there and the other's source is gone, and of one extractor."""
     data = tmp_path / "data"
     write_savee(data)
@@ -109,7 +108,7 @@ def small(tmp_path: Path, site: Site, monkeypatch: pytest.MonkeyPatch) -> Settin
     gone = RemoteFile(name="download.zip", urls=(f"{site.address}/download.zip",))
     monkeypatch.setitem(CORPORA, "emodb", replace(CORPORA["emodb"], files=(gone,)))
     folders = {name: tmp_path / name for name in ("weights", "cache", "out")}
-    return Settings(data=data, protocols=PROTOCOLS, n_jobs=1, **folders)
+    return grid.Settings(data=data, protocols=PROTOCOLS, n_jobs=1, **folders)
 
 
 def test_what_can_be_done_is_done_and_the_rest_is_named(small, tmp_path, monkeypatch):
@@ -122,7 +121,7 @@ def test_what_can_be_done_is_done_and_the_rest_is_named(small, tmp_path, monkeyp
     (failure,) = done["failures"]
     assert "HTTP 404" in failure and "EmoDB" in failure
     assert (done["computed"], done["present"], done["fetched"], done["book"]) == (2, 0, [], str(page))
-    assert set(Results(small.out).read_cells()["protocol"]) == set(PROTOCOLS)
+    assert set(results.Results(small.out).read_cells()["protocol"]) == set(PROTOCOLS)
     ((profile, options),) = asked
     assert (profile, options["root"]) == ("paper", tmp_path)
     folders = {"SERAB_RESULTS": small.out, "SERAB_DATA": small.data, "SERAB_WEIGHTS": small.weights}

@@ -76,8 +76,7 @@ def test_golden_groups(code):
             assert [group for group in order if group in found] == golden.split()
 
 
-def test_deviations_of_the_release():
-    """ShEMO is grouped by utterance number; CaFE is without neutral."""
+def test_released_shemo_groups_by_utterance_number_and_released_cafe_lacks_neutral():
     shemo = split(list_utterances(TASKS["SHE"]), TASKS["SHE"], "released")
     assert (shemo["group"] == shemo["stem"].str[4:6]).all()
     cafe = [split(list_utterances(TASKS["CAF"]), TASKS["CAF"], protocol) for protocol in ("released", "described")]

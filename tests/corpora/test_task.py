@@ -12,6 +12,8 @@ from serab_lib.corpora.corpus import read_manifest
 from serab_lib.corpora.task import PAPER_TASKS, TASKS, Demo, Download, RemoteFile, Task, get_task, read_task
 
 DATA = Path(serab_lib.__file__).parent / "data"
+# The record of a corpus of one's own.
+TOML = Path(__file__).with_name("own.toml").read_text()
 
 # May be empty: what only some corpora have.
 OPTIONAL = {
@@ -136,34 +138,6 @@ def test_get_task_by_code_or_name():
         get_task("path:nowhere.toml")
 
 
-TOML = r"""
-code = "OWN"
-name = "own"
-language_code = "en"
-licence = "CC0 1.0"
-pattern = '(?P<speaker>\w+)-(?P<emotion>\w+)-(?P<take>\d+)'
-notes = ["mine"]
-shares = [0.7, 0.1, 0.2]
-emotions = {ang = "anger", sad = "sadness"}
-examples = {bob-sad-1 = ["bob", "sadness"]}
-[download]
-advice = "ask me"
-[[download.files]]
-name = "own.zip"
-urls = ["https://example.org/own.zip"]
-[demo]
-rate_hz = 16_000
-strength = 1
-noise = 0.1
-weakened = 0.1
-mislabelled = 0.1
-file = "{speaker}-{code}-{take}.wav"
-takes = {ang = 2, sad = 1}
-steps = [1, 1, 1]
-speakers = {bob = "male"}
-"""
-
-
 def test_a_corpus_of_ones_own_goes_by_its_file(tmp_path):
     (tmp_path / "own.toml").write_text(TOML)
     task = get_task(f"path:{tmp_path}/own.toml")
@@ -195,7 +169,7 @@ def test_a_corpus_of_ones_own_goes_by_its_file(tmp_path):
         ("0.1, 0.2]", "0.2, 0.2]", "three that sum to 1"),
         ('"sadness"}\nex', '"anger"}\nex', "at least two"),
         ('"own"', '"a/b"', "letters, digits"),
-        ("code =", "code", r"\(at line 2, column"),
+        ("code =", "code", r"\(at line 1, column"),
     ],
 )
 def test_a_mistake_in_a_task_file_is_one_line_with_file_and_key(tmp_path, old, new, message):

@@ -12,12 +12,10 @@ from scipy import stats
 
 import serab_lib
 from serab_lib.core import SerabError
-from serab_lib.evaluation import rankings
-from serab_lib.evaluation.paper import read_accuracies, read_models
-from serab_lib.evaluation.significance import ALPHA
+from serab_lib.evaluation import paper, rankings, significance
 
 SIZES = pd.Series(dict(AES=207, CAF=216, CRE=1556, EMB=84, EMV=196, IEM=1122, RAV=300, SAV=120, SHE=372))
-ACCURACIES = read_accuracies()[list(SIZES.index)]
+ACCURACIES = paper.read_accuracies()[list(SIZES.index)]
 LIKE = [(f"BYOL-S, {size}", f"BYOL-A, {size}") for size in (512, 1024, 2048)]
 
 
@@ -80,7 +78,7 @@ def test_friedman_nemenyi_and_ranks_agree_with_scipy_and_with_each_other() -> No
     assert found.p_friedman == pytest.approx(stats.friedmanchisquare(*ACCURACIES.to_numpy()).pvalue)
     for one, other in combinations(found.ranks.index, 2):
         is_near = abs(found.ranks[one] - found.ranks[other]) < found.critical_difference
-        assert is_near == (found.p_pairs.loc[one, other] >= ALPHA)
+        assert is_near == (found.p_pairs.loc[one, other] >= significance.ALPHA)
 
 
 def test_critical_difference_is_that_of_the_published_table_and_too_few_models_are_told(monkeypatch) -> None:
@@ -137,7 +135,7 @@ def test_redrawn_rankings_settle_and_spread_is_held_against_that_of_equal_models
 
 
 def test_sizes_are_joined_with_every_row() -> None:
-    table = rankings.join_sizes(read_accuracies(), read_models(), SIZES)
+    table = rankings.join_sizes(paper.read_accuracies(), paper.read_models(), SIZES)
     assert table[["embedding_size", "parameters_millions"]].isna().sum().tolist() == [0, 1]
     assert table["family"].value_counts().to_dict() == {"other": 4, "BYOL-A": 3, "BYOL-S": 3, "BYOL-S/CvT": 3}
     assert table.loc["BYOL-A, 512", "UM"] == pytest.approx(71.4)

@@ -10,8 +10,7 @@ from statsmodels.stats.proportion import proportion_confint
 
 from serab_lib.benchmark.results import COLUMNS, Results
 from serab_lib.core import SerabError
-from serab_lib.evaluation import significance
-from serab_lib.evaluation.paper import read_accuracies
+from serab_lib.evaluation import paper, significance
 from serab_lib.evaluation.significance import bound_mcnemar, compare_best, exact_mcnemar, t_interval, wilson_interval
 
 TEST_SIZES = pd.Series({"AES": 207, "CRE": 1556, "EMB": 84, "SHE": 372})
@@ -41,7 +40,7 @@ def test_wilson_and_mcnemar_agree_with_statsmodels() -> None:
 
 
 def test_every_printed_accuracy_has_an_interval() -> None:
-    table = significance.confidence_intervals(read_accuracies(), TEST_SIZES)
+    table = significance.confidence_intervals(paper.read_accuracies(), TEST_SIZES)
     assert len(table) == 13 * 4
     assert ((table["low"] < table["accuracy"]) & (table["accuracy"] < table["high"])).all()
     # 80.8 % of 1,556 may be 1,257 or 1,258 right answers: the interval has to cover those of both.
@@ -100,7 +99,7 @@ def test_models_are_compared_on_the_same_utterances(tmp_path: Path) -> None:
 
 
 def test_only_one_of_the_papers_best_numbers_may_be_distinguishable() -> None:
-    table = compare_best(read_accuracies(), TEST_SIZES).set_index("task")
+    table = compare_best(paper.read_accuracies(), TEST_SIZES).set_index("task")
     assert table.loc["CRE", "verdict"] == "tie"
     assert table.index[table["verdict"] == "depends on the pairing"].tolist() == ["SHE"]
     assert table.loc["EMB", ["best", "k_best", "k_other"]].tolist() == ["openSMILE", 76, 74]
@@ -111,7 +110,7 @@ def test_only_one_of_the_papers_best_numbers_may_be_distinguishable() -> None:
 
 
 def test_the_best_of_others_is_held_against_a_rival_who_may_lead() -> None:
-    rows = read_accuracies()
+    rows = paper.read_accuracies()
     own = rows[rows.index.str.startswith("BYOL") | (rows.index == "openSMILE")]
     table = compare_best(own, TEST_SIZES, rival="openSMILE").set_index("task")
     row = table.loc["EMB", ["other", "k_best", "k_other", "verdict"]].tolist()

@@ -11,10 +11,8 @@ from asserting import one_line
 from making import make_noise
 
 from serab_lib.benchmark.embeddings import extract
-from serab_lib.extractors import hear
-from serab_lib.extractors.base import check_extractor
+from serab_lib.extractors import base, hear, trill
 from serab_lib.extractors.registry import EXTRACTORS, get_entry, load_extractor
-from serab_lib.extractors.trill import prepare_for_tensorflow
 
 
 def make_audio(n_sounds: int = 3, n_samples: int = 12_345) -> torch.Tensor:
@@ -137,7 +135,7 @@ def test_a_guest_keeps_what_every_extractor_promises(write_guest, tmp_path: Path
     plain, weighted = load_extractor(f"hear:{name}"), load_extractor(f"hear:{name}@{path}")
     assert (plain.sample_rate, plain.embedding_size, plain.n_parameters) == (8000, 4, 12)
     assert (plain.name, weighted.name) == ("hear-a_hear_guest", "hear-a_hear_guest-my.weights")
-    check_extractor(plain, weighted, longest_s=3)
+    base.check_extractor(plain, weighted, longest_s=3)
     audio = make_audio(2, 3_210)
     expected = torch.stack([audio.mean(dim=1), audio.std(dim=1)], dim=1) @ torch.arange(8.0).reshape(4, 2).T
     torch.testing.assert_close(plain.embed(list(audio)), expected + 1, rtol=1e-4, atol=1e-5)
@@ -173,9 +171,9 @@ def test_what_breaks_the_api_is_said_in_one_line(write_guest, message: str) -> N
 
 
 def test_a_guest_in_tensorflow_that_takes_no_path(write_guest) -> None:
-    prepare_for_tensorflow()
+    trill.prepare_for_tensorflow()
     pytest.importorskip("tensorflow", reason="TensorFlow is not installed: pip install 'serab-companion[tensorflow]'")
     extractor = load_extractor(f"hear:{write_guest(TENSORFLOW_GUEST)}")
-    check_extractor(extractor, longest_s=3)
+    base.check_extractor(extractor, longest_s=3)
     expected = make_audio().mean(dim=1, keepdim=True) * torch.tensor([1.0, 2.0])
     torch.testing.assert_close(extractor.embed(list(make_audio())), expected, rtol=1e-3, atol=1e-5)

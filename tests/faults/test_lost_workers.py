@@ -12,20 +12,17 @@ import pytest
 from asserting import one_line
 from faulting import BOTH, Deadly, assert_undisturbed, is_wide, read_numbers, run, settings
 
-from serab_lib.benchmark import grid
-from serab_lib.benchmark.grid import run_grid
+from serab_lib.benchmark import cluster, grid
 
 pytest.importorskip("distributed", reason="needs the extra [dask]")
 
-from serab_lib.benchmark import cluster
-from serab_lib.benchmark.cluster import open_cluster
 
 FIT, EXTRACT = "serab_lib.benchmark.cluster:try_candidates", "serab_lib.benchmark.cluster:extract_there"
 
 
 def run_there(folder: Path, address: str = "local:2", **options):
-    with open_cluster(address) as compute:
-        return run_grid(["SAV"], BOTH, settings(folder, cache="cluster-cache", **options), compute=compute)
+    with cluster.open_cluster(address) as compute:
+        return grid.run_grid(["SAV"], BOTH, settings(folder, cache="cluster-cache", **options), compute=compute)
 
 
 @pytest.mark.parametrize("function", [FIT, EXTRACT], ids=["fit", "extraction"])

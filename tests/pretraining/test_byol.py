@@ -6,8 +6,7 @@ import torch
 from asserting import one_line
 from making import make_noise
 
-from serab_lib.extractors.base import count_parameters
-from serab_lib.extractors.registry import EXTRACTORS
+from serab_lib.extractors import base, registry
 from serab_lib.pretraining.byol import Byol, build_encoder, measure_spread, prediction_loss
 from serab_lib.pretraining.config import PretrainConfig
 
@@ -61,10 +60,10 @@ def test_spread_of_random_and_of_equal_vectors() -> None:
 
 
 def test_encoders_are_those_of_the_registry() -> None:
-    entries = [each for each in EXTRACTORS.values() if each.checkpoints and each.family in FAMILIES]
+    entries = [each for each in registry.EXTRACTORS.values() if each.checkpoints and each.family in FAMILIES]
     with torch.device("meta"):
         encoders = [build_encoder(entry.name) for entry in entries]
-    sizes = [(count_parameters(encoder), encoder.embedding_size) for encoder in encoders]
+    sizes = [(base.count_parameters(encoder), encoder.embedding_size) for encoder in encoders]
     assert sizes == [(entry.n_parameters, entry.embedding_size) for entry in entries]
 
 
