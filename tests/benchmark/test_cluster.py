@@ -20,8 +20,7 @@ pytest.importorskip("distributed", reason="needs the extra [dask]")
 
 from distributed.protocol import deserialize, serialize
 
-from serab_lib.benchmark import cluster
-from serab_lib.benchmark.results import list_versions
+from serab_lib.benchmark import cluster, results
 
 
 @pytest.fixture
@@ -120,7 +119,7 @@ def test_a_worker_with_other_code_is_refused_also_where_it_joins_late(folder: Pa
         with one_line(f"^worker tcp://there:1 has another version of {next(iter(others))}: "):
             cluster._require_same_code(here, here | others, "tcp://there:1")
     equal = {"torch": f"{here['torch']}+gpu", "python": "3.99"}
-    monkeypatch.setattr(cluster, "list_versions", lambda: list_versions() | equal)
+    monkeypatch.setattr(cluster, "list_versions", lambda: results.list_versions() | equal)
     assert cluster.describe_code() == here
     monkeypatch.setattr(cluster, "_SOURCE", "another source")
     with cluster.open_cluster("local:1") as compute:
