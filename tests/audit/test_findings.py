@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from making import make_cells
 
 from serab_lib.audit import findings, tables
 from serab_lib.audit.findings import FINDERS, Finding, audit, link, read_departures, write_findings
-from serab_lib.benchmark.results import COLUMNS
 from serab_lib.corpora.corpus import list_utterances
 from serab_lib.corpora.splits import split
 from serab_lib.corpora.task import PAPER_TASKS, get_task
@@ -127,14 +127,11 @@ def test_no_single_accuracy_explains_byol_a_512s_means() -> None:
         assert not agrees.all(axis=1).any()
 
 
-def test_verdicts_are_what_the_numbers_allow(found: dict[str, Finding]) -> None:
+def test_verdicts_are_what_the_numbers_allow_and_what_hangs_on_little_is_told(found: dict[str, Finding]) -> None:
     verdicts = tables.compare_test_sizes().set_index(["task", "reading"])["verdict"]
     allowed = {"confirmed": "certain", "cannot be decided": "nearly certain"}
     for name in ("shared-speakers-SHE", "left-out-classes-CAF", "shared-speakers-IEM"):
         assert found[name].table == allowed[verdicts[name[-3:], "released"]]
-
-
-def test_what_hangs_on_few_utterances_speakers_and_points(found: dict[str, Finding]) -> None:
     assert "EMB 2 (all male)" in found["narrow-test-parts"].does
     assert found["narrow-test-parts"].does.endswith("RAV 5 and SAV 1.")  # all of SAVEE's speakers are male
     assert found["rare-classes"].values["moved_by_one"] == pytest.approx(100 / 3 / 7)
@@ -147,11 +144,9 @@ def test_the_gap_of_selection_is_simulated_and_measured(measured: dict[str, Find
     assert values["optimism"] == pytest.approx(values["mean_gap"], abs=0.3)
     assert values["tau_test"] > values["tau_validation"]
     assert values["least"] <= values["measured_gap"] <= values["most"]
-    row = "RAV,m,released,{},0.7,{},0.5,{},840,300,300,{{}},1.0,True,True,1440,{}"
-    columns = [name for name in COLUMNS if name != "test_macro_f1"]  # as in older folders
-    lines = [",".join(columns), row.format("LDA", 0.6, False, False), row.format("SVC", 0.65, True, False)]
-    lines += [row.replace(",m,", ",made-up,").format("LDA", 0.1, False, True)]
-    (tmp_path / "cells.csv").write_text("\n".join(lines))
+    lda, svc = {"classifier": "LDA", "test_accuracy": 0.6, "selected": False}, {"test_accuracy": 0.65}
+    cells = make_cells(lda, svc, lda | {"model": "made-up", "test_accuracy": 0.1, "synthetic": True})
+    cells.drop(columns="test_macro_f1").to_csv(tmp_path / "cells.csv", index=False)  # as in older folders
     (finding,) = find("selection-on-test", results=tmp_path).values()
     assert finding.evidence.endswith("In 1 measured cell the gap is 5.0 to 5.0 points, 5.0 on average.")
 

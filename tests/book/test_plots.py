@@ -6,13 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from making import make_noise
+from making import make_cells, make_noise
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from serab_lib.audit.selection import measure_selection, read_simulation
 from serab_lib.audit.tables import check_weighted_means, compare_test_sizes, recover_test_sizes
-from serab_lib.benchmark.results import COLUMNS
 from serab_lib.book import tables
 from serab_lib.book.plots import audit, grid, pretraining, tasks
 from serab_lib.corpora.corpus import list_utterances
@@ -26,10 +25,8 @@ GRID = ACCURACIES[list(SIZES.index)]
 
 @functools.cache
 def beside() -> pd.DataFrame:
-    cells = [("RAV", "byol-s-512", 0.77), ("EMB", "yamnet", 0.7)]
-    cell = dict.fromkeys(COLUMNS, 0) | {"protocol": "released", "selected": True, "complete": True, "n_test": 300}
-    rows = [cell | {"task": task, "model": model, "test_accuracy": value} for task, model, value in cells]
-    return tables.compare_with_paper(pd.DataFrame(rows), "released")
+    cells = make_cells({"test_accuracy": 0.77}, {"task": "EMB", "model": "yamnet", "test_accuracy": 0.7})
+    return tables.compare_with_paper(cells, "released")
 
 
 def draw_projections() -> Figure:
@@ -52,9 +49,7 @@ def draw_gain() -> Figure:
 
 
 def draw_selection() -> Figure:
-    simulated = read_simulation().loc[2, 2]
-    cell = dict.fromkeys(COLUMNS, 0) | {"task": "RAV", "model": "m", "protocol": "released", "classifier": "LDA"}
-    return audit.plot_selection_gap(simulated, measure_selection(pd.DataFrame([cell])))
+    return audit.plot_selection_gap(read_simulation().loc[2, 2], measure_selection(make_cells()))
 
 
 def draw_label_order() -> Figure:
@@ -146,13 +141,10 @@ def test_every_resampler_has_its_mark_in_every_panel() -> None:
         assert {x for x, _ in lines["printed"]} == {77.3}
 
 
-def test_measured_cells_are_set_against_the_printed_ones_in_the_colour_of_their_family() -> None:
+def test_measured_cells_have_the_colour_of_their_family_and_are_told_from_what_can_be_fetched_or_is_asked_for() -> None:
     (axes,) = grid.plot_agreement(beside()).axes
     marks = {line.get_color(): line.get_xydata().tolist() for line in axes.lines if line.get_marker() in ("o", "D")}
     assert [[77.3, 77.0]] in marks.values() and len([points for points in marks.values() if points]) == 2
-
-
-def test_map_of_the_grid_tells_measured_from_fetchable_and_from_what_needs_permission() -> None:
     (axes,) = grid.plot_coverage(beside()).axes
     assert len(axes.patches) == 117 and sorted(text.get_text() for text in axes.texts) == ["70", "77"]
     hatched = sum(patch.get_hatch() is not None for patch in axes.patches)

@@ -21,9 +21,10 @@ def folders(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def small(monkeypatch):
-    """The demo's grid is one task and one extractor here, and no hyperparameters are searched."""
+def small(monkeypatch, tmp_path_factory):
+    """The demo's grid is one task and one extractor here, spoken once, and no hyperparameters are searched."""
     pytest.importorskip("espeakng_loader", reason="needs the extra [demo]")
+    monkeypatch.setenv("SERAB_CACHE", str(tmp_path_factory.getbasetemp() / "small-demo"))
     monkeypatch.setattr(profile, "PAPER_TASKS", ("SAV",))
     monkeypatch.setattr(profile, "DEMO_MODELS", ("logmel-stats",))
     monkeypatch.setattr(grid, "Settings", functools.partial(grid.Settings, search=False))

@@ -68,16 +68,13 @@ def test_the_plan_tells_the_whole_job(settings, monkeypatch):
     assert not Path(settings.out).exists() and not Path(settings.weights).exists(), "a plan writes nothing"
 
 
-def test_a_plan_without_network_and_with_the_licence(settings):
+def test_a_plan_without_network_or_with_the_licence_whose_stages_add_up(settings):
     planned = make_plan(settings, may_fetch=False, accept_licence=True)
     assert list_computed(planned, "corpora") == {"ravdess"}
     assert list_computed(planned, "extractors") == {"opensmile"}
     assert planned["stages"][0]["what"] == "0 downloads, nothing"
     planned = make_plan(settings, accept_licence=True)
     assert {"byol-a-512", "byol-a-1024", "byol-a-2048"} <= list_computed(planned, "extractors")
-
-
-def test_the_stages_add_up(settings):
     fetching, embedding, fitting, book = make_plan(settings)["stages"]
     assert fetching["bytes"] > 600e6 + 870e6 + 1_100e6
     assert fitting["what"] == "72 cells of five classifiers" and book["bytes"] > 0
@@ -138,12 +135,9 @@ def test_a_book_that_fails_is_not_fatal(small, monkeypatch):
     assert "2 cells computed" in printed and "the book was not built: a cell failed" in printed
 
 
-def test_nothing_to_do_is_an_error_in_one_line(small, tmp_path):
-    printed = call("reproduce", *list_folders(replace(small, data=tmp_path / "none")), "--no-fetch", code=1)
-    assert "no cell can be computed: 0 corpora and 1 extractors at hand" in printed
-
-
-def test_a_device_that_is_not_there_is_seen_before_anything_is_fetched(small, site):
+def test_no_such_device_and_nothing_to_do_are_seen_before_anything_is_fetched(small, site, tmp_path):
     with pytest.raises(SerabError, match="choose --device cpu"):
         carry_out(make_plan(small), replace(small, device="abacus"))
     assert site.asked == []
+    printed = call("reproduce", *list_folders(replace(small, data=tmp_path / "none")), "--no-fetch", code=1)
+    assert "no cell can be computed: 0 corpora and 1 extractors at hand" in printed

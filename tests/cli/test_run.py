@@ -58,16 +58,13 @@ def test_embed_writes_vectors(tmp_path):
     ("arguments", "words"),
     [
         (("run", "--tasks", "RAV", "--models", "logmel-stats"), "no folder"),
-        (("run", "--tasks", "RAV", "--models", "smile"), "opensmile"),
         (("run", "--tasks", ",", "--models", "opensmile"), "--tasks is empty"),
         (("check",), "--data"),
         (("table", "--results", "nowhere"), "serab run --out nowhere"),
         (("audit", "--data", "nowhere"), "nowhere"),
         (("audit", "--results", "nowhere"), "nowhere"),
         (("pretrain",), "no audio to train on"),
-        (("pretrain", "nowhere"), "there is no nowhere"),
         (("pretrain", ".", "--speech"), "--audioset-csv"),
-        (("pretrain", "empty", "--model", "vggish"), "no .wav"),
         (("pretrain", ".", "--batch-size", "3", "--accumulate", "2"), "--batch-size 4"),
         (("embed", "nowhere.wav", "--model", "opensmile", "--out", "x.npz"), "nowhere.wav"),
         (("embed", "a.wav", "--model", "logmel-stats", "--out", "x.npz"), "a.wav cannot be decoded"),
@@ -76,7 +73,6 @@ def test_embed_writes_vectors(tmp_path):
 def test_mistakes_are_one_line_with_a_remedy(arguments, words, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "a.wav").write_text("no audio")
-    (tmp_path / "empty").mkdir()
     (line,) = [line for line in call(*arguments, code=1).splitlines() if "error:" in line]
     assert words in line and not (tmp_path / "x.npz").exists()
 

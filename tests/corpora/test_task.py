@@ -129,16 +129,13 @@ def test_speakers_are_women_where_the_corpus_says_so():
         assert TASKS["SUB"].gender(speaker) == {"F": "female", "M": "male"}[stem[0]]
 
 
-def test_get_task_by_code_or_name():
+def test_a_task_goes_by_code_or_name_and_one_s_own_by_its_file(tmp_path):
     for text in ("RAV", "rav", "ravdess", "RAVDESS", " Ravdess ", TASKS["RAV"]):
         assert get_task(text) is TASKS["RAV"]
     with one_line(r"'ravdes'.*ravdess.*serab tasks", UnknownNameError):
         get_task("ravdes")
     with one_line(r"nowhere\.toml cannot be used: No such file"):
         get_task("path:nowhere.toml")
-
-
-def test_a_corpus_of_ones_own_goes_by_its_file(tmp_path):
     (tmp_path / "own.toml").write_text(TOML)
     task = get_task(f"path:{tmp_path}/own.toml")
     assert task.parse("ann-ang-1") == ("ann", "ang", "ann")

@@ -4,11 +4,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from making import make_cells
 from scipy import stats
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.proportion import proportion_confint
 
-from serab_lib.benchmark.results import COLUMNS, Results
+from serab_lib.benchmark.results import Results
 from serab_lib.core import SerabError
 from serab_lib.evaluation import paper, significance
 from serab_lib.evaluation.significance import bound_mcnemar, compare_best, exact_mcnemar, t_interval, wilson_interval
@@ -25,18 +26,19 @@ def write_results(folder: Path, models: dict[str, float], *, n: int = 200) -> Re
         wrong = np.where(base["emotion"] == "joy", "fear", "joy")
         table = base.assign(LDA=np.where(rng.random(n) < share, base["emotion"], wrong))
         table.sample(frac=1, random_state=1).to_parquet(folder / "predictions" / f"RAV-{model}-described.parquet")
-        rows.append(dict.fromkeys(COLUMNS, 0) | {"task": "RAV", "model": model, "protocol": "described"})
-        rows[-1] |= {"classifier": "LDA", "selected": True, "n_test": n, "best_params": "{}"}
-        rows[-1] |= {"search": False, "complete": True, "synthetic": False}
-    pd.DataFrame(rows)[COLUMNS].to_csv(folder / "cells.csv", index=False)
+        rows.append({"model": model, "protocol": "described", "classifier": "LDA", "n_test": n})
+    make_cells(*rows).to_csv(folder / "cells.csv", index=False)
     return Results(folder)
 
 
-def test_wilson_and_mcnemar_agree_with_statsmodels() -> None:
+def test_wilson_and_mcnemar_agree_with_statsmodels_and_bounds_are_at_both_ends_of_the_pairings() -> None:
     for k, n in ((232, 300), (0, 20), (84, 84)):
         assert wilson_interval(k, n) == pytest.approx(proportion_confint(k, n, method="wilson"), abs=1e-9)
     for b, c in ((0, 0), (10, 2), (3, 3), (0, 7), (40, 25)):
         assert exact_mcnemar(b, c) == pytest.approx(min(1.0, mcnemar([[50, b], [c, 20]], exact=True).pvalue))
+    assert bound_mcnemar(80, 70, 100) == pytest.approx((exact_mcnemar(10, 0), exact_mcnemar(30, 20)))
+    assert bound_mcnemar(15, 15, 30) == (1, 1)
+    assert bound_mcnemar(12, 20, 30) == pytest.approx((exact_mcnemar(8, 0), exact_mcnemar(18, 10)))
 
 
 def test_every_printed_accuracy_has_an_interval() -> None:
@@ -71,12 +73,6 @@ def test_holm_agrees_with_its_definition(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setitem(sys.modules, "statsmodels.stats.multitest", None)
     with pytest.raises(SerabError, match=r"statsmodels is not installed: pip install 'serab-companion\[stats\]'"):
         significance.holm([0.1])
-
-
-def test_bounds_are_at_both_ends_of_the_pairings() -> None:
-    assert bound_mcnemar(80, 70, 100) == pytest.approx((exact_mcnemar(10, 0), exact_mcnemar(30, 20)))
-    assert bound_mcnemar(15, 15, 30) == (1, 1)
-    assert bound_mcnemar(12, 20, 30) == pytest.approx((exact_mcnemar(8, 0), exact_mcnemar(18, 10)))
 
 
 def test_models_are_compared_on_the_same_utterances(tmp_path: Path) -> None:

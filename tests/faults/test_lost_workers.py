@@ -12,10 +12,11 @@ import pytest
 from asserting import one_line
 from faulting import BOTH, Deadly, assert_undisturbed, is_wide, read_numbers, run, settings
 
-from serab_lib.benchmark import cluster, grid
-
 pytest.importorskip("distributed", reason="needs the extra [dask]")
 
+from distributed import Client
+
+from serab_lib.benchmark import cluster, grid
 
 FIT, EXTRACT = "serab_lib.benchmark.cluster:try_candidates", "serab_lib.benchmark.cluster:extract_there"
 
@@ -54,7 +55,10 @@ def start_scheduler_and_worker(folder: Path) -> tuple[list[subprocess.Popen], st
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         with contextlib.suppress(OSError, ValueError):
-            return processes, json.loads(file.read_text())["address"]
+            address = json.loads(file.read_text())["address"]
+            with Client(address, timeout=60) as client:
+                client.wait_for_workers(1, timeout=60)
+            return processes, address
         time.sleep(0.1)
     raise AssertionError("the scheduler does not start")
 

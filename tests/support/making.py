@@ -6,10 +6,12 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import soundfile
 import torch
 
+from serab_lib.benchmark.results import COLUMNS
 from serab_lib.extractors import byol, cvt, registry, vggish
 
 
@@ -39,6 +41,18 @@ def _write_tones(folder: Path, stems: Sequence[Sequence[Sequence[str]]], rate: i
                 tone = 0.1 * level * np.sin(2 * np.pi * 100 * pitch * generator.uniform(0.97, 1.03) * time)
                 noise = 0.01 * generator.standard_normal(n_samples)
                 soundfile.write(folder / f"{stem}.wav", tone + noise, rate)
+
+
+REPORTED = dict(
+    task="RAV", model="byol-s-512", protocol="released", classifier="SVC", validation_accuracy=0.7,
+    test_accuracy=0.77, test_uar=0.76, test_macro_f1=0.75, selected=True, n_train=840, n_validation=300, n_test=300,
+    best_params="{}", seconds=1.0, search=True, complete=True, synthetic=False,
+)  # fmt: skip
+
+
+def make_cells(*changes: dict[str, object]) -> pd.DataFrame:
+    """Cells that differ from a reported one of RAVDESS as they are told to."""
+    return pd.DataFrame([REPORTED | each for each in changes or [{}]], columns=COLUMNS)
 
 
 def make_noise(*shape: int, seed: int = 0) -> torch.Tensor:
