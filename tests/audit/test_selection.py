@@ -25,7 +25,7 @@ def test_assumptions_are_found_again_in_simulated_cells(tmp_path) -> None:
     """Cells with known differences, and predictions in which two classifiers always agree and the third does not."""
     rng, rows = np.random.default_rng(0), []
     (tmp_path / "predictions").mkdir()
-    for model in range(300):
+    for model in range(150):
         true = 0.7 + 0.04 * rng.standard_normal(3)
         shifted = (true + 0.02 * rng.standard_normal(3) for _ in range(2))
         for name, validation, test in zip(("LDA", "LR", "SVC"), *shifted, strict=True):
