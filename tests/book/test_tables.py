@@ -64,7 +64,7 @@ def test_table_of_extractors_has_every_row_of_the_paper() -> None:
     assert table.loc["vggish", "difference"] == "+10.1 M"
 
 
-def test_grid_is_in_percent_with_the_means_of_the_paper_where_no_task_is_missing() -> None:
+def test_grid_is_in_percent_with_the_means_of_the_paper_where_no_task_is_missing_and_the_best_are_bold() -> None:
     grid = tables.accuracy_grid(make_grid(ACCURACIES), "released")
     assert list(grid.columns) == ["AES", "RAV", "UM", "WM", "GM"]
     assert list(grid.index) == ["BYOL-S, 512", "openSMILE"]  # sorted by UM
@@ -74,6 +74,8 @@ def test_grid_is_in_percent_with_the_means_of_the_paper_where_no_task_is_missing
         assert all(text in tables.render(grid, form) for text in ("65.0", "59.2"))
     grid = tables.accuracy_grid(make_grid({key: ACCURACIES[key] for key in list(ACCURACIES)[:3]}), "released")
     assert list(grid.columns) == ["AES", "RAV"] and "–" in tables.render(grid, "markdown")
+    grid = pd.DataFrame({"AES": [10.0, 10.04], "CAF": [float("nan"), 3.0]})
+    assert tables.mark_best(grid).to_numpy().tolist() == [["**10.0**", "–"], ["**10.0**", "**3.0**"]]
 
 
 def test_own_tasks_and_models_stand_in_the_grid_under_their_names_and_the_papers_numbers_in_their_places() -> None:
@@ -84,11 +86,6 @@ def test_own_tasks_and_models_stand_in_the_grid_under_their_names_and_the_papers
     paper = tables.paper_grid(cells, "released")
     assert (paper.loc["openSMILE", "RAV"], paper.loc["BYOL-S, 512", "AES"]) == (71.3, 74.9)
     assert paper.loc["Log-mel statistics"].isna().all()
-
-
-def test_best_of_each_column_is_bold_and_ties_share_it() -> None:
-    grid = pd.DataFrame({"AES": [10.0, 10.04], "CAF": [float("nan"), 3.0]})
-    assert tables.mark_best(grid).to_numpy().tolist() == [["**10.0**", "–"], ["**10.0**", "**3.0**"]]
 
 
 def test_means_follow_from_the_printed_accuracies() -> None:

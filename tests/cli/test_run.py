@@ -34,7 +34,7 @@ def test_tasks_and_models_list_all_with_the_promised_fields():
     assert "restricted" in call("tasks")
 
 
-def test_run_and_table(tmp_path):
+def test_run_table_and_embed(tmp_path):
     write_savee(tmp_path / "data", n_takes=2)
     out = tmp_path / "out"
     common = ("--tasks", "savee", "--models", "logmel-stats", "--no-search", "--out", out, "--jobs", 1)
@@ -44,10 +44,6 @@ def test_run_and_table(tmp_path):
     assert all(words in text for words in ("protocol released", "Incomplete: SAV", "without search"))
     assert "Log-mel statistics" in json.loads(call("table", "--results", out, "--json"))["described"]
     assert call("table", "--results", out, "--format", "csv", "--protocol", "released").startswith("model,SAV")
-
-
-def test_embed_writes_vectors(tmp_path):
-    write_savee(tmp_path / "data", n_takes=1)
     files = sorted((tmp_path / "data" / "savee").iterdir())[:3]
     call("embed", *files, "--model", "logmel-stats", "--out", tmp_path / "x.npz")
     with np.load(tmp_path / "x.npz", allow_pickle=False) as content:

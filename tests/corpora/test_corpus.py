@@ -65,15 +65,12 @@ def test_what_could_be_anything_stops_in_one_line(tmp_path, others, message, kin
     assert left_out(find_corpus(OWN, tmp_path, strict=False)) == found
 
 
-def test_one_recording_in_several_files_counts_once_the_lossless_one_and_the_first_by_path(tmp_path):
+def test_one_recording_in_several_files_counts_once_and_links_are_followed_but_no_loops(tmp_path):
     others = ["copy/DC_a01.wav", "DC_a01.mp3"]
     touch(tmp_path / "own", ["DC_a01.wav", *others])
     corpus = find_corpus(OWN, tmp_path)
     assert list(corpus.utterances["path"]) == [str(tmp_path / "own" / "DC_a01.wav")]
     assert left_out(corpus) == dict.fromkeys(others, "copy")
-
-
-def test_links_are_followed_and_loops_are_not(tmp_path):
     elsewhere, root = tmp_path / "elsewhere", tmp_path / "data" / "own"
     touch(tmp_path, ["elsewhere/DC_a01.wav", "data/cafe/01-C-1-1.wav"])
     root.mkdir()

@@ -46,10 +46,14 @@ def run_unfolded(h5: Path, patches: torch.Tensor) -> torch.Tensor:
     return maps.mean(dim=(2, 3))
 
 
-def test_folding_keeps_what_the_network_computes(h5: Path) -> None:
+def test_folding_keeps_what_the_network_computes_and_patches_cover_the_whole_utterance(h5: Path) -> None:
     patches = make_noise(3, 1, 96, 64) - 3
     result = yamnet.YamnetExtractor(h5).network(patches)
     torch.testing.assert_close(result, run_unfolded(h5, patches), rtol=1e-4, atol=1e-5)
+    extractor, waveform = yamnet.YamnetExtractor(h5), make_noise(20_000)
+    for n_samples, n_patches in ((1, 1), (15_600, 1), (15_601, 2), (23_280, 2), (23_281, 3)):
+        assert extractor.prepare(torch.ones(n_samples)).shape == (64, 96 + 48 * (n_patches - 1))
+    assert extractor.prepare(waveform).equal(extractor.prepare(functional.pad(waveform, (0, 23_280 - 20_000))))
 
 
 @pytest.mark.parametrize(("scales", "zeros", "expected"), [([0.5], [1], [0, 1.5]), ([0.5, 2.0], [1, -1], [0, 10])])
@@ -62,13 +66,6 @@ def test_8_bits_are_read_at_the_values_they_stand_for(scales: list, zeros: list,
     model, builder = schema.ModelT(subgraphs=[graph], buffers=[buffer]), flatbuffers.Builder()
     builder.Finish(model.Pack(builder), b"TFL3")
     assert yamnet._tflite_tensor(tflite.Model.GetRootAs(builder.Output()), 0).tolist() == [expected]
-
-
-def test_patches_cover_the_whole_utterance_and_silence_behind_it(h5: Path) -> None:
-    extractor, waveform = yamnet.YamnetExtractor(h5), make_noise(20_000)
-    for n_samples, n_patches in ((1, 1), (15_600, 1), (15_601, 2), (23_280, 2), (23_281, 3)):
-        assert extractor.prepare(torch.ones(n_samples)).shape == (64, 96 + 48 * (n_patches - 1))
-    assert extractor.prepare(waveform).equal(extractor.prepare(functional.pad(waveform, (0, 23_280 - 20_000))))
 
 
 @pytest.mark.parametrize("content", [b"hello", slice(1_000_000), b"\x1c\0\0\0TFL3", b"\x1c\0\0\0TFL3" + bytes(5_000)])
