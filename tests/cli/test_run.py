@@ -75,9 +75,7 @@ def test_mistakes_are_one_line_with_a_remedy(arguments, words, tmp_path, monkeyp
 
 def test_a_missing_or_unknown_option_is_a_usage_error():
     assert "'--models'" in call("run", "--tasks", "RAV", code=2)
-    assert "'released', 'described', 'rotated'" in call(
-        "run", "--models", "x", "--protocol", "x", code=2
-    )
+    assert "'released', 'described', 'rotated'" in call("run", "--models", "x", "--protocol", "x", code=2)
     assert "'markdown', 'csv', 'latex', 'json'" in call("table", "--format", "pdf", code=2)
     assert "'demo', 'published', 'paper'" in call("book", "--profile", "x", code=2)
     for option, value in (("--batch-size", 1), ("--momentum", 1.5), ("--schedule", "linear"), ("--seed", -1)):
