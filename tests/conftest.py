@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from making import make_byol_state
+from making import make_byol_state, write_savee
 from serving import serve
 
 # Tests compute on tiny inputs: several threads would only wait for each other.
@@ -44,6 +44,13 @@ def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder.mkdir(exist_ok=True)
     os.environ["SERAB_CACHE"] = str(folder)
     return folder
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with a small corpus in `data/`."""
+    write_savee(tmp_path / "data", n_takes=2)
+    return tmp_path
 
 
 @pytest.fixture

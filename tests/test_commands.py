@@ -34,34 +34,7 @@ SCRIPTS = ("scripts/mend_torchaudio.py", "scripts/audit_dependencies.py", "scrip
 SCRIPTS += ("book/_ext/plain_notebooks.py",)
 FAST = "--no-search --jobs 1"
 
-# What makes the small form of a published command of `serab`.
-SMALLER = {
-    "NAME|<name>": "savee",
-    r"--(data|results) (DIR|cache/demo/\w+|my-results)": r"--\1 \1",
-    "--out (my-results|results|cache/demo/results)": "--out new-results",
-    "--tasks all": "--tasks RAV",
-    "RAV,EMB": "RAV,SAV",
-    "--device cuda --jobs 8 ": "",
-    "(serab run .*)": rf"\1 {FAST}",
-    r"synthesise --data \S+": "synthesise --data spoken --tasks RAV",
-    "AudioData.zip": "AudioData.zip --to fetched",
-    "AUDIO_FOLDER": "noises",
-    "--out my-encoder --precision bf16 --devices 4": "--out pretrained --epochs 1 --batch-size 4 --hidden-size 16",
-}
-# Those that end with exit code 1 here, for want of a network, of weights or of a whole corpus, and what they say.
-ENDS = {
-    "serab book .*": "lacks _config.yml",
-    "serab check.*": "not fit for a comparable result",
-    "serab fetch byol-a-512 --accept-licence": "BYOL-A, 512 could not be downloaded",
-    "serab fetch byol-s-2048 vggish": "VGGish could not be downloaded",
-    "serab fetch iemocap --archive IEMOCAP_full_release.tar.gz": "IEMOCAP_full_release.tar.gz",
-    "serab fetch ravdess byol-s-512": r"is left alone \(incomplete: 60 of 1,440 utterances\)",
-    "serab fetch ravdess cremad emodb": "EmoDB could not be downloaded",
-    "serab fetch savee --archive AudioData.zip": "SAVEE is not put in place: 480 files",
-    "serab fetch wavlm-base-plus": "could not be downloaded",
-    "serab reproduce --device cpu": "could not be downloaded",
-    "serab run --tasks SUB --models wavlm-base-plus,hubert-base --layer 9": "needs wavlm_base_plus.pth",
-}
+SMALLER, ENDS = tomllib.loads(Path(__file__).with_name("commands.toml").read_text()).values()
 
 
 def read_document(path: Path) -> list[str]:
@@ -194,6 +167,15 @@ def test_the_tables_and_the_prose_name_only_what_there_is():
     assert all(any(re.search(rule, command) for command in COMMANDS) for rule in (*SMALLER, *ENDS))
     named = {name for path in DOCUMENTS for name in re.findall("`serab ([a-z]+)`", path.read_text())}
     assert named <= set(typer.main.get_command(app).commands)
+
+
+def test_every_measurement_beside_the_grid_names_its_program() -> None:
+    text = (ROOT / "book" / "reproduce.md").read_text()
+    section = text[text.index("## Measurements beside the grid") :].split("\n## ")[0]
+    rows = dict(re.findall(r"^\| `([^`]+)` \| `python ([^`]+)` \|", section, re.M))
+    files = {f"audit/{file.name}" for file in (ROOT / "results" / "audit").glob("*")}
+    assert set(rows) == files - {"audit/byol_a_window.csv"} | {"pretraining/"}  # that one's folder says how
+    assert all((ROOT / program).is_file() for program in rows.values())
 
 
 def test_the_python_of_the_readme_runs(serab, capsys):

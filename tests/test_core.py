@@ -31,13 +31,10 @@ def test_a_failed_write_keeps_what_was_there(tmp_path, problem):
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_file_in_the_way_is_named(tmp_path):
+def test_written_files_have_the_usual_permissions_and_one_in_the_way_is_named(tmp_path):
     (tmp_path / "out").write_text("a file")
     with pytest.raises(SerabError, match="choose another folder with --out"):
         require_writable(tmp_path / "out" / "below", "--out")
-
-
-def test_written_files_have_the_usual_permissions(tmp_path):
     (tmp_path / "usual").touch()
     with replaced(tmp_path / "file") as temporary:
         temporary.write_text("new")

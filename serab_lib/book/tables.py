@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
 
+from serab_lib.audit.tables import check_parameters
 from serab_lib.corpora.check import describe_copies
 from serab_lib.corpora.corpus import list_utterances
 from serab_lib.corpora.splits import PARTS, PROTOCOLS, ROTATED, measure_speaker_overlap, split
 from serab_lib.corpora.task import PAPER_TASKS, TASKS, get_task
-from serab_lib.evaluation.paper import read_accuracies, read_datasets, read_models
+from serab_lib.evaluation.paper import read_accuracies, read_datasets
 from serab_lib.evaluation.protocol import summarise_tasks
 from serab_lib.evaluation.significance import wilson_interval
-from serab_lib.extractors.registry import EXTRACTORS, Entry
+from serab_lib.extractors.registry import EXTRACTORS
 
 _MILLION = 1e6
 # What readers see of an extractor: its name is for the command line.
@@ -63,29 +65,21 @@ def count_classes() -> pd.DataFrame:
 
 def describe_extractors() -> pd.DataFrame:
     """Set the paper's table 2 beside the networks: parameters in millions, NaN where there is no number."""
-    rows = {}
-    entries = [entry for entry in EXTRACTORS.values() if entry.paper_row]
-    for (_, paper), entry in zip(read_models().iterrows(), entries, strict=True):
-        measured = None if entry.n_parameters is None else entry.n_parameters / _MILLION
-        rows[entry.name] = {
-            "title": entry.title,
-            "parameters (M), paper": paper["parameters_millions"],
-            "parameters (M), measured": measured,
-            "size, paper": int(paper["embedding_size"]),
-            "size, measured": entry.embedding_size,
-            "difference": _compare(paper, entry, measured),
-            "licence": entry.licence,
-        }
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("name")
-
-
-def _compare(paper: pd.Series, entry: Entry, measured: float | None) -> str:
-    if measured is None:
-        return "not measured: the model needs TensorFlow"
-    if pd.isna(paper["parameters_millions"]):
-        return "no trained parameters"
-    gap = measured - paper["parameters_millions"]
-    return "none after rounding" if abs(gap) <= 0.05 + 1e-9 else f"{gap:+.1f} M"
+    table = check_parameters().set_index("extractor").rename_axis("name")
+    entries = [EXTRACTORS[name] for name in table.index]
+    printed, measured = table["printed_millions"], table["n_parameters"].astype(float) / _MILLION
+    said = (measured - printed).map("{:+.1f} M".format).mask(table["agrees"].eq(True), "none after rounding")
+    said = said.mask(printed.isna(), "no trained parameters")
+    columns = {
+        "title": [entry.title for entry in entries],
+        "parameters (M), paper": printed,
+        "parameters (M), measured": measured,
+        "size, paper": table["embedding_size"],
+        "size, measured": [entry.embedding_size for entry in entries],
+        "difference": said.mask(measured.isna(), "not measured: the model needs TensorFlow"),
+        "licence": [entry.licence for entry in entries],
+    }
+    return pd.DataFrame(columns)
 
 
 def describe_modern_extractors() -> pd.DataFrame:
@@ -204,23 +198,19 @@ def compare_with_paper(cells: pd.DataFrame, protocol: str) -> pd.DataFrame:
     kept = (cells["protocol"] == protocol) & cells["selected"].astype(bool) & ~cells["synthetic"].astype(bool)
     chosen = cells[kept].set_index(["task", "model"])
     rows = []
-    for entry in EXTRACTORS.values():
-        for code in PAPER_TASKS if entry.paper_row else ():
-            paper = float(printed.loc[entry.paper_row, code])
-            row = {"task": code, "model": entry.title, "paper": paper}
-            row["paper, 95 %"] = _write_interval(paper / 100, sizes[code])
-            if (code, entry.name) in chosen.index:
-                cell = chosen.loc[(code, entry.name)]
-                ours = 100 * float(cell["test_accuracy"])
-                row |= {"ours": ours, "ours, 95 %": _write_interval(ours / 100, cell["n_test"])}
-                state = "measured" if cell["complete"] else "measured on an incomplete corpus"
-                row |= {"difference": ours - paper, "state": state}
-            else:
-                asked = "; the corpus must be asked for" if get_task(code).access == "restricted" else ""
-                asked += "; the weights have a licence to accept" if entry.needs_consent else ""
-                row |= {"ours": float("nan"), "ours, 95 %": "–", "difference": float("nan")}
-                row |= {"state": f"not measured yet{asked}"}
-            rows.append(row)
+    for entry, code in itertools.product((each for each in EXTRACTORS.values() if each.paper_row), PAPER_TASKS):
+        paper, ours, span = float(printed.loc[entry.paper_row, code]), float("nan"), "–"
+        if (code, entry.name) in chosen.index:
+            cell = chosen.loc[(code, entry.name)]
+            ours, span = 100 * cell["test_accuracy"], _write_interval(cell["test_accuracy"], cell["n_test"])
+            state = "measured" if cell["complete"] else "measured on an incomplete corpus"
+        else:
+            state = "not measured yet"
+            state += "; the corpus must be asked for" if get_task(code).access == "restricted" else ""
+            state += "; the weights have a licence to accept" if entry.needs_consent else ""
+        row = {"task": code, "model": entry.title, "paper": paper}
+        row |= {"paper, 95 %": _write_interval(paper / 100, sizes[code]), "ours": ours, "ours, 95 %": span}
+        rows.append(row | {"difference": ours - paper, "state": state})
     return pd.DataFrame(rows).sort_values("ours", na_position="last", kind="stable", ignore_index=True)
 
 

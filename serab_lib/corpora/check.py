@@ -15,14 +15,7 @@ import pandas as pd
 import soundfile
 
 from serab_lib.core import SerabError, cache_folder, hash_file, printable
-from serab_lib.corpora.corpus import (
-    Corpus,
-    find_corpus,
-    hash_samples,
-    list_utterances,
-    mark_originals,
-    read_content,
-)
+from serab_lib.corpora.corpus import Corpus, find_corpus, hash_samples, list_utterances, mark_originals, read_content
 from serab_lib.corpora.task import Task
 
 SILENCE_DBFS = -80.0

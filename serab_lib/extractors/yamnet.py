@@ -27,7 +27,7 @@ _STRIDES = (1, 2, 1, 2, 1, 2, 1, 1, 1, 1, 1, 2, 1)
 _N_CONVOLUTIONS = 1 + 2 * len(_WIDTHS)
 # YAMNet's own; its batch norms shift but do not scale.
 _BATCH_NORM_EPSILON = 1e-4
-_HDF5_SIGNATURE, _TFLITE_IDENTIFIER = b"\x89HDF\r\n\x1a\n", b"TFL3"
+_TFLITE_IDENTIFIER = b"TFL3"
 
 
 class YamnetNetwork(nn.Module):
@@ -81,15 +81,9 @@ class YamnetExtractor(Extractor):
 
 def read_yamnet(path: str | Path) -> dict[str, torch.Tensor]:
     """Read a `YamnetNetwork` from a file of either kind, told apart by content."""
-    path = Path(path)
-    if not path.is_file():
-        raise CheckpointError(f"there is no checkpoint {path}: give the path of yamnet.h5 or yamnet.tflite")
-    content = path.read_bytes()
-    is_tflite = content[4:8] == _TFLITE_IDENTIFIER
-    if not is_tflite and not content.startswith(_HDF5_SIGNATURE):
-        raise CheckpointError(f"{path} is neither a Keras .h5 file nor a .tflite file: give Google's yamnet.h5")
     try:
-        pairs = list(_read_tflite(content) if is_tflite else _read_h5(path))
+        content = Path(path).read_bytes()
+        pairs = list(_read_tflite(content) if content[4:8] == _TFLITE_IDENTIFIER else _read_h5(path))
         if len(pairs) != _N_CONVOLUTIONS:
             raise ValueError(f"it has {len(pairs)} convolutions, YAMNet has {_N_CONVOLUTIONS}")
     except ImportError as error:
@@ -108,7 +102,7 @@ def read_yamnet(path: str | Path) -> dict[str, torch.Tensor]:
     return state
 
 
-def _read_h5(path: Path) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def _read_h5(path: str | Path) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     import h5py
 
     kinds = ("depthwise_conv", "pointwise_conv")

@@ -98,15 +98,12 @@ def test_the_committed_leaks_are_differences_of_accuracies() -> None:
     assert (means["together"] < means["apart"]).all()
 
 
-def test_cremad_has_three_pairs_with_contradicting_labels() -> None:
+def test_cremads_three_contradicting_pairs_and_planted_copies_of_any_format_are_found(tmp_path: Path) -> None:
     found = measurements.find_duplicates(get_task("CRE"), {})
     named = (("1006_TIE", "HAP", "NEU"), ("1013_WSI", "DIS", "SAD"), ("1017_IWW", "ANG", "FEA"))
     assert found["files"].tolist() == [(f"{who}_{a}_XX", f"{who}_{b}_XX") for who, a, b in named]
     assert found["contradicting"].all() and (found["n_used"] == 1).all()
     assert measurements.find_duplicates(get_task("SAV"), {}).empty
-
-
-def test_planted_copies_are_found_by_sound_whatever_the_format(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_savee(tmp_path)
     folder, task = tmp_path / "savee", get_task("SAV")
     samples, rate = soundfile.read(folder / "DC_a01.wav", dtype="int16")

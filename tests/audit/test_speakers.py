@@ -25,16 +25,13 @@ def test_speakers_of_the_test_parts_of_which_only_the_released_shemo_and_iem4_sh
     assert test.loc[keys].to_numpy().tolist() == [[2, 0, 2], [5, 3, 2], [4, 2, 2], [2, 0, 0]]
 
 
-def test_released_groups_of_shemo_are_no_speakers() -> None:
+def test_released_groups_of_shemo_are_no_speakers_and_classes_are_missing_from_released_parts() -> None:
     table = describe_normalisation().set_index(KEY).loc["SHE"]
     released, described = table.loc[("released", "test")], table.loc[("described", "test")]
     assert (released["groups_are"], described["groups_are"]) == ("number", "speakers")
     assert described["speakers_per_group"] == 1.0 and released["speakers_per_group"] > 10
     # Utterances that are alone in their group are normalised to nothing.
     assert table.loc["released", "n_alone"].sum() == 5
-
-
-def test_classes_that_a_released_test_part_or_split_lacks() -> None:
     counts = count_classes()
     table = counts.set_index(["task", "protocol", "emotion"])
     fear, neutral = table.xs(("SHE", "fear"), level=[0, 2]), table.xs(("CAF", "neutral"), level=[0, 2])["n_total"]

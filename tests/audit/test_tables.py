@@ -46,6 +46,8 @@ def test_verdicts_on_the_paper() -> None:
     assert table.loc["CRE", "n_test"].to_dict() == {"released": 1556, "described": 1556, "all files": 1558}
     assert sorted(table.loc[("SHE", "described"), "impossible"]) == [84.9, 86.8, 89.5, 90.6]
     assert tables.recover_test_sizes().to_dict() == SIZES
+    for task, sizes in table["small_sizes"].groupby("task").first()[list(SIZES)].items():
+        assert list(sizes) == [n for n in range(10, 500) if all(find_counts(value, n) for value in PRINTED[task])]
 
 
 def test_weighted_means_tell_iem4s_splits_apart_and_not_cremads() -> None:
@@ -75,15 +77,12 @@ def test_the_tolerance_is_half_a_digit_of_the_row_and_half_of_the_mean(shift: fl
     assert found["agrees"].to_dict() == {"UM": agrees, "WM": True, "GM": True}
 
 
-def test_only_iem4s_durations_contradict_each_other() -> None:
+def test_durations_of_iem4_counts_of_cafe_and_cremad_parameters_of_vggish_and_yamnet_do_not_agree() -> None:
     table = tables.check_durations().set_index("task")
     assert table.index[~table["agrees"]].tolist() == ["IEM"]
     assert table.loc["IEM", "implied_mean_s"] == pytest.approx(7.0 * 3600 / 5531)
     assert table.index[table["n_timed"] < table["n_listed"]].tolist() == ["IEM", "SHE"]
     assert table.loc["SHE", "n_listed"] - table.loc["SHE", "n_timed"] == 162
-
-
-def test_counts_that_do_not_agree_are_cafes_and_cremads_and_parameters_vggishs_and_yamnets() -> None:
     table = tables.check_counts().set_index(["task", "quantity"])
     described, released = (table.index[table["printed"] != table[name]].tolist() for name in ("described", "released"))
     assert described == [("CAF", "utterances"), ("CRE", "utterances")]
@@ -95,28 +94,15 @@ def test_counts_that_do_not_agree_are_cafes_and_cremads_and_parameters_vggishs_a
     assert len(printed) == 13 and printed["byol-s-512"] == read_accuracies().loc["BYOL-S, 512", "RAV"]
 
 
-def counts_near(accuracy: float, n: int) -> np.ndarray:
-    """Every number of right answers of n that is within half of the last digit of a printed accuracy."""
-    right = np.arange(n + 1)
-    return right[np.abs(100 * right / n - accuracy) <= 0.05 + 1e-9]
-
-
 def allows(row: pd.Series, sizes: dict[str, int]) -> bool:
     """Whether some whole numbers of right answers, or the accuracies as printed, give the printed weighted mean."""
     total = sum(sizes.values())
-    counts = [counts_near(row[task], n) for task, n in sizes.items()]
-    if not all(len(own) for own in counts):
+    counts = [find_counts(row[task], n) for task, n in sizes.items()]
+    if not all(counts):
         return False
-    reachable = np.arange(sum(own.min() for own in counts), sum(own.max() for own in counts) + 1)
+    reachable = np.arange(sum(map(min, counts)), sum(map(max, counts)) + 1)
     means = [*(100 * reachable / total), sum(row[task] * n for task, n in sizes.items()) / total]
     return bool((np.abs(np.array(means) - row["WM"]) <= 0.05 + 1e-9).any())
-
-
-def test_the_sizes_below_500_that_each_column_allows() -> None:
-    own = tables.compare_test_sizes().drop_duplicates("task").set_index("task")["small_sizes"]
-    for task, sizes in own[list(SIZES)].items():
-        allowed = [n for n in range(10, 500) if all(len(counts_near(value, n)) for value in PRINTED[task])]
-        assert list(sizes) == allowed
 
 
 def test_seven_weighted_means_rule_out_1157_and_all_allow_31_sizes_of_iem4() -> None:

@@ -9,7 +9,6 @@ from unittest.mock import Mock
 import pytest
 from asserting import call, one_line
 from faulting import read_numbers, run, settings
-from making import write_savee
 
 from serab_lib.benchmark.grid import run_grid
 from serab_lib.core import SerabError
@@ -20,14 +19,7 @@ pytest.importorskip("distributed", reason="needs the extra [dask]")
 
 from distributed.protocol import deserialize, serialize
 
-from serab_lib.benchmark import cluster
-from serab_lib.benchmark.results import list_versions
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    write_savee(tmp_path / "data", n_takes=2)
-    return tmp_path
+from serab_lib.benchmark import cluster, results
 
 
 def test_a_cluster_gives_the_numbers_of_one_machine(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -91,7 +83,7 @@ def test_a_wrong_address_a_mistake_in_a_description_of_jobs_and_a_missing_extra_
         pass
 
 
-@pytest.mark.timeout(30)
+@pytest.mark.timeout(60)
 def test_no_scheduler_is_one_line_within_seconds(folder: Path) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -120,7 +112,7 @@ def test_a_worker_with_other_code_is_refused_also_where_it_joins_late(folder: Pa
         with one_line(f"^worker tcp://there:1 has another version of {next(iter(others))}: "):
             cluster._require_same_code(here, here | others, "tcp://there:1")
     equal = {"torch": f"{here['torch']}+gpu", "python": "3.99"}
-    monkeypatch.setattr(cluster, "list_versions", lambda: list_versions() | equal)
+    monkeypatch.setattr(cluster, "list_versions", lambda: results.list_versions() | equal)
     assert cluster.describe_code() == here
     monkeypatch.setattr(cluster, "_SOURCE", "another source")
     with cluster.open_cluster("local:1") as compute:

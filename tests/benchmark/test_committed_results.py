@@ -3,8 +3,7 @@ from pathlib import Path
 import pytest
 
 from serab_lib.benchmark.results import CELL_KEY, Results
-from serab_lib.corpora.corpus import list_utterances
-from serab_lib.corpora.splits import split
+from serab_lib.corpora import corpus, splits
 from serab_lib.corpora.task import get_task
 from serab_lib.evaluation.protocol import accuracy, unweighted_average_recall
 
@@ -13,11 +12,17 @@ CELLS = RESULTS.read_cells()
 KEYS = list(CELLS[CELL_KEY].drop_duplicates().itertuples(index=False, name=None))
 
 
-def test_the_cells_are_those_that_were_to_be_measured() -> None:
+def test_the_cells_are_those_that_were_to_be_measured_all_of_originals_and_say_what_made_them() -> None:
     models = {"opensmile", "egemaps", "yamnet", "byol-s-512", "logmel-stats", "byol-random-512"}
     tasks, protocols = {"AES", "EMB", "EMV", "RAV"}, {"released", "described"}
     assert set(KEYS) == {(task, model, protocol) for task in tasks for model in models for protocol in protocols}
     assert set(RESULTS.read_provenance()) == {"/".join(key) for key in KEYS}
+    assert (CELLS["n_originals"] == CELLS[["n_train", "n_validation", "n_test"]].sum(axis=1)).all()
+    for key, origin in RESULTS.read_provenance().items():
+        assert origin["commit"] and "dirty" not in origin["commit"], key
+        assert origin["extractor"] and origin["inputs"] and origin["n_originals"] == origin["n_utterances"]
+        assert not origin["unusable_files"] and not origin["missing"]
+    assert len({origin["data"] for origin in RESULTS.read_provenance().values()} - {""}) == 4
 
 
 @pytest.mark.parametrize("key", KEYS, ids="-".join)
@@ -28,7 +33,7 @@ def test_a_cell_is_whole_and_follows_from_its_predictions(key: tuple[str, str, s
     assert rows["complete"].all() and rows["search"].all() and not rows["synthetic"].any()
     predictions = RESULTS.read_predictions(*key)
     task = get_task(code)
-    parts = split(list_utterances(task), task, protocol)
+    parts = splits.split(corpus.list_utterances(task), task, protocol)
     test = parts[parts["part"] == "test"].set_index("stem")
     assert sorted(predictions["stem"]) == sorted(test.index)
     truth = predictions["emotion"].to_numpy(dtype=str)
@@ -41,12 +46,3 @@ def test_a_cell_is_whole_and_follows_from_its_predictions(key: tuple[str, str, s
     assert rows.loc[rows["selected"], column].item() == rows[column].max()
     counts = parts["part"].value_counts()
     assert (rows[[f"n_{part}" for part in counts.index]] == counts.to_numpy()).all(axis=None)
-
-
-def test_each_cell_says_what_made_it_all_of_originals() -> None:
-    assert (CELLS["n_originals"] == CELLS[["n_train", "n_validation", "n_test"]].sum(axis=1)).all()
-    for key, origin in RESULTS.read_provenance().items():
-        assert origin["commit"] and "dirty" not in origin["commit"], key
-        assert origin["extractor"] and origin["inputs"] and origin["n_originals"] == origin["n_utterances"]
-        assert not origin["unusable_files"] and not origin["missing"]
-    assert len({origin["data"] for origin in RESULTS.read_provenance().values()} - {""}) == 4

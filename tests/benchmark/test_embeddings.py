@@ -27,7 +27,7 @@ def embed(paths: list[str], cache: Path, **options):
     return extract(paths, load_extractor("logmel-stats"), cache=cache, **options)
 
 
-def test_rows_are_in_the_order_of_the_files_and_what_was_heard_before_is_in_the_cache(paths, tmp_path) -> None:
+def test_rows_are_in_the_order_of_the_files_and_what_was_heard_before_is_kept(paths, tmp_path, monkeypatch) -> None:
     first, second = (embed(paths, tmp_path / "cache") for _ in range(2))
     assert (first.n_cached, second.n_cached) == (0, len(paths))
     np.testing.assert_array_equal(first.matrix, second.matrix)
@@ -36,10 +36,6 @@ def test_rows_are_in_the_order_of_the_files_and_what_was_heard_before_is_in_the_
     moved = Path(paths[0]).rename(tmp_path / "other.wav")
     soundfile.write(paths[1], np.full(8_000, 0.25), 16_000)
     assert embed([str(moved), paths[1]], tmp_path / "cache").n_cached == 1
-
-
-def test_what_a_failing_disk_holds_is_kept(paths: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    embed(paths, tmp_path / "cache")
     monkeypatch.setattr(np, "load", lambda *_, **__: (_ for _ in ()).throw(OSError(5, "Input/output error")))
     cache = EmbeddingCache(tmp_path / "cache", load_extractor("logmel-stats"))
     assert not cache.read(["any"]) and list(cache.folder.glob("*.npz"))

@@ -31,16 +31,13 @@ def results(tmp_path: Path) -> Results:
     return results
 
 
-def test_cells_come_back_as_written(results: Results) -> None:
+def test_cells_come_back_as_written_once_and_those_of_other_inputs_go_to_the_stale_ones(results: Results) -> None:
     table = results.read_cells()
     assert list(table["task"]) == ["EMV"] * 5 + ["RAV"] * 5
     assert list(table["test_accuracy"]) == [0.5] * 5 + [0.75] * 5
     assert table["best_params"].iloc[4] == '{"C": 100000.0, "class_weight": null}'
     assert results.finished_inputs() == {("EMV", "opensmile", "released"): "y", KEY: "x"}
     pd.testing.assert_frame_equal(results.read_predictions(*KEY), cell().predictions)
-
-
-def test_a_finished_cell_is_not_written_again_and_another_goes_to_the_stale_ones(results: Results) -> None:
     for inputs, accuracies in (("x", {0.5, 0.75}), ("z", {0.5, 0.25})):
         results.write(cell(0.25, inputs=inputs))
         assert set(results.read_cells()["test_accuracy"]) == accuracies

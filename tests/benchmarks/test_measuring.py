@@ -1,9 +1,12 @@
-import importlib
 from pathlib import Path
 
+import label_order
+import measuring
 import numpy as np
 import pandas as pd
 import pytest
+import resampler
+import speaker_leak
 from making import write_savee
 
 from serab_lib.audio import decode
@@ -12,14 +15,13 @@ from serab_lib.benchmark.results import Results
 from serab_lib.corpora.corpus import find_corpus, list_utterances
 from serab_lib.corpora.splits import split
 from serab_lib.corpora.task import get_task
-from serab_lib.evaluation.classifiers import fit_classifier
-from serab_lib.evaluation.protocol import normalise_speakers
+from serab_lib.evaluation import classifiers, protocol
 
 GRID = {"kernel": ("rbf", "linear"), "C": (10.0, 0.01), "class_weight": ("balanced", None)}
 
 
 def test_only_the_same_cells_are_replaced(tmp_path: Path) -> None:
-    results, measuring = Results(tmp_path), importlib.import_module("measuring")
+    results = Results(tmp_path)
     assert read_measurement(results, "resampler").empty
     rows = (("RAV", "a", 1 / 3), ("RAV", "b", 0.2, 0.3), ("EMB", "a", 0.4), ("RAV", "a", 0.5, 0.6))
     for task, model, *accuracies in rows:
@@ -35,7 +37,7 @@ def test_only_the_same_cells_are_replaced(tmp_path: Path) -> None:
 def test_a_copy_keeps_what_16_bits_cannot_hold(tmp_path: Path) -> None:
     write_savee(tmp_path, rate=48_000)
     corpus = find_corpus("SAV", tmp_path)
-    importlib.import_module("resampler").write_copy(corpus, tmp_path / "copy", lambda samples, rate: 30 * samples[::3])
+    resampler.write_copy(corpus, tmp_path / "copy", lambda samples, rate: 30 * samples[::3])
     copy = find_corpus("SAV", tmp_path / "copy")
     assert list(copy.utterances["stem"]) == list(corpus.utterances["stem"])
     waveform, rate = decode(copy.utterances["path"].iloc[-1])
@@ -45,7 +47,7 @@ def test_a_copy_keeps_what_16_bits_cannot_hold(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["kaiser-best-2021", "kaiser-best-2022", "torchaudio", "soxr-hq"])
 def test_a_tone_stays_what_it_is(name: str) -> None:
     pytest.importorskip("resampy"), pytest.importorskip("soxr")
-    change_rate = importlib.import_module("resampler").load_resamplers()[name]
+    change_rate = resampler.load_resamplers()[name]
     tone, wanted = (np.sin(2 * np.pi * 440 * np.arange(rate) / rate) for rate in (48_000, 16_000))
     made = change_rate(tone.astype(np.float32), 48_000)
     assert made.dtype == np.float32 and abs(len(made) - 16_000) <= 1
@@ -64,23 +66,23 @@ def make_cell(n_classes: int) -> tuple[np.ndarray, pd.DataFrame]:
 
 @pytest.mark.parametrize("n_classes", [2, 7])
 def test_each_order_gives_what_a_fresh_fit_gives(n_classes: int) -> None:
-    program, (embeddings, table) = importlib.import_module("label_order"), make_cell(n_classes)
+    embeddings, table = make_cell(n_classes)
     wanted = [f"e{number}" for number in reversed(range(n_classes))]
-    orders = program.measure_orders(embeddings, table, wanted, n_orders=6, grid=GRID)
+    orders = label_order.measure_orders(embeddings, table, wanted, n_orders=6, grid=GRID)
     assert len(orders) == 7 and orders["classes"].iloc[0].split() == wanted
-    X = normalise_speakers(embeddings, table["group"], table["part"])
+    X = protocol.normalise_speakers(embeddings, table["group"], table["part"])
     own = {part: (table["part"] == part).to_numpy() for part in ("train", "validation", "test")}
     for row in orders.itertuples():
         y = table["emotion"].map(row.classes.split().index).to_numpy()
         arrays = [each[own[part]] for part in ("train", "validation") for each in (X, y)]
-        fitted = fit_classifier("SVC", *arrays, X[own["test"]], grid=GRID)
+        fitted = classifiers.fit_classifier("SVC", *arrays, X[own["test"]], grid=GRID)
         assert row.best_params == fitted.best_params
         assert row.test_accuracy == pytest.approx((fitted.predictions == y[own["test"]]).mean())
         assert row.validation_accuracy == pytest.approx(fitted.validation_accuracy)
     assert n_classes == 2 or (orders["test_accuracy"].nunique() > 1 and (orders["n_tied"] > 0).any())
     votes = np.array([[2, 2, 0], [0, 1, 1], [3, 0, 0]])
-    assert program.decide(votes, np.array([0, 1, 2])).tolist() == [0, 1, 0]
-    assert program.decide(votes, np.array([2, 1, 0])).tolist() == [1, 2, 0]
+    assert label_order.decide(votes, np.array([0, 1, 2])).tolist() == [0, 1, 0]
+    assert label_order.decide(votes, np.array([2, 1, 0])).tolist() == [1, 2, 0]
 
 
 @pytest.fixture(scope="module")
@@ -98,20 +100,18 @@ def make_voices(parts: pd.DataFrame, own: float) -> np.ndarray:
 
 @pytest.mark.parametrize(("own", "least", "most"), [(0.0, -0.03, 0.03), (0.8, 0.05, 1.0)])
 def test_seen_speakers_help_where_they_show_emotions_in_their_own_ways(parts, own, least, most) -> None:
-    program = importlib.import_module("speaker_leak")
-    units = program.name_sentences(parts, get_task("RAV"))
-    leaks = program.measure_leak(make_voices(parts, own), parts, units, n_repeats=4)
+    units = speaker_leak.name_sentences(parts, get_task("RAV"))
+    leaks = speaker_leak.measure_leak(make_voices(parts, own), parts, units, n_repeats=4)
     assert leaks["n_test"].tolist() == [30] * 5 and least < leaks["leak"].mean() < most
 
 
 def test_takes_of_a_sentence_are_one_unit_and_a_planted_twin_leaks_only_where_they_are_apart(parts) -> None:
     """All share a unit with one other file of the same speaker, emotion, intensity and statement."""
-    program = importlib.import_module("speaker_leak")
-    units = program.name_sentences(parts, get_task("RAV"))
+    units = speaker_leak.name_sentences(parts, get_task("RAV"))
     pairs = parts.groupby(units)
     assert (pairs.size() == 2).all() and (pairs["speaker"].nunique() == 1).all()
     first, second = parts["stem"][units == units[0]]
     assert [i for i, (a, b) in enumerate(zip(first, second, strict=True)) if a != b] == [16]  # of the repetition
     twins = np.random.default_rng(0).standard_normal((units.nunique(), 64))[pd.factorize(units)[0]]
-    together, apart = (program.measure_leak(twins, parts, each, n_repeats=2) for each in (units, parts["stem"]))
+    together, apart = (speaker_leak.measure_leak(twins, parts, each, n_repeats=2) for each in (units, parts["stem"]))
     assert abs(together["leak"].mean()) < 0.05 < apart["leak"].mean()

@@ -2,6 +2,7 @@ import json
 import re
 import runpy
 import sys
+import tomllib
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -16,42 +17,10 @@ from making import enter_world, write_world
 from serab_lib.benchmark.grid import Settings
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
-# A small form of each program and what it prints; several leave a table.
-PROGRAMS = {
-    "classifiers --quick --features 40": "test accuracies agree",
-    "extraction --n-files 3 --pairs 1 --models byol-s-512": (
-        r"byol-s-512, released weights: \d+\.\d times the released procedure .* differs by \d\.\de-0[3-6] "
-    ),
-    "families --n-files 3 --models logmel-stats,yamnet,byol-s-512": r"yamnet +cpu +random +\d+\.\d",
-    "label_order --n-orders 2": "released",
-    "pretrain_ravdess --epochs 1 --batch-size 8 --seeds 43 --work work --out t.csv": "gain",
-    "pretrain_speed --clips 2 --crops 4 --batch-size 2 --models byol-s-512 --precisions 32 --device cpu --out t.csv": (
-        "crops_per_s"
-    ),
-    "rerun": r"first run: \d+\.\d\d s\nsecond run: \d+\.\d\d s\nthird run: \d+\.\d\d s\n",
-    "resampler --tasks SAV --models logmel-stats --work work": "SAV, soxr-hq: measured",
-    "run families --n-files 2 --models logmel-stats": r"== families.py\n2 recordings, (.|\n)*logmel-stats +cpu",
-    "selection --n-draws 2 --out t.csv": "108 rows of 2 draws",
-    "speaker_leak --tasks SAV --models logmel-stats --n-repeats 2": "points over 2 halvings",
-}
+PROGRAMS, MISTAKES = tomllib.loads(Path(__file__).with_name("programs.toml").read_text()).values()
+# Several leave a table.
 TABLES = {name: f"results/audit/{name}.csv" for name in ("label_order", "resampler", "speaker_leak")}
 TABLES |= dict.fromkeys(("pretrain_ravdess", "pretrain_speed", "selection"), "t.csv")
-MISTAKES = {
-    "classifiers --only SVN": "choose from LDA",
-    "classifiers --embeddings nowhere.npz": "nowhere.npz",
-    "extraction --data nowhere": "pass --data DIR",
-    "extraction --models byol-s-521": "did you mean byol-s-512",
-    "extraction --models vggish": "choose byol-s-512 or opensmile",
-    "families --data nowhere": "pass --data DIR",
-    "families --n-files 0": "expected 1 or more",
-    "label_order": "serab run --tasks RAV --models byol-s-512",
-    "pretrain_ravdess --data nowhere": "pass --data DIR",
-    "pretrain_speed --clips 1 --device gpu": "choose auto or cpu or cuda",
-    "rerun --data nowhere": "pass --data DIR",
-    "run extractions": "choose from extraction, families, classifiers, rerun",
-    "speaker_leak --models logmel-stats --data nowhere": "pass --data DIR",
-    "speaker_leak --tasks SAV --models logmel": "there is no extractor 'logmel'",
-}
 
 
 @pytest.fixture(scope="module")

@@ -2,11 +2,12 @@ import shutil
 from pathlib import Path
 
 import jupytext
+import nbformat
 import pytest
-from typer.testing import CliRunner
+from asserting import call
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from serab_lib.book import build
-from serab_lib.cli.app import app
 from serab_lib.core import SerabError, UnknownNameError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -103,5 +104,55 @@ def test_mistakes_are_one_line(project, monkeypatch):
     monkeypatch.chdir(root)
     (root / "_toc.yml").unlink()
     for arguments, message in (("--parameter n_draws", "write NAME=VALUE"), ("--root .", "lacks _toc.yml")):
-        done = CliRunner().invoke(app, ["book", *arguments.split()])
-        assert done.exit_code == 1 and message in done.stderr and len(done.stderr.strip().splitlines()) == 1
+        said = call("book", *arguments.split(), code=1)
+        assert message in said and len(said.strip().splitlines()) == 1
+
+
+PROVENANCE = {"commit": "abc123", "versions": {"torch": "2.13"}, "machine": "a laptop"}
+
+
+def executed(*outputs, tags=()):
+    cell = new_code_cell("show()", metadata={"tags": list(tags)}, outputs=list(outputs))
+    papermill = {"parameters": {"profile": "demo"}, "start_time": "2026-01-02T03:04:05", "duration": 7.4}
+    return new_notebook(cells=[new_markdown_cell("(x)=\n# A chapter"), cell], metadata={"papermill": papermill})
+
+
+def display(data, **description):
+    return new_output("display_data", data, metadata={"serab": description})
+
+
+def weave_in(folder, notebook):
+    path = folder / "05_x.ipynb"
+    nbformat.write(notebook, path)
+    run = build.weave(path, PROVENANCE)
+    return nbformat.read(path, as_version=4), run
+
+
+def test_tables_and_figures_become_numbered_ones(tmp_path):
+    markdown = "| a |\n|--:|\n| 1 |"
+    output = display({"text/markdown": markdown}, kind="table", name="tbl-x", caption="Of `x`.", sortable=True)
+    notebook, _ = weave_in(tmp_path, executed(output))
+    text = notebook.cells[2].source
+    assert text.startswith(":::::{table} Of `x`.\n:name: tbl-x\n:class: serab-table sortable\n")
+    assert markdown in text and notebook.cells[1].outputs == []
+    output = display({"image/svg+xml": "<svg/>"}, kind="figure", name="fig-x", caption="C.", alt="What\nit shows.")
+    notebook, _ = weave_in(tmp_path, executed(output))
+    assert (tmp_path / "_figures" / "05_x-fig-x.svg").read_text() == "<svg/>"
+    assert all(line in notebook.cells[2].source for line in (":alt: What it shows.\n", ":name: fig-x\n"))
+
+
+def test_anchor_of_markdown_becomes_a_label_other_outputs_stay_and_complaints_are_handed_on(tmp_path):
+    anchor = display({"text/markdown": '<a id="x-1"></a>\n\n### X'}, kind="markdown")
+    streams = [new_output("stream", name=name, text=name) for name in ("stdout", "stderr")]
+    notebook, run = weave_in(tmp_path, executed(anchor, *streams))
+    assert notebook.cells[2].source == "(x-1)=\n### X"
+    assert [output.text for output in notebook.cells[1].outputs] == ["stdout"] and run["complaints"] == ["stderr"]
+
+
+def test_page_is_folded_and_ends_with_how_it_was_made(tmp_path):
+    notebook, run = weave_in(tmp_path, executed(tags=["injected-parameters"]))
+    assert "hide-input" in notebook.cells[1].metadata.tags
+    text = notebook.cells[-1].source
+    parts = ("`profile='demo'`", "2026-01-02 03:04", "7 s", "`abc123`", "torch 2.13", "a laptop", "05_x.py")
+    assert [part for part in parts if part not in text] == []
+    assert run == {"notebook": "05_x", "title": "A chapter", "seconds": 7.4, "finished": "", "complaints": []}

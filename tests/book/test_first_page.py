@@ -1,15 +1,11 @@
-import importlib.util
 from pathlib import Path
 
+import first_page
 import pytest
 import yaml
 from pybtex.database import parse_string
 
 ROOT = Path(__file__).resolve().parents[2]
-
-spec = importlib.util.spec_from_file_location("first_page", ROOT / "book" / "_ext" / "first_page.py")
-first_page = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(first_page)
 
 
 @pytest.mark.parametrize("kind", ["real", "synthetic"])

@@ -1,7 +1,7 @@
 import nbformat
+import plain_notebooks
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
-from plain import plain_notebooks
 
 WORKS = """@article{one, author = {Wilson, Edwin}, title = {T}, year = {1927}, doi = {10.1/x}}
 @article{two, author = {de Hoop, An and Bo, Cy and Do, Ed}, title = {T}, year = {2017}, note = {arXiv:2006.07733}}

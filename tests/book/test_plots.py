@@ -6,32 +6,27 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from making import make_noise
+from making import make_cells, make_noise
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from serab_lib.audit.selection import measure_selection, read_simulation
 from serab_lib.audit.tables import check_weighted_means, compare_test_sizes, recover_test_sizes
-from serab_lib.benchmark.results import COLUMNS
 from serab_lib.book import tables
 from serab_lib.book.plots import audit, grid, pretraining, tasks
 from serab_lib.corpora.corpus import list_utterances
 from serab_lib.corpora.task import TASKS
-from serab_lib.evaluation import rankings
-from serab_lib.evaluation.paper import read_accuracies, read_models
-from serab_lib.evaluation.significance import compare_best, confidence_intervals
+from serab_lib.evaluation import paper, rankings, significance
 from serab_lib.pretraining.augmentations import illustrate
 
-ACCURACIES, SIZES = read_accuracies(), recover_test_sizes()
+ACCURACIES, SIZES = paper.read_accuracies(), recover_test_sizes()
 GRID = ACCURACIES[list(SIZES.index)]
 
 
 @functools.cache
 def beside() -> pd.DataFrame:
-    cells = [("RAV", "byol-s-512", 0.77), ("EMB", "yamnet", 0.7)]
-    cell = dict.fromkeys(COLUMNS, 0) | {"protocol": "released", "selected": True, "complete": True, "n_test": 300}
-    rows = [cell | {"task": task, "model": model, "test_accuracy": value} for task, model, value in cells]
-    return tables.compare_with_paper(pd.DataFrame(rows), "released")
+    cells = make_cells({"test_accuracy": 0.77}, {"task": "EMB", "model": "yamnet", "test_accuracy": 0.7})
+    return tables.compare_with_paper(cells, "released")
 
 
 def draw_projections() -> Figure:
@@ -54,9 +49,7 @@ def draw_gain() -> Figure:
 
 
 def draw_selection() -> Figure:
-    simulated = read_simulation().loc[2, 2]
-    cell = dict.fromkeys(COLUMNS, 0) | {"task": "RAV", "model": "m", "protocol": "released", "classifier": "LDA"}
-    return audit.plot_selection_gap(simulated, measure_selection(pd.DataFrame([cell])))
+    return audit.plot_selection_gap(read_simulation().loc[2, 2], measure_selection(make_cells()))
 
 
 def draw_label_order() -> Figure:
@@ -91,10 +84,10 @@ FIGURES: dict[str, Callable[[], Figure]] = {
         pd.DataFrame({"epoch": [0, 1], "task": "SAV", "validation_accuracy": [0.3, 0.4]})
     ),
     "gain": draw_gain,
-    "intervals": lambda: grid.plot_intervals(confidence_intervals(ACCURACIES, SIZES)),
+    "intervals": lambda: grid.plot_intervals(significance.confidence_intervals(ACCURACIES, SIZES)),
     "agreement": lambda: grid.plot_agreement(beside()),
     "coverage": lambda: grid.plot_coverage(beside()),
-    "bold": lambda: grid.plot_bold(compare_best(ACCURACIES, SIZES)),
+    "bold": lambda: grid.plot_bold(significance.compare_best(ACCURACIES, SIZES)),
     "contrasts": lambda: grid.plot_contrasts(GRID, {f"{n}": (f"BYOL-S, {n}", f"BYOL-A, {n}") for n in (512, 1024)}),
     "critical difference": lambda: grid.plot_critical_difference(rankings.compare_ranks(GRID)),
     "subsets": lambda: grid.plot_subsets(
@@ -102,7 +95,7 @@ FIGURES: dict[str, Callable[[], Figure]] = {
         rankings.redraw_rankings(GRID, SIZES, n_draws=10),
     ),
     "task spread": lambda: grid.plot_task_spread(rankings.measure_spread(GRID, SIZES)),
-    "model sizes": lambda: grid.plot_model_sizes(rankings.join_sizes(ACCURACIES, read_models(), SIZES)),
+    "model sizes": lambda: grid.plot_model_sizes(rankings.join_sizes(ACCURACIES, paper.read_models(), SIZES)),
     "confusion matrices": lambda: grid.plot_confusions(dict.fromkeys(("one", "two", "three"), CONFUSIONS)),
     "test sizes": lambda: audit.plot_test_sizes(compare_test_sizes()),
     "weighted means": lambda: audit.plot_weighted_means(
@@ -148,13 +141,10 @@ def test_every_resampler_has_its_mark_in_every_panel() -> None:
         assert {x for x, _ in lines["printed"]} == {77.3}
 
 
-def test_measured_cells_are_set_against_the_printed_ones_in_the_colour_of_their_family() -> None:
+def test_measured_cells_have_the_colour_of_their_family_and_are_told_from_what_can_be_fetched_or_is_asked_for() -> None:
     (axes,) = grid.plot_agreement(beside()).axes
     marks = {line.get_color(): line.get_xydata().tolist() for line in axes.lines if line.get_marker() in ("o", "D")}
     assert [[77.3, 77.0]] in marks.values() and len([points for points in marks.values() if points]) == 2
-
-
-def test_map_of_the_grid_tells_measured_from_fetchable_and_from_what_needs_permission() -> None:
     (axes,) = grid.plot_coverage(beside()).axes
     assert len(axes.patches) == 117 and sorted(text.get_text() for text in axes.texts) == ["70", "77"]
     hatched = sum(patch.get_hatch() is not None for patch in axes.patches)

@@ -3,11 +3,11 @@ from pathlib import Path
 
 import pytest
 from asserting import one_line
+from extractors.test_hear import GUEST
 from making import write_savee
 
 from serab_lib.benchmark import grid
-from serab_lib.book import profile
-from serab_lib.book.build import build_book
+from serab_lib.book import build, profile
 from serab_lib.core import UnknownNameError
 from serab_lib.corpora.task import TASKS
 
@@ -21,9 +21,10 @@ def folders(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def small(monkeypatch):
-    """The demo's grid is one task and one extractor here, and no hyperparameters are searched."""
+def small(monkeypatch, tmp_path_factory):
+    """The demo's grid is one task and one extractor here, spoken once, and no hyperparameters are searched."""
     pytest.importorskip("espeakng_loader", reason="needs the extra [demo]")
+    monkeypatch.setenv("SERAB_CACHE", str(tmp_path_factory.getbasetemp() / "small-demo"))
     monkeypatch.setattr(profile, "PAPER_TASKS", ("SAV",))
     monkeypatch.setattr(profile, "DEMO_MODELS", ("logmel-stats",))
     monkeypatch.setattr(grid, "Settings", functools.partial(grid.Settings, search=False))
@@ -58,17 +59,6 @@ def test_demo_speaks_computes_and_marks_its_cells(small):
     assert {Path(path).stem[:2] for path in samples.values()} == {"DC"}
 
 
-GUEST = """
-import torch
-class Model(torch.nn.Module):
-    sample_rate, scene_embedding_size, timestamp_embedding_size = 16_000, 2, 2
-def load_model(path=""):
-    return Model()
-def get_scene_embeddings(audio, model):
-    return torch.stack([audio.abs().mean(1), audio.std(1)], dim=1)
-"""
-
-
 def test_paper_takes_the_real_corpus_where_it_is_and_speaks_it_where_it_is_not(small, folders, monkeypatch):
     data = profile.open_profile("paper")
     assert data.find_corpus("SAV").synthetic and data.run("SAV", ["logmel-stats"])["synthetic"].all()
@@ -88,7 +78,7 @@ def test_every_chapter_runs_on_one_real_corpus(real_data, copy_project, shared_c
     monkeypatch.setenv("SERAB_DATA", str(real_data))
     monkeypatch.setenv("SERAB_CACHE", str(shared_cache))
     root = copy_project()
-    folder = build_book("paper", root=root).parent
+    folder = build.build_book("paper", root=root).parent
     pages = {page.stem: page.read_text() for page in folder.glob("notebooks/*.html")}
     assert pages.keys() == {source.stem for source in (root / "notebooks").glob("*.py")}
     assert "RAVDESS" in pages["01_tasks"]

@@ -17,7 +17,7 @@ def shown(monkeypatch):
     return found
 
 
-def test_table_carries_name_caption_and_markdown(shown):
+def test_table_carries_name_caption_and_markdown_with_values_written_for_reading(shown):
     columns = {"n": [1234, None], "share": [1.25, float("nan")], "text": ["a|<b", "**x**"]}
     frame = pd.DataFrame(columns, index=["p", "q"])
     show.show_table(frame, name="tbl-x", caption="Of things.", sortable=True)
@@ -28,6 +28,10 @@ def test_table_carries_name_caption_and_markdown(shown):
     assert [cell.strip() for cell in lines[3].split("|")[1:-1]] == ["q", "–", "–", "**x**"]
     assert "a\\|<b" in lines[2] and "1.2" in lines[2]
     assert all(part in data["text/html"] for part in ("<b>x</b>", "a|&lt;b", "Of things."))
+    row = [1234, np.bool_(True), np.float32(0.25), pd.NA, {"C": 1}]
+    show.show_table(pd.DataFrame([row], dtype=object), name="t", caption="c", index=False)
+    cells = shown[1][0]["text/markdown"].splitlines()[2].split("|")[1:-1]
+    assert [cell.strip() for cell in cells] == ["1,234", "yes", "0.2", "–", "{'C': 1}"]
 
 
 @pytest.mark.parametrize(("vector", "mime"), [(True, "image/svg+xml"), (False, "image/png")])
@@ -57,10 +61,3 @@ def test_audio_banner_and_downloads_are_written_out(shown, tmp_path):
     assert "synthetic" in banner and "&amp;" in banner
     (encoded,) = re.findall(r'download="a.csv" href="data:text/plain;charset=utf-8;base64,(.*?)"', downloads)
     assert base64.b64decode(encoded).decode() == "x,ä\n"
-
-
-def test_values_are_written_for_reading(shown):
-    row = [1234, np.bool_(True), np.float32(0.25), pd.NA, {"C": 1}]
-    show.show_table(pd.DataFrame([row], dtype=object), name="t", caption="c", index=False)
-    cells = shown[0][0]["text/markdown"].splitlines()[2].split("|")[1:-1]
-    assert [cell.strip() for cell in cells] == ["1,234", "yes", "0.2", "–", "{'C': 1}"]

@@ -1,5 +1,3 @@
-"""The published site: its links lead somewhere, and in a real browser every page loads, the grid sorts, audio plays."""
-
 import functools
 import http.server
 import json
@@ -10,9 +8,9 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import nbformat
+import plain_notebooks
 import pytest
 import yaml
-from plain import plain_notebooks
 
 from serab_lib.book.build import build_book
 
@@ -35,6 +33,7 @@ def site(copy_project, shared_cache):
         return build_book("published", root=copy_project(), parameters={"n_draws": 50}).parent
 
 
+@functools.cache
 class Links(HTMLParser):
     """What a page links to, and what can be linked to in it."""
 
@@ -265,7 +264,7 @@ def test_every_control_of_the_header_shows_the_focus_and_has_a_name(visit):
         assert button.get_attribute("aria-label") or button.get_attribute("title")
 
 
-def test_signs_and_players_have_names(visit):
+def test_signs_and_players_have_names_and_audio_plays(visit):
     tab, _ = visit(GRID)
     names = [text.split("Show the code")[1] for text in tab.locator("details.hide summary").all_text_contents()]
     assert any(re.search(r"of Table \d+", name) for name in names)
@@ -273,6 +272,9 @@ def test_signs_and_players_have_names(visit):
     assert tab.locator("button.copybtn:not([aria-label])").count() == 0
     tab, _ = visit("notebooks/01_tasks")
     assert all(tab.locator("audio").evaluate_all("all => all.map(each => each.ariaLabel)"))
+    assert tab.locator("audio").count() == 7  # an emotion each
+    tab.evaluate("document.querySelector('audio').play()")
+    tab.wait_for_function("document.querySelector('audio').currentTime > 0.05")
 
 
 def test_first_page_shows_facts_a_figure_three_findings_and_how_to_cite(visit):
@@ -313,7 +315,9 @@ def test_site_works_from_disk(browser, site):
     tab.close()
 
 
-def test_search_finds_prose_and_lands_where_it_stands(visit):
+def test_search_finds_prose_and_no_code_and_lands_where_it_stands(visit, site):
+    index = (site / "searchindex.js").read_text()
+    assert '"mcnemar"' in index and '"show_audio"' not in index
     tab, _ = visit("search")
     tab.goto(tab.url + "?q=McNemar")
     tab.wait_for_selector("#search-results li p.context")
@@ -323,15 +327,3 @@ def test_search_finds_prose_and_lands_where_it_stands(visit):
     found.wait_for()
     tab.wait_for_function("scrollY > 200")
     assert 0 < found.bounding_box()["y"] < 900
-
-
-def test_code_is_not_in_the_search(site):
-    index = (site / "searchindex.js").read_text()
-    assert '"mcnemar"' in index and '"show_audio"' not in index
-
-
-def test_audio_plays(visit):
-    tab, _ = visit("notebooks/01_tasks")
-    assert tab.locator("audio").count() == 7  # an emotion each
-    tab.evaluate("document.querySelector('audio').play()")
-    tab.wait_for_function("document.querySelector('audio').currentTime > 0.05", timeout=10_000)

@@ -3,25 +3,16 @@ import itertools
 import numpy as np
 import pandas as pd
 import pytest
+from making import make_cells
 
-from serab_lib.benchmark.results import COLUMNS
 from serab_lib.book import tables
 from serab_lib.corpora.corpus import list_utterances
 from serab_lib.corpora.task import PAPER_TASKS, TASKS
 from serab_lib.evaluation.paper import read_accuracies, read_datasets
 from serab_lib.extractors.registry import EXTRACTORS
 
-CELL = dict(
-    task="RAV", model="byol-s-512", protocol="released", classifier="SVC", validation_accuracy=0.7,
-    test_accuracy=0.77, test_uar=0.76, test_macro_f1=0.75, selected=True, n_train=840, n_validation=300, n_test=300,
-    best_params="{}", seconds=1.0, search=True, complete=True, synthetic=False,
-)  # fmt: skip
 MODELS = ("opensmile", "byol-s-512")
 ACCURACIES = dict(zip(itertools.product(MODELS, ("AES", "RAV")), (0.5, 0.7, 0.4, 0.6), strict=True))
-
-
-def make_cells(*changes: dict[str, object]) -> pd.DataFrame:
-    return pd.DataFrame([CELL | each for each in changes or [{}]], columns=COLUMNS)
 
 
 def make_grid(accuracies: dict[tuple[str, str], float]) -> pd.DataFrame:
@@ -73,7 +64,7 @@ def test_table_of_extractors_has_every_row_of_the_paper() -> None:
     assert table.loc["vggish", "difference"] == "+10.1 M"
 
 
-def test_grid_is_in_percent_with_the_means_of_the_paper_where_no_task_is_missing() -> None:
+def test_grid_is_in_percent_with_the_means_of_the_paper_where_no_task_is_missing_and_the_best_are_bold() -> None:
     grid = tables.accuracy_grid(make_grid(ACCURACIES), "released")
     assert list(grid.columns) == ["AES", "RAV", "UM", "WM", "GM"]
     assert list(grid.index) == ["BYOL-S, 512", "openSMILE"]  # sorted by UM
@@ -83,6 +74,8 @@ def test_grid_is_in_percent_with_the_means_of_the_paper_where_no_task_is_missing
         assert all(text in tables.render(grid, form) for text in ("65.0", "59.2"))
     grid = tables.accuracy_grid(make_grid({key: ACCURACIES[key] for key in list(ACCURACIES)[:3]}), "released")
     assert list(grid.columns) == ["AES", "RAV"] and "–" in tables.render(grid, "markdown")
+    grid = pd.DataFrame({"AES": [10.0, 10.04], "CAF": [float("nan"), 3.0]})
+    assert tables.mark_best(grid).to_numpy().tolist() == [["**10.0**", "–"], ["**10.0**", "**3.0**"]]
 
 
 def test_own_tasks_and_models_stand_in_the_grid_under_their_names_and_the_papers_numbers_in_their_places() -> None:
@@ -93,11 +86,6 @@ def test_own_tasks_and_models_stand_in_the_grid_under_their_names_and_the_papers
     paper = tables.paper_grid(cells, "released")
     assert (paper.loc["openSMILE", "RAV"], paper.loc["BYOL-S, 512", "AES"]) == (71.3, 74.9)
     assert paper.loc["Log-mel statistics"].isna().all()
-
-
-def test_best_of_each_column_is_bold_and_ties_share_it() -> None:
-    grid = pd.DataFrame({"AES": [10.0, 10.04], "CAF": [float("nan"), 3.0]})
-    assert tables.mark_best(grid).to_numpy().tolist() == [["**10.0**", "–"], ["**10.0**", "**3.0**"]]
 
 
 def test_means_follow_from_the_printed_accuracies() -> None:
@@ -126,14 +114,11 @@ def test_every_cell_of_the_paper_stands_beside_ours_or_says_why_not() -> None:
     assert table["state"].iloc[0] == "measured on an incomplete corpus"
 
 
-def test_measured_cells_are_listed_in_percent_with_the_share_of_originals() -> None:
+def test_measured_cells_are_listed_in_percent_with_the_share_of_originals_and_of_copies() -> None:
     table = tables.list_measured(make_cells({"n_originals": 1440}, {"n_originals": 1439}, {"n_originals": None}))
     first = table.iloc[0][["model", "accuracy", "interval", "n test"]].tolist()
     assert first == ["BYOL-S, 512", 77.0, "71.9–81.4", 300]
     assert table["as released"].tolist() == ["all", "1,439 of 1,440", "–"]
-
-
-def test_results_list_the_copies_they_were_made_from() -> None:
     copies, originals = {"sample_rates_hz": {"16000": 480}}, {"n_utterances": 1440, "n_originals": 1440}
     origins = {"SAV/m/released": copies, "SAV/m/described": copies, "own/m/described": copies}
     (copy,) = tables.list_copies(origins | {"RAV/m/described": originals, "EMB/m/described": {}})

@@ -9,8 +9,7 @@ from asserting import call
 from making import write_savee
 from serving import Site
 
-from serab_lib.benchmark.grid import Settings
-from serab_lib.benchmark.results import Results
+from serab_lib.benchmark import grid, results
 from serab_lib.book import build
 from serab_lib.cli import plan
 from serab_lib.cli.plan import carry_out, make_plan
@@ -23,7 +22,7 @@ from serab_lib.extractors.registry import EXTRACTORS
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> Settings:
+def settings(tmp_path: Path) -> grid.Settings:
     """A folder with a whole RAVDESS, half a CaFE and a synthetic EMOVO; no weights."""
     data = tmp_path / "data"
     names = {"ravdess": read_manifest("ravdess.csv")["file"], "cafe": read_manifest("cafe.csv")["file"][:400]}
@@ -32,14 +31,14 @@ def settings(tmp_path: Path) -> Settings:
             (data / name / file).parent.mkdir(parents=True, exist_ok=True)
             (data / name / file).touch()
     (data / "emovo" / "SYNTHETIC.json").write_text('{"files": {"f1/dis-f1-b1.wav": "0"}}')
-    return Settings(data=data, weights=tmp_path / "weights", out=tmp_path / "results", protocols=PROTOCOLS)
+    return grid.Settings(data=data, weights=tmp_path / "weights", out=tmp_path / "results", protocols=PROTOCOLS)
 
 
 def list_computed(planned: dict[str, Any], kind: str) -> set[str]:
     return {row["name"] for row in planned[kind] if row["computed"] == "yes"}
 
 
-def list_folders(settings: Settings) -> tuple[object, ...]:
+def list_folders(settings: grid.Settings) -> tuple[object, ...]:
     return "--data", settings.data, "--weights", settings.weights, "--out", settings.out
 
 
@@ -69,16 +68,13 @@ def test_the_plan_tells_the_whole_job(settings, monkeypatch):
     assert not Path(settings.out).exists() and not Path(settings.weights).exists(), "a plan writes nothing"
 
 
-def test_a_plan_without_network_and_with_the_licence(settings):
+def test_a_plan_without_network_or_with_the_licence_whose_stages_add_up(settings):
     planned = make_plan(settings, may_fetch=False, accept_licence=True)
     assert list_computed(planned, "corpora") == {"ravdess"}
     assert list_computed(planned, "extractors") == {"opensmile"}
     assert planned["stages"][0]["what"] == "0 downloads, nothing"
     planned = make_plan(settings, accept_licence=True)
     assert {"byol-a-512", "byol-a-1024", "byol-a-2048"} <= list_computed(planned, "extractors")
-
-
-def test_the_stages_add_up(settings):
     fetching, embedding, fitting, book = make_plan(settings)["stages"]
     assert fetching["bytes"] > 600e6 + 870e6 + 1_100e6
     assert fitting["what"] == "72 cells of five classifiers" and book["bytes"] > 0
@@ -95,7 +91,7 @@ def test_the_command_prints_and_dumps_the_plan(settings):
 
 
 @pytest.fixture
-def small(tmp_path: Path, site: Site, monkeypatch: pytest.MonkeyPatch) -> Settings:
+def small(tmp_path: Path, site: Site, monkeypatch: pytest.MonkeyPatch) -> grid.Settings:
     """A grid of two tasks, of which one is there and the other's source is gone, and of one extractor."""
     data = tmp_path / "data"
     write_savee(data)
@@ -109,7 +105,7 @@ def small(tmp_path: Path, site: Site, monkeypatch: pytest.MonkeyPatch) -> Settin
     gone = RemoteFile(name="download.zip", urls=(f"{site.address}/download.zip",))
     monkeypatch.setitem(CORPORA, "emodb", replace(CORPORA["emodb"], files=(gone,)))
     folders = {name: tmp_path / name for name in ("weights", "cache", "out")}
-    return Settings(data=data, protocols=PROTOCOLS, n_jobs=1, **folders)
+    return grid.Settings(data=data, protocols=PROTOCOLS, n_jobs=1, **folders)
 
 
 def test_what_can_be_done_is_done_and_the_rest_is_named(small, tmp_path, monkeypatch):
@@ -122,7 +118,7 @@ def test_what_can_be_done_is_done_and_the_rest_is_named(small, tmp_path, monkeyp
     (failure,) = done["failures"]
     assert "HTTP 404" in failure and "EmoDB" in failure
     assert (done["computed"], done["present"], done["fetched"], done["book"]) == (2, 0, [], str(page))
-    assert set(Results(small.out).read_cells()["protocol"]) == set(PROTOCOLS)
+    assert set(results.Results(small.out).read_cells()["protocol"]) == set(PROTOCOLS)
     ((profile, options),) = asked
     assert (profile, options["root"]) == ("paper", tmp_path)
     folders = {"SERAB_RESULTS": small.out, "SERAB_DATA": small.data, "SERAB_WEIGHTS": small.weights}
@@ -139,12 +135,9 @@ def test_a_book_that_fails_is_not_fatal(small, monkeypatch):
     assert "2 cells computed" in printed and "the book was not built: a cell failed" in printed
 
 
-def test_nothing_to_do_is_an_error_in_one_line(small, tmp_path):
-    printed = call("reproduce", *list_folders(replace(small, data=tmp_path / "none")), "--no-fetch", code=1)
-    assert "no cell can be computed: 0 corpora and 1 extractors at hand" in printed
-
-
-def test_a_device_that_is_not_there_is_seen_before_anything_is_fetched(small, site):
+def test_no_such_device_and_nothing_to_do_are_seen_before_anything_is_fetched(small, site, tmp_path):
     with pytest.raises(SerabError, match="choose --device cpu"):
         carry_out(make_plan(small), replace(small, device="abacus"))
     assert site.asked == []
+    printed = call("reproduce", *list_folders(replace(small, data=tmp_path / "none")), "--no-fetch", code=1)
+    assert "no cell can be computed: 0 corpora and 1 extractors at hand" in printed

@@ -9,12 +9,11 @@ import pytest
 from asserting import one_line
 
 from serab_lib.core import SerabError, printable
+from serab_lib.corpora import check, task
 from serab_lib.corpora import corpus as lists
-from serab_lib.corpora.check import check_corpus
 from serab_lib.corpora.corpus import MARKER, find_corpus, find_data, load_task
-from serab_lib.corpora.task import TASKS
 
-OWN = dataclasses.replace(TASKS["SAV"], code="OWN", name="own", in_paper=False)
+OWN = dataclasses.replace(task.TASKS["SAV"], code="OWN", name="own", in_paper=False)
 
 
 def touch(root: Path, files: Iterable[str], content: bytes = b"") -> None:
@@ -38,14 +37,11 @@ def test_any_depth_suffix_and_case_without_the_systems_files(tmp_path):
     assert all(os.path.isabs(path) and os.path.exists(path) for path in corpus.utterances["path"])
 
 
-def test_known_files_are_left_out_with_a_reason(tmp_path):
+def test_missing_unexpected_and_known_files_are_reported(tmp_path):
     for name, file, kind in (("aesdd", "s05 (3).wav", "excluded"), ("ravdess", "03-02-01-01-01-01-01.wav", "other")):
         touch(tmp_path / name, [lists.read_manifest(f"{name}.csv")["file"][0], file])
         (found,) = find_corpus(name, tmp_path).left_out
         assert (found.file, found.kind) == (file, kind) and found.reason
-
-
-def test_missing_and_unexpected_files_are_reported(tmp_path):
     touch(tmp_path / "savee", [*lists.read_manifest("savee.csv")["file"][2:], "DC_a99.wav"])
     corpus = find_corpus("SAV", tmp_path)
     assert (corpus.missing, corpus.unexpected) == (("DC_a01", "DC_a02"), ("DC_a99",))
@@ -69,15 +65,12 @@ def test_what_could_be_anything_stops_in_one_line(tmp_path, others, message, kin
     assert left_out(find_corpus(OWN, tmp_path, strict=False)) == found
 
 
-def test_one_recording_in_several_files_counts_once_the_lossless_one_and_the_first_by_path(tmp_path):
+def test_one_recording_in_several_files_counts_once_and_links_are_followed_but_no_loops(tmp_path):
     others = ["copy/DC_a01.wav", "DC_a01.mp3"]
     touch(tmp_path / "own", ["DC_a01.wav", *others])
     corpus = find_corpus(OWN, tmp_path)
     assert list(corpus.utterances["path"]) == [str(tmp_path / "own" / "DC_a01.wav")]
     assert left_out(corpus) == dict.fromkeys(others, "copy")
-
-
-def test_links_are_followed_and_loops_are_not(tmp_path):
     elsewhere, root = tmp_path / "elsewhere", tmp_path / "data" / "own"
     touch(tmp_path, ["elsewhere/DC_a01.wav", "data/cafe/01-C-1-1.wav"])
     root.mkdir()
@@ -138,7 +131,7 @@ def test_synthetic_corpus_is_complete_by_its_own_list(tmp_path):
     (tmp_path / "savee" / "JE/a01.wav").rename(tmp_path / "savee" / "KL_a01.wav")
     corpus = find_corpus("SAV", tmp_path)
     assert corpus.missing == ("JE_a01",) and corpus.unexpected == ("KL_a01",) and not corpus.complete
-    assert [each.file for each in check_corpus("SAV", tmp_path).problems if each.kind == "missing"] == ["JE_a01"]
+    assert [each.file for each in check.check_corpus("SAV", tmp_path).problems if each.kind == "missing"] == ["JE_a01"]
 
 
 WAVS = "Session1/sentences/wav/Ses01F_impro01"
@@ -163,7 +156,7 @@ def iemocap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return root
 
 
-def test_iemocap_is_complete_by_its_counts_and_names_what_is_labelled_and_absent(iemocap):
+def test_iemocap_is_complete_by_its_counts_and_names_what_differs_from_them(iemocap):
     corpus = find_corpus("IEM", iemocap.parent)
     assert corpus.complete and corpus.n_expected == 2
     found = corpus.utterances[["speaker", "emotion", "released_group"]].to_numpy().tolist()
@@ -174,9 +167,7 @@ def test_iemocap_is_complete_by_its_counts_and_names_what_is_labelled_and_absent
     corpus, kinds = find_corpus("IEM", iemocap.parent), {"M001": "other", "F009": "unlabelled"}
     assert corpus.missing == ("Ses01F_impro01_M000",) and not corpus.complete
     assert left_out(corpus).items() >= {(f"{WAVS}/Ses01F_impro01_{turn}.wav", kind) for turn, kind in kinds.items()}
-
-
-def test_iemocap_that_differs_from_its_counts(iemocap):
+    (iemocap / WAVS / "Ses01F_impro01_F009.wav").rename(iemocap / WAVS / "Ses01F_impro01_M000.wav")
     (iemocap / EVALUATION).write_bytes((iemocap / EVALUATION).read_bytes().replace(b"ang", b"neu"))
     corpus = find_corpus("IEM", iemocap.parent)
     assert corpus.missing == ("0 of 1 labelled utterances: 01F Ses01M anger",)

@@ -52,7 +52,7 @@ def test_rules_act_in_the_published_direction(sex):
     assert f0[anger] > f0[sadness]
 
 
-def test_difficulty_weakens_and_blurs():
+def test_difficulty_weakens_and_blurs_within_espeaks_ranges():
     voice = make_voice("female", 0, np.random.default_rng(0))
 
     def volumes(emotion: str, **difficulty: float) -> list[int]:
@@ -63,9 +63,6 @@ def test_difficulty_weakens_and_blurs():
     changes = ({"weakened": 1}, {"strength": 0.5}, {})
     means = [np.mean(volumes("neutral")), *(np.mean(volumes("anger", **change)) for change in changes)]
     assert means == sorted(set(means))
-
-
-def test_settings_stay_within_espeaks_ranges():
     rng, demo = np.random.default_rng(0), make_demo(strength=3, noise=0.5)
     ranges = {"words_per_minute": (80, 450), "volume": (0, 200), "pitch": (0, 99), "pitch_range": (0, 99)}
     for emotion in 100 * sorted(SPEECH.rules):

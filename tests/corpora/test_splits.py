@@ -1,4 +1,6 @@
+import itertools
 from importlib import resources
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -9,39 +11,9 @@ from serab_lib.corpora.corpus import list_utterances
 from serab_lib.corpora.splits import PARTS, PROTOCOLS, assign_parts, shuffle_groups, split
 from serab_lib.corpora.task import TASKS
 
-# Number of groups, then utterances in train, validation and test: as released and as described.
-SIZES = {
-    "AES": ((6, 298, 99, 207), (6, 298, 99, 207)),
-    "CAF": ((12, 504, 144, 216), (12, 546, 156, 234)),
-    "CRE": ((91, 5144, 738, 1556), (91, 5144, 738, 1556)),
-    "EMB": ((10, 344, 107, 84), (10, 344, 107, 84)),
-    "EMV": ((6, 294, 98, 196), (6, 294, 98, 196)),
-    "IEM": ((10, 3413, 996, 1122), (10, 3329, 1045, 1157)),
-    "RAV": ((24, 840, 300, 300), (24, 840, 300, 300)),
-    "SAV": ((4, 240, 120, 120), (4, 240, 120, 120)),
-    "SHE": ((87, 2070, 558, 372), (87, 1696, 566, 738)),
-    "SUB": ((20, 4200, 1400, 1400), (20, 4200, 1400, 1400)),
-}
-
-# Groups of the released split, in the order of the shuffle where all are written down.
-GOLDEN = {
-    "AES": ("6 3 2", "4", "1 5"),
-    "CAF": ("07 12 05 11 03 09 02", "08 10", "04 01 06"),
-    "EMB": ("09 15 11 16 08 13", "14 10", "03 12"),
-    "EMV": ("m3 f3 f2", "m1", "f1 m2"),
-    "IEM": ("02F 05F 03F 05M 01M 04F", "04M 02M", "01F 03M"),
-    "RAV": ("12 11 23 15 21 02 14 24 17 09 07 18 05 03", "06 19 10 08 20", "04 01 22 16 13"),
-    "SAV": ("JK KL", "JE", "DC"),
-    "CRE": (
-        None,
-        "1015 1079 1020 1030 1050 1089 1090 1070 1021",
-        "1086 1073 1026 1038 1047 1040 1066 1059 1013 1071 1037 1022 1084 1010 1088 1068 1065 1048 1045",
-    ),
-    "SUB": (None, "MOUNI JOYEETA SIMI OISHI", "DURANTO BASHIR SIBLY PRASUN"),
-}
-
-
-FOLDS = resources.files("serab_lib") / "data" / "manifests" / "folds.csv"
+# Number of groups, then utterances in train, validation and test.
+SIZES = pd.read_csv(Path(__file__).with_name("sizes.csv"), index_col=["task", "protocol"])
+FOLDS = pd.read_csv(resources.files("serab_lib") / "data" / "manifests" / "folds.csv", dtype=str)
 
 
 def toy(speakers: str, classes: str = "ab", **emotions: str) -> pd.DataFrame:
@@ -51,47 +23,42 @@ def toy(speakers: str, classes: str = "ab", **emotions: str) -> pd.DataFrame:
 
 
 @pytest.mark.parametrize("code", TASKS)
-def test_sizes_and_shared_speakers(code):
-    table = list_utterances(TASKS[code])
+def test_sizes_shared_speakers_and_parts_in_the_order_of_the_shuffled_speakers(code):
+    table, published = list_utterances(TASKS[code]), FOLDS.query("task == @code")["speaker"]
     before = table.copy()
-    for protocol, golden in zip(PROTOCOLS, SIZES[code], strict=True):
+    for protocol in PROTOCOLS:
         parts = split(table, TASKS[code], protocol)
         sizes = parts["part"].value_counts()
-        assert (parts["group"].nunique(), *(sizes[part] for part in PARTS)) == golden
+        found = [parts["group"].nunique(), *(sizes[part] for part in PARTS)]
+        assert found == SIZES.loc[(code, protocol)].tolist()
         assert (parts.groupby("group")["part"].nunique() == 1).all() and list(parts.index) == list(range(len(parts)))
         shared = float(protocol == "released" and code in ("SHE", "IEM"))
         assert splits.measure_speaker_overlap(parts) == shared == splits.measure_speaker_overlap(parts, "validation")
+        if not shared:
+            in_order = parts.drop_duplicates("group").set_index("group").loc[published, "part"]
+            assert [part for part, _ in itertools.groupby(in_order)] == list(PARTS)
     assert splits.split_warnings([parts]) == []
     assert set(parts["emotion"]) == set(TASKS[code].classes)
     pd.testing.assert_frame_equal(table, before)
 
 
-@pytest.mark.parametrize("code", GOLDEN)
-def test_golden_groups(code):
-    parts = split(list_utterances(TASKS[code]), TASKS[code], "released")
-    order = shuffle_groups(parts["group"])
-    for part, golden in zip(PARTS, GOLDEN[code], strict=True):
-        found = set(parts.loc[parts["part"] == part, "group"])
-        if golden is not None:
-            assert [group for group in order if group in found] == golden.split()
-
-
-def test_deviations_of_the_release():
-    """ShEMO is grouped by utterance number; CaFE is without neutral."""
+def test_released_shemo_groups_by_utterance_number_iem4_by_dialogue_prefix_and_cafe_lacks_neutral():
     shemo = split(list_utterances(TASKS["SHE"]), TASKS["SHE"], "released")
     assert (shemo["group"] == shemo["stem"].str[4:6]).all()
+    iem4 = split(list_utterances(TASKS["IEM"]), TASKS["IEM"], "released")
+    assert set(iem4.loc[iem4["part"] == "test", "group"]) == {"01F", "03M"}
+    assert set(iem4.loc[iem4["part"] == "validation", "group"]) == {"04M", "02M"}
     cafe = [split(list_utterances(TASKS["CAF"]), TASKS["CAF"], protocol) for protocol in ("released", "described")]
     assert [(parts["emotion"] == "neutral").sum() for parts in cafe] == [0, 72]
 
 
 @pytest.mark.parametrize("code", TASKS)
 def test_rotated_tests_every_speaker_once_as_published_and_never_shares_one(code):
-    table, published = list_utterances(TASKS[code]), pd.read_csv(FOLDS, dtype=str).query("task == @code")
+    table, published = list_utterances(TASKS[code]), FOLDS.query("task == @code")
     names = [list(own) for _, own in published.groupby("fold", sort=False)["speaker"]]
     folds = splits.split_folds(table, TASKS[code], "rotated")
-    assert (
-        len(folds) == len(names) == min(5, table["speaker"].nunique()) and not published["speaker"].duplicated().any()
-    )
+    assert len(folds) == len(names) == min(5, table["speaker"].nunique())
+    assert not published["speaker"].duplicated().any()
     for number, parts in enumerate(folds):
         assert (parts.groupby("speaker")["part"].nunique() == 1).all() and list(parts["stem"]) == list(table["stem"])
         speakers = {part: set(own) for part, own in parts.groupby("part")["speaker"]}

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pandas as pd
@@ -15,9 +16,8 @@ import pytest
 import soundfile
 from asserting import one_line
 
-from serab_lib.corpora import synthetic
+from serab_lib.corpora import splits, synthetic
 from serab_lib.corpora.corpus import MARKER, find_corpus, list_utterances
-from serab_lib.corpora.splits import PROTOCOLS, split
 from serab_lib.corpora.synthetic import GENERATOR_VERSION, generate, list_lines, speak_lines
 from serab_lib.corpora.task import PAPER_TASKS, TASKS, Task
 
@@ -46,7 +46,7 @@ def shorten(task: Task, n_speakers: int = 2) -> Task:
 SHORT = shorten(TASKS["EMB"])
 
 
-def snapshot(folder: Path) -> dict[str, bytes]:
+def read_files(folder: Path) -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
@@ -55,9 +55,17 @@ def list_visible(folder: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("code", PAPER_TASKS)
-def test_files_have_the_form_of_their_corpus(code, tmp_path):
+def test_files_have_the_form_of_their_corpus_which_the_library_reads_as_complete_and_synthetic(code, tmp_path):
     task = shorten(TASKS[code], 4)
     generate(tmp_path, tasks=[task])
+    found = find_corpus(task, tmp_path)
+    n_used = sum(not line.label or line.label in task.emotions for line in list_lines(task, task.demo))
+    assert (found.synthetic, found.complete, len(found.utterances)) == (True, True, n_used)
+    files = read_files(tmp_path / task.name)
+    marker = json.loads(files.pop(MARKER))
+    hashes = {file: hashlib.sha256(content).hexdigest() for file, content in files.items()}
+    assert (marker["generator"], marker["seed"], marker["files"]) == (GENERATOR_VERSION, 0, hashes)
+    assert list_visible(tmp_path) == [task.name]
     assert {path.parts[-2] for path in tmp_path.rglob("*.txt")} <= {"EmoEvaluation"}
     rates = set()
     for path in [*tmp_path.rglob("*.wav"), *tmp_path.rglob("*.flac")]:
@@ -68,18 +76,6 @@ def test_files_have_the_form_of_their_corpus(code, tmp_path):
         assert info.channels == 1 or (waveform[:, 0] != waveform[:, 1]).any()
         rates.add(rate)
     assert rates == {task.demo.rate_hz, *task.demo.rates_hz.values()}
-
-
-def test_the_library_reads_a_demo_as_a_complete_synthetic_corpus(tmp_path):
-    generate(tmp_path, tasks=[SHORT, TASKS["IEM"]])
-    for task, n_utterances in ((SHORT, 14), (TASKS["IEM"], 120)):
-        corpus = find_corpus(task, tmp_path)
-        assert (corpus.synthetic, corpus.complete, len(corpus.utterances)) == (True, True, n_utterances)
-        files = snapshot(tmp_path / task.name)
-        marker = json.loads(files.pop(MARKER))
-        hashes = {file: hashlib.sha256(content).hexdigest() for file, content in files.items()}
-        assert (marker["generator"], marker["seed"], marker["files"]) == (GENERATOR_VERSION, 0, hashes)
-    assert list_visible(tmp_path) == ["emodb", "iemocap"]
 
 
 def test_same_seed_gives_same_samples_in_another_process(tmp_path):
@@ -119,7 +115,7 @@ def test_an_utterance_is_acted_as_the_record_says(monkeypatch):
 def test_a_whole_corpus_is_left_as_it_is_and_a_damaged_one_redone(tmp_path):
     folder, calls = tmp_path / "emodb", []
     generate(tmp_path, tasks=[SHORT])
-    before = snapshot(folder)
+    before = read_files(folder)
     times = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
     generate(tmp_path, tasks=[SHORT], progress=lambda *call: calls.append(call))
     assert calls == [] and {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == times
@@ -127,19 +123,16 @@ def test_a_whole_corpus_is_left_as_it_is_and_a_damaged_one_redone(tmp_path):
     for spoil in (lambda: damaged.write_bytes(b""), lost.unlink):
         spoil()
         generate(tmp_path, tasks=[SHORT], progress=lambda *call: calls.append(call))
-        assert snapshot(folder) == before
+        assert read_files(folder) == before
     assert calls == 2 * [(number, 14) for number in range(1, 15)]
     generate(tmp_path, tasks=[SHORT], seed=1)
-    again = snapshot(folder)
+    again = read_files(folder)
     assert again.keys() == before.keys() and not set(again.values()) & set(before.values())
     assert list_visible(tmp_path) == ["emodb"]
 
 
 def test_interruption_leaves_nothing_behind(tmp_path):
-    def interrupt(n_done: int, total: int) -> None:
-        if n_done == 18:
-            raise KeyboardInterrupt
-
+    interrupt = Mock(side_effect=[None] * 17 + [KeyboardInterrupt])
     with pytest.raises(KeyboardInterrupt):
         generate(tmp_path, tasks=[SHORT, shorten(TASKS["CRE"])], progress=interrupt)
     assert list_visible(tmp_path) == ["emodb"]
@@ -199,8 +192,8 @@ def test_names_are_the_real_corpus_own_and_words_say_nothing_about_the_class(cod
     assert len(used) == (120 if code == "IEM" else n_lines)
     groups = [{"stem": line.stem, "released_group": task.parse(line.stem).released_group} for line in used]
     utterances = pd.DataFrame([dataclasses.asdict(line) | group for line, group in zip(used, groups, strict=True)])
-    for protocol in PROTOCOLS:
-        emotions = split(utterances, task, protocol).groupby("part")["emotion"].nunique()
+    for protocol in splits.PROTOCOLS:
+        emotions = splits.split(utterances, task, protocol).groupby("part")["emotion"].nunique()
         assert len(emotions) == 3 and emotions.nunique() == 1, "every class is in every part"
 
 

@@ -12,6 +12,8 @@ from serab_lib.corpora.corpus import read_manifest
 from serab_lib.corpora.task import PAPER_TASKS, TASKS, Demo, Download, RemoteFile, Task, get_task, read_task
 
 DATA = Path(serab_lib.__file__).parent / "data"
+# The record of a corpus of one's own.
+TOML = Path(__file__).with_name("own.toml").read_text()
 
 # May be empty: what only some corpora have.
 OPTIONAL = {
@@ -79,7 +81,7 @@ def test_patterns_read_the_listed_files_and_no_others(task):
         assert not any(re.fullmatch(pattern, row.stem) for pattern in task.other_files), row.stem
 
 
-def test_other_files_of_a_corpus_are_known_and_no_utterances():
+def test_other_files_of_a_corpus_are_known_and_cremads_excluded_ones_are_those_of_tensorflow_datasets():
     for code, stem, reason in (
         ("RAV", "03-02-05-01-02-01-01", "sung"),
         ("RAV", "01-01-05-01-02-01-01", "video"),
@@ -90,6 +92,10 @@ def test_other_files_of_a_corpus_are_known_and_no_utterances():
         assert TASKS[code].parse(stem) is None
         (found,) = {why for pattern, why in TASKS[code].other_files.items() if re.fullmatch(pattern, stem)}
         assert reason in found
+    table = read_manifest("cremad_content.csv")
+    is_excluded = pd.Series([PurePosixPath(file).stem in TASKS["CRE"].excluded for file in table["file"]])
+    assert (~is_excluded).sum() == 7438, "its number"
+    assert is_excluded[table["sha256"].duplicated(keep=False)].value_counts().to_dict() == {True: 3, False: 3}
 
 
 def test_records_agree_with_the_paper():
@@ -108,13 +114,6 @@ def test_records_agree_with_the_paper():
         assert (~read_list(task)["emotion"].isin(task.released_without)).sum() == row["utterances"]
 
 
-def test_what_tensorflow_datasets_leaves_out_of_cremad_is_excluded():
-    table = read_manifest("cremad_content.csv")
-    is_excluded = pd.Series([PurePosixPath(file).stem in TASKS["CRE"].excluded for file in table["file"]])
-    assert (~is_excluded).sum() == 7438, "its number"
-    assert is_excluded[table["sha256"].duplicated(keep=False)].value_counts().to_dict() == {True: 3, False: 3}
-
-
 def test_speakers_are_women_where_the_corpus_says_so():
     speakers = {
         "female": "CAF/02 CAF/12 EMB/08 EMB/16 EMV/f1 EMV/f3 IEM/Ses01F RAV/02 RAV/24 SHE/F01 SHE/F31",
@@ -127,44 +126,13 @@ def test_speakers_are_women_where_the_corpus_says_so():
         assert TASKS["SUB"].gender(speaker) == {"F": "female", "M": "male"}[stem[0]]
 
 
-def test_get_task_by_code_or_name():
+def test_a_task_goes_by_code_or_name_and_one_s_own_by_its_file(tmp_path):
     for text in ("RAV", "rav", "ravdess", "RAVDESS", " Ravdess ", TASKS["RAV"]):
         assert get_task(text) is TASKS["RAV"]
     with one_line(r"'ravdes'.*ravdess.*serab tasks", UnknownNameError):
         get_task("ravdes")
     with one_line(r"nowhere\.toml cannot be used: No such file"):
         get_task("path:nowhere.toml")
-
-
-TOML = r"""
-code = "OWN"
-name = "own"
-language_code = "en"
-licence = "CC0 1.0"
-pattern = '(?P<speaker>\w+)-(?P<emotion>\w+)-(?P<take>\d+)'
-notes = ["mine"]
-shares = [0.7, 0.1, 0.2]
-emotions = {ang = "anger", sad = "sadness"}
-examples = {bob-sad-1 = ["bob", "sadness"]}
-[download]
-advice = "ask me"
-[[download.files]]
-name = "own.zip"
-urls = ["https://example.org/own.zip"]
-[demo]
-rate_hz = 16_000
-strength = 1
-noise = 0.1
-weakened = 0.1
-mislabelled = 0.1
-file = "{speaker}-{code}-{take}.wav"
-takes = {ang = 2, sad = 1}
-steps = [1, 1, 1]
-speakers = {bob = "male"}
-"""
-
-
-def test_a_corpus_of_ones_own_goes_by_its_file(tmp_path):
     (tmp_path / "own.toml").write_text(TOML)
     task = get_task(f"path:{tmp_path}/own.toml")
     assert task.parse("ann-ang-1") == ("ann", "ang", "ann")
@@ -195,7 +163,7 @@ def test_a_corpus_of_ones_own_goes_by_its_file(tmp_path):
         ("0.1, 0.2]", "0.2, 0.2]", "three that sum to 1"),
         ('"sadness"}\nex', '"anger"}\nex', "at least two"),
         ('"own"', '"a/b"', "letters, digits"),
-        ("code =", "code", r"\(at line 2, column"),
+        ("code =", "code", r"\(at line 1, column"),
     ],
 )
 def test_a_mistake_in_a_task_file_is_one_line_with_file_and_key(tmp_path, old, new, message):

@@ -21,4 +21,4 @@ def _local_only(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(pooch.core, "time", types.SimpleNamespace(sleep=lambda seconds: None))
-    monkeypatch.setattr(transfer, "TIMEOUT_S", (3.0, 1.0))
+    monkeypatch.setattr(transfer, "TIMEOUT_S", (20.0, 20.0))

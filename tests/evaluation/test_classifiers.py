@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 import threadpoolctl
+from making import make_classes
 from sklearn.base import ClassifierMixin, clone
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis, QuadraticDiscriminantAnalysis
 from sklearn.ensemble import RandomForestClassifier
@@ -32,12 +33,8 @@ Parts = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
 def make_parts(n_train: int, n_features: int, shares: tuple[float, ...] = FOUR, *, distance: float = 2.2) -> Parts:
     """Train, validation and test parts of overlapping classes, in the order that `fit_classifier` takes them."""
-    generator, n = np.random.default_rng(0), 2 * n_train
-    y = generator.choice(["anger", "calm", "fear", "sadness"][: len(shares)], size=n, p=shares)
-    X = generator.normal(size=(n, n_features))
-    for name in np.unique(y):
-        X[y == name] += generator.normal(scale=distance / np.sqrt(n_features), size=n_features)
-    train, validation, test = np.split(np.arange(n), [n_train, n_train + n_train // 2])
+    X, y = make_classes([round(2 * n_train * share) for share in shares], n_features, distance=distance)
+    train, validation, test = np.split(np.arange(2 * n_train), [n_train, n_train + n_train // 2])
     return X[train], y[train], X[validation], y[validation], X[test]
 
 

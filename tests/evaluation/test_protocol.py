@@ -11,8 +11,7 @@ from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score
 from sklearn.model_selection import GridSearchCV, PredefinedSplit
 from sklearn.preprocessing import StandardScaler
 
-from serab_lib.corpora.splits import split_folds
-from serab_lib.corpora.task import get_task
+from serab_lib.corpora import splits, task
 from serab_lib.evaluation import classifiers, protocol
 from serab_lib.evaluation.classifiers import CLASSIFIERS
 from serab_lib.evaluation.protocol import accuracy, evaluate, make_parts, normalise_speakers, select
@@ -97,7 +96,7 @@ def score_plainly(X: np.ndarray, frame: pd.DataFrame, names: list[list[str]]) ->
 def test_rotated_pools_the_folds_as_plain_scikit_learn_does(monkeypatch: pytest.MonkeyPatch) -> None:
     X, frame = made_up(n_features=6)
     X += np.random.default_rng(1).normal(scale=0.8, size=X.shape)
-    folds = split_folds(frame.drop(columns=["group", "part"]), get_task("SAV"), "rotated")
+    folds = splits.split_folds(frame.drop(columns=["group", "part"]), task.get_task("SAV"), "rotated")
     monkeypatch.setattr(protocol, "fit_classifiers", partial(protocol.fit_classifiers, classifiers=tuple(PLAIN)))
     monkeypatch.setattr(classifiers, "GRIDS", {name: grid for name, (_, grid) in PLAIN.items()})
     result = evaluate(X, folds, protocol="rotated")

@@ -12,12 +12,10 @@ from scipy import stats
 
 import serab_lib
 from serab_lib.core import SerabError
-from serab_lib.evaluation import rankings
-from serab_lib.evaluation.paper import read_accuracies, read_models
-from serab_lib.evaluation.significance import ALPHA
+from serab_lib.evaluation import paper, rankings, significance
 
 SIZES = pd.Series(dict(AES=207, CAF=216, CRE=1556, EMB=84, EMV=196, IEM=1122, RAV=300, SAV=120, SHE=372))
-ACCURACIES = read_accuracies()[list(SIZES.index)]
+ACCURACIES = paper.read_accuracies()[list(SIZES.index)]
 LIKE = [(f"BYOL-S, {size}", f"BYOL-A, {size}") for size in (512, 1024, 2048)]
 
 
@@ -39,7 +37,7 @@ def read_table() -> tuple[dict[str, list[float]], dict[str, tuple[float, float, 
 MEANS = pd.DataFrame(read_table()[1], index=["UM", "WM", "GM"]).T
 
 
-def test_speech_is_not_consistently_better() -> None:
+def test_pairs_agree_with_a_second_implementation_and_posterior_means_with_draws() -> None:
     rows, _ = read_table()
     found = rankings.compare_pairs(ACCURACIES, MEANS, LIKE)
     assert found["UM"].round(2).tolist() == [1.62, -0.37, 2.23]
@@ -54,19 +52,6 @@ def test_speech_is_not_consistently_better() -> None:
         extreme = abs(signs @ ranks) >= abs(np.sign([x for x in steps if x]) @ ranks) - 1e-9
         assert contrast["p"] == pytest.approx(extreme.mean())
     assert found[["up", "down", "equal"]].sum().tolist() == [18, 7, 2]
-
-
-def test_larger_proposed_models_are_better_and_larger_byol_a_is_not() -> None:
-    ladders, rising = {"BYOL-S": (512, 1024), "BYOL-S/CvT": (256, 512), "BYOL-A": (512, 1024)}, {}
-    for family, sizes in ladders.items():
-        own = MEANS.loc[[f"{family}, {size}" for size in (*sizes, 2048)]]
-        rising[family] = [column.is_monotonic_increasing for _, column in own.items()]
-    assert rising == {"BYOL-S": [True] * 3, "BYOL-S/CvT": [True] * 3, "BYOL-A": [False, True, False]}
-    assert MEANS["UM"]["BYOL-S, 1024"] - MEANS["UM"]["BYOL-S, 512"] == pytest.approx(0.13, abs=0.005)
-
-
-def test_posterior_means_are_those_of_the_draws() -> None:
-    found = rankings.compare_pairs(ACCURACIES, MEANS, LIKE)
     for row in found.itertuples():
         pair = (ACCURACIES.loc[name].to_numpy() for name in (row.first, row.second))
         drawn = baycomp.SignedRankTest.sample(*pair, rankings.SMALL, nsamples=4_000, random_state=0).mean(axis=0)
@@ -80,7 +65,7 @@ def test_friedman_nemenyi_and_ranks_agree_with_scipy_and_with_each_other() -> No
     assert found.p_friedman == pytest.approx(stats.friedmanchisquare(*ACCURACIES.to_numpy()).pvalue)
     for one, other in combinations(found.ranks.index, 2):
         is_near = abs(found.ranks[one] - found.ranks[other]) < found.critical_difference
-        assert is_near == (found.p_pairs.loc[one, other] >= ALPHA)
+        assert is_near == (found.p_pairs.loc[one, other] >= significance.ALPHA)
 
 
 def test_critical_difference_is_that_of_the_published_table_and_too_few_models_are_told(monkeypatch) -> None:
@@ -118,15 +103,12 @@ def test_subsets_do_not_foretell_the_other_tasks(subsets: pd.DataFrame) -> None:
     assert byol.set_index("n_tasks").loc[4, "tau_rest"] == pytest.approx(0.19, abs=0.005)
 
 
-def test_redrawn_accuracies_have_binomial_errors_that_are_correlated() -> None:
+def test_redrawn_accuracies_have_correlated_binomial_errors_and_their_rankings_settle() -> None:
     drawn = rankings.redraw(np.full((20_000, 2), 0.8), 300, np.random.default_rng(0))
     assert drawn.std(axis=0) == pytest.approx(np.sqrt(0.8 * 0.2 / 300), rel=0.03)
     assert np.corrcoef(drawn.T)[0, 1] == pytest.approx(rankings.CORRELATION, abs=0.03)
     assert np.allclose(drawn * 300, np.round(drawn * 300)), "numbers of right answers are whole"
     assert rankings.redraw(np.array([[0.0, 1.0]]), 10, np.random.default_rng(0)).tolist() == [[0, 1]]
-
-
-def test_redrawn_rankings_settle_and_spread_is_held_against_that_of_equal_models() -> None:
     one, same = (rankings.redraw_rankings(ACCURACIES, sizes, n_draws=40) for sizes in (SIZES, SIZES[::-1]))
     assert one.tolist() == same.tolist() and 0.7 < one.mean() < 0.9
     assert rankings.redraw_rankings(ACCURACIES, SIZES * 0 + 10**9, n_draws=20).min() > 0.98
@@ -137,7 +119,7 @@ def test_redrawn_rankings_settle_and_spread_is_held_against_that_of_equal_models
 
 
 def test_sizes_are_joined_with_every_row() -> None:
-    table = rankings.join_sizes(read_accuracies(), read_models(), SIZES)
+    table = rankings.join_sizes(paper.read_accuracies(), paper.read_models(), SIZES)
     assert table[["embedding_size", "parameters_millions"]].isna().sum().tolist() == [0, 1]
     assert table["family"].value_counts().to_dict() == {"other": 4, "BYOL-A": 3, "BYOL-S": 3, "BYOL-S/CvT": 3}
     assert table.loc["BYOL-A, 512", "UM"] == pytest.approx(71.4)

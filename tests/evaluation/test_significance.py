@@ -4,14 +4,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from making import make_cells
 from scipy import stats
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.proportion import proportion_confint
 
-from serab_lib.benchmark.results import COLUMNS, Results
+from serab_lib.benchmark.results import Results
 from serab_lib.core import SerabError
-from serab_lib.evaluation import significance
-from serab_lib.evaluation.paper import read_accuracies
+from serab_lib.evaluation import paper, significance
 from serab_lib.evaluation.significance import bound_mcnemar, compare_best, exact_mcnemar, t_interval, wilson_interval
 
 TEST_SIZES = pd.Series({"AES": 207, "CRE": 1556, "EMB": 84, "SHE": 372})
@@ -26,22 +26,23 @@ def write_results(folder: Path, models: dict[str, float], *, n: int = 200) -> Re
         wrong = np.where(base["emotion"] == "joy", "fear", "joy")
         table = base.assign(LDA=np.where(rng.random(n) < share, base["emotion"], wrong))
         table.sample(frac=1, random_state=1).to_parquet(folder / "predictions" / f"RAV-{model}-described.parquet")
-        rows.append(dict.fromkeys(COLUMNS, 0) | {"task": "RAV", "model": model, "protocol": "described"})
-        rows[-1] |= {"classifier": "LDA", "selected": True, "n_test": n, "best_params": "{}"}
-        rows[-1] |= {"search": False, "complete": True, "synthetic": False}
-    pd.DataFrame(rows)[COLUMNS].to_csv(folder / "cells.csv", index=False)
+        rows.append({"model": model, "protocol": "described", "classifier": "LDA", "n_test": n})
+    make_cells(*rows).to_csv(folder / "cells.csv", index=False)
     return Results(folder)
 
 
-def test_wilson_and_mcnemar_agree_with_statsmodels() -> None:
+def test_wilson_and_mcnemar_agree_with_statsmodels_and_bounds_are_at_both_ends_of_the_pairings() -> None:
     for k, n in ((232, 300), (0, 20), (84, 84)):
         assert wilson_interval(k, n) == pytest.approx(proportion_confint(k, n, method="wilson"), abs=1e-9)
     for b, c in ((0, 0), (10, 2), (3, 3), (0, 7), (40, 25)):
         assert exact_mcnemar(b, c) == pytest.approx(min(1.0, mcnemar([[50, b], [c, 20]], exact=True).pvalue))
+    assert bound_mcnemar(80, 70, 100) == pytest.approx((exact_mcnemar(10, 0), exact_mcnemar(30, 20)))
+    assert bound_mcnemar(15, 15, 30) == (1, 1)
+    assert bound_mcnemar(12, 20, 30) == pytest.approx((exact_mcnemar(8, 0), exact_mcnemar(18, 10)))
 
 
 def test_every_printed_accuracy_has_an_interval() -> None:
-    table = significance.confidence_intervals(read_accuracies(), TEST_SIZES)
+    table = significance.confidence_intervals(paper.read_accuracies(), TEST_SIZES)
     assert len(table) == 13 * 4
     assert ((table["low"] < table["accuracy"]) & (table["accuracy"] < table["high"])).all()
     # 80.8 % of 1,556 may be 1,257 or 1,258 right answers: the interval has to cover those of both.
@@ -74,12 +75,6 @@ def test_holm_agrees_with_its_definition(monkeypatch: pytest.MonkeyPatch) -> Non
         significance.holm([0.1])
 
 
-def test_bounds_are_at_both_ends_of_the_pairings() -> None:
-    assert bound_mcnemar(80, 70, 100) == pytest.approx((exact_mcnemar(10, 0), exact_mcnemar(30, 20)))
-    assert bound_mcnemar(15, 15, 30) == (1, 1)
-    assert bound_mcnemar(12, 20, 30) == pytest.approx((exact_mcnemar(8, 0), exact_mcnemar(18, 10)))
-
-
 def test_models_are_compared_on_the_same_utterances(tmp_path: Path) -> None:
     results = write_results(tmp_path, {"bad": 0.5, "good": 0.9, "poor": 0.45})
     table = significance.compare_models(results, "RAV", "described").set_index(["first", "second"])
@@ -100,7 +95,7 @@ def test_models_are_compared_on_the_same_utterances(tmp_path: Path) -> None:
 
 
 def test_only_one_of_the_papers_best_numbers_may_be_distinguishable() -> None:
-    table = compare_best(read_accuracies(), TEST_SIZES).set_index("task")
+    table = compare_best(paper.read_accuracies(), TEST_SIZES).set_index("task")
     assert table.loc["CRE", "verdict"] == "tie"
     assert table.index[table["verdict"] == "depends on the pairing"].tolist() == ["SHE"]
     assert table.loc["EMB", ["best", "k_best", "k_other"]].tolist() == ["openSMILE", 76, 74]
@@ -111,7 +106,7 @@ def test_only_one_of_the_papers_best_numbers_may_be_distinguishable() -> None:
 
 
 def test_the_best_of_others_is_held_against_a_rival_who_may_lead() -> None:
-    rows = read_accuracies()
+    rows = paper.read_accuracies()
     own = rows[rows.index.str.startswith("BYOL") | (rows.index == "openSMILE")]
     table = compare_best(own, TEST_SIZES, rival="openSMILE").set_index("task")
     row = table.loc["EMB", ["other", "k_best", "k_other", "verdict"]].tolist()

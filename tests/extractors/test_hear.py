@@ -11,10 +11,8 @@ from asserting import one_line
 from making import make_noise
 
 from serab_lib.benchmark.embeddings import extract
-from serab_lib.extractors import hear
-from serab_lib.extractors.base import check_extractor
+from serab_lib.extractors import base, hear, trill
 from serab_lib.extractors.registry import EXTRACTORS, get_entry, load_extractor
-from serab_lib.extractors.trill import prepare_for_tensorflow
 
 
 def make_audio(n_sounds: int = 3, n_samples: int = 12_345) -> torch.Tensor:
@@ -26,11 +24,16 @@ def model() -> hear.HearModel:
     return hear.load_model("logmel-stats")
 
 
-def test_scene_embeddings_are_the_extractor_s(model: hear.HearModel) -> None:
+def test_scene_embeddings_are_the_extractor_s_by_name_or_path(model: hear.HearModel, byol_checkpoint: Path) -> None:
     assert (model.sample_rate, model.scene_embedding_size, model.timestamp_embedding_size) == (16_000, 128, 128)
     audio = make_audio()
     expected = load_extractor("logmel-stats").embed(list(audio))
     assert hear.get_scene_embeddings(audio, model).equal(expected) and model(audio).equal(expected)
+    audio, own = make_audio(), load_extractor(f"path:{byol_checkpoint}")
+    assert hear.get_scene_embeddings(audio, hear.load_model(str(byol_checkpoint))).equal(own.embed(list(audio)))
+    guest = load_extractor(f"hear:serab_lib.extractors.hear@{byol_checkpoint}")
+    waveforms = [make_audio(1, length)[0] for length in (8_000, 12_000, 8_000)]
+    torch.testing.assert_close(guest.embed(waveforms), own.embed(waveforms), rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize(("n_samples", "n_timestamps"), [(1, 1), (799, 1), (800, 2), (32_000, 41), (32_001, 41)])
@@ -52,14 +55,6 @@ def test_frames_of_1_s_are_centred_on_their_timestamps(model: hear.HearModel, mo
     assert n_frames == 21 and {len(frame) for frame in frames} == {22_050}
     starts = [int(frame[11_025:][0]) if i else 0 for i, frame in enumerate(frames[:5])]
     assert starts == [0, 1102, 2205, 3308, 4410]
-
-
-def test_a_path_may_be_given_in_place_of_a_name(byol_checkpoint: Path) -> None:
-    audio, own = make_audio(), load_extractor(f"path:{byol_checkpoint}")
-    assert hear.get_scene_embeddings(audio, hear.load_model(str(byol_checkpoint))).equal(own.embed(list(audio)))
-    guest = load_extractor(f"hear:serab_lib.extractors.hear@{byol_checkpoint}")
-    waveforms = [make_audio(1, length)[0] for length in (8_000, 12_000, 8_000)]
-    torch.testing.assert_close(guest.embed(waveforms), own.embed(waveforms), rtol=1e-5, atol=1e-6)
 
 
 def test_what_cannot_be_loaded_or_is_no_audio_is_refused(model: hear.HearModel, tmp_path: Path, monkeypatch) -> None:
@@ -137,7 +132,7 @@ def test_a_guest_keeps_what_every_extractor_promises(write_guest, tmp_path: Path
     plain, weighted = load_extractor(f"hear:{name}"), load_extractor(f"hear:{name}@{path}")
     assert (plain.sample_rate, plain.embedding_size, plain.n_parameters) == (8000, 4, 12)
     assert (plain.name, weighted.name) == ("hear-a_hear_guest", "hear-a_hear_guest-my.weights")
-    check_extractor(plain, weighted, longest_s=3)
+    base.check_extractor(plain, weighted, longest_s=3)
     audio = make_audio(2, 3_210)
     expected = torch.stack([audio.mean(dim=1), audio.std(dim=1)], dim=1) @ torch.arange(8.0).reshape(4, 2).T
     torch.testing.assert_close(plain.embed(list(audio)), expected + 1, rtol=1e-4, atol=1e-5)
@@ -173,9 +168,9 @@ def test_what_breaks_the_api_is_said_in_one_line(write_guest, message: str) -> N
 
 
 def test_a_guest_in_tensorflow_that_takes_no_path(write_guest) -> None:
-    prepare_for_tensorflow()
+    trill.prepare_for_tensorflow()
     pytest.importorskip("tensorflow", reason="TensorFlow is not installed: pip install 'serab-companion[tensorflow]'")
     extractor = load_extractor(f"hear:{write_guest(TENSORFLOW_GUEST)}")
-    check_extractor(extractor, longest_s=3)
+    base.check_extractor(extractor, longest_s=3)
     expected = make_audio().mean(dim=1, keepdim=True) * torch.tensor([1.0, 2.0])
     torch.testing.assert_close(extractor.embed(list(make_audio())), expected, rtol=1e-3, atol=1e-5)

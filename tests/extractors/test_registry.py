@@ -10,8 +10,7 @@ from making import make_byol_state, make_cvt_state, write_checkpoint, write_save
 from serab_lib.benchmark.results import Results
 from serab_lib.core import UnknownNameError
 from serab_lib.evaluation.paper import read_accuracies
-from serab_lib.extractors.base import Extractor, check_extractor
-from serab_lib.extractors.byol import draw_weights
+from serab_lib.extractors import base, byol, weights
 from serab_lib.extractors.registry import (
     EXTRACTORS,
     Entry,
@@ -21,7 +20,6 @@ from serab_lib.extractors.registry import (
     load_extractor,
     read_entries,
 )
-from serab_lib.extractors.weights import CheckpointError
 
 ENTRIES = list(EXTRACTORS.values())
 # Others are too large, or of a form that cannot be made here: test_ssl.py and test_trill.py have small networks.
@@ -29,7 +27,7 @@ BUILDABLE = [entry for entry in ENTRIES if entry.family not in ("ssl:SslExtracto
 FIRST_OF_FAMILY = {entry.family: entry.name for entry in reversed(BUILDABLE)}
 
 
-def build(entry: Entry, folder: Path, *, seed: int = 0) -> Extractor:
+def build(entry: Entry, folder: Path, *, seed: int = 0) -> base.Extractor:
     if entry.checkpoints:
         path = folder / f"{entry.name}-{seed}.pth"
         write_checkpoint(path, entry.family, entry.embedding_size, seed=seed)
@@ -44,7 +42,7 @@ def test_what_every_extractor_promises(entry: Entry, tmp_path: Path) -> None:
     assert (extractor.name, extractor.title, extractor.sample_rate) == (entry.name, entry.title, entry.sample_rate)
     first_of_family = FIRST_OF_FAMILY[entry.family] == entry.name
     other = build(entry, tmp_path, seed=1) if entry.checkpoints and first_of_family else None
-    check_extractor(extractor, other, longest_s=30 if first_of_family else 3)
+    base.check_extractor(extractor, other, longest_s=30 if first_of_family else 3)
     assert extractor.embed([0.1 * torch.ones(10)]).isfinite().all()
 
 
@@ -70,7 +68,7 @@ def test_identities_tell_extractors_versions_and_weights_apart() -> None:
 def test_the_random_encoder_is_one_for_all() -> None:
     """Whatever was drawn before, and on every version of torch that is tested."""
     torch.manual_seed(1)
-    state = draw_weights(512, EXTRACTORS["byol-random-512"].options["seed"])
+    state = byol.draw_weights(512, EXTRACTORS["byol-random-512"].options["seed"])
     assert state["features.0.weight"].flatten()[:3].tolist() == pytest.approx([0.2548, 0.2767, -0.0781], abs=1e-4)
     assert state["fc.3.weight"].flatten()[-3:].tolist() == pytest.approx([-0.0225, -0.0081, -0.0052], abs=1e-4)
     assert torch.randn(1) == torch.randn(1, generator=torch.Generator().manual_seed(1))
@@ -80,7 +78,7 @@ def test_names_are_found_in_any_case_and_unknown_ones_suggest_the_nearest(byol_c
     assert get_entry("BYOL-S-512") is EXTRACTORS["byol-s-512"]
     with one_line(r"byol-s-512.*serab models", UnknownNameError):
         get_entry("byols-512")
-    with one_line(r"leave out :mean\+max", CheckpointError):
+    with one_line(r"leave out :mean\+max", weights.CheckpointError):
         get_entry(f"path:{byol_checkpoint}:mean+max")
 
 
@@ -122,7 +120,7 @@ def test_one_more_extractor_is_one_class_and_one_record(tmp_path: Path, monkeypa
     monkeypatch.syspath_prepend(tmp_path)
     for name, entry in read_entries(tmp_path / "own.toml").items():
         monkeypatch.setitem(EXTRACTORS, name, entry)
-    check_extractor(load_extractor("crossings"))
+    base.check_extractor(load_extractor("crossings"))
     options = ["--tasks", "SAV", "--models", "crossings", "--data", tmp_path, "--out", tmp_path / "out"]
     call("run", *options, "--no-search", "--jobs", 1)
     assert Results(tmp_path / "out").read_cells()["test_accuracy"].max() > 2 / 7

@@ -9,10 +9,8 @@ from making import make_noise
 from torch.nn import functional
 from torchaudio import pipelines
 
-from serab_lib.extractors.base import check_extractor, count_parameters
+from serab_lib.extractors import base, ssl, weights
 from serab_lib.extractors.registry import EXTRACTORS, choose_layer, load_extractor
-from serab_lib.extractors.ssl import SslExtractor, build_network
-from serab_lib.extractors.weights import CheckpointError
 
 ENTRIES = [entry for entry in EXTRACTORS.values() if entry.family == "ssl:SslExtractor"]
 BUNDLES = {entry.options["bundle"]: getattr(pipelines, entry.options["bundle"]) for entry in ENTRIES}
@@ -52,7 +50,7 @@ def make_network(bundle: str, *, seed: int = 0) -> torch.nn.Module:
     """The network with random weights, none at its neutral start."""
     with torch.random.fork_rng(), torch.no_grad():
         torch.manual_seed(seed)
-        network = build_network(bundle)
+        network = ssl.build_network(bundle)
         for name, parameter in network.named_parameters():
             if "norm" in name:
                 parameter.add_(0.3 * torch.randn_like(parameter))
@@ -71,12 +69,12 @@ def test_what_every_extractor_promises(bundle: str, checkpoint: Path) -> None:
     entry = next(each for each in ENTRIES if each.options["bundle"] == bundle)
     entries = (dataclasses.replace(entry, own_checkpoint=path) for path in (checkpoint, other))
     # Attention to half a minute takes seconds: once is enough.
-    check_extractor(*map(load_extractor, entries), longest_s=30 if bundle == "HUBERT_LARGE" else 3)
+    base.check_extractor(*map(load_extractor, entries), longest_s=30 if bundle == "HUBERT_LARGE" else 3)
 
 
 @pytest.mark.parametrize("layer", [None, 1])
 def test_one_padded_batch_gives_what_each_gets_alone(bundle: str, checkpoint: Path, layer: int | None) -> None:
-    extractor = SslExtractor(checkpoint, bundle=bundle, layer=layer)
+    extractor = ssl.SslExtractor(checkpoint, bundle=bundle, layer=layer)
     with torch.inference_mode():
         prepared = [extractor.prepare(each) for each in make_waveforms(8_000, 4_321, 400, 10, 719, 720, 8_000)]
         together = extractor.encode(prepared)
@@ -93,7 +91,7 @@ def test_agrees_with_torchaudio_on_one_utterance(bundle: str, checkpoint: Path, 
     with torch.inference_mode():
         last = layer == N_LAYERS
         frames = network(given)[0] if last else network.extract_features(given, num_layers=layer)[0][-1]
-    result = SslExtractor(checkpoint, bundle=bundle, layer=layer).embed([waveform])
+    result = ssl.SslExtractor(checkpoint, bundle=bundle, layer=layer).embed([waveform])
     torch.testing.assert_close(result, frames.mean(dim=1), rtol=1e-4, atol=1e-5)
 
 
@@ -102,7 +100,7 @@ def test_weight_normalisation_under_its_older_names(bundle: str, checkpoint: Pat
     old = {name.replace(f"{newer}0", "weight_g").replace(f"{newer}1", "weight_v"): state[name] for name in state}
     torch.save(old, checkpoint.with_name("old.pth"))
     assert set(old) != set(state)
-    both = (SslExtractor(checkpoint.with_name(name), bundle=bundle) for name in ("network.pth", "old.pth"))
+    both = (ssl.SslExtractor(checkpoint.with_name(name), bundle=bundle) for name in ("network.pth", "old.pth"))
     assert torch.equal(*(extractor.embed(make_waveforms(1_000, 800)) for extractor in both))
 
 
@@ -111,7 +109,7 @@ def test_entry_says_what_the_full_network_is(entry, monkeypatch: pytest.MonkeyPa
     bundle, (checkpoint,) = BUNDLES[entry.options["bundle"]], entry.checkpoints
     monkeypatch.setattr(pipelines, entry.options["bundle"], bundle)
     with torch.device("meta"):
-        assert count_parameters(build_network(entry.options["bundle"])) == entry.n_parameters
+        assert base.count_parameters(ssl.build_network(entry.options["bundle"])) == entry.n_parameters
     sizes = [bundle._params[f"encoder_{each}"] for each in ("embed_dim", "num_layers")]
     assert sizes == [entry.embedding_size, entry.n_layers]
     assert checkpoint.file == bundle._path and checkpoint.url.endswith(f"/{bundle._path}")
@@ -120,7 +118,7 @@ def test_entry_says_what_the_full_network_is(entry, monkeypatch: pytest.MonkeyPa
 def test_layers_are_chosen_by_name(tmp_path: Path) -> None:
     assert choose_layer("WavLM-large", 12) == "wavlm-large-layer-12"
     assert choose_layer("wavlm-large", 24) == choose_layer("wavlm-large", None) == "wavlm-large"
-    with one_line(r"wavlm_large\.pth.*download\.pytorch\.org", CheckpointError):
+    with one_line(r"wavlm_large\.pth.*download\.pytorch\.org", weights.CheckpointError):
         load_extractor("wavlm-large-layer-12", weights=tmp_path)
     torch.save(make_network("HUBERT_BASE").state_dict(), tmp_path / "hubert_fairseq_base_ls960.pth")
     last, second = (load_extractor(name, weights=tmp_path) for name in ("hubert-base", "hubert-base-layer-2"))

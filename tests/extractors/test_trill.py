@@ -9,9 +9,7 @@ import torch
 from asserting import one_line
 from making import make_noise
 
-from serab_lib.extractors.base import check_extractor
-from serab_lib.extractors.registry import EXTRACTORS, load_extractor
-from serab_lib.extractors.trill import Trill, prepare_for_tensorflow
+from serab_lib.extractors import base, registry, trill
 from serab_lib.extractors.weights import CheckpointError
 
 WINDOW, HOP, WIDTH = 400, 160, 6
@@ -19,7 +17,7 @@ WINDOW, HOP, WIDTH = 400, 160, 6
 
 @pytest.fixture(scope="module")
 def tensorflow():
-    prepare_for_tensorflow()
+    trill.prepare_for_tensorflow()
     reason = "TensorFlow is not installed: pip install 'serab-companion[tensorflow]'"
     return pytest.importorskip("tensorflow", reason=reason)
 
@@ -47,9 +45,9 @@ def save_model(tensorflow, folder: Path, *, output: str = "layer19", seed: int =
 
 def test_what_every_extractor_promises_and_the_mean_over_the_frames_of_layer_19(tensorflow, tmp_path: Path) -> None:
     weights, _ = (save_model(tensorflow, tmp_path / f"{seed}", seed=seed) for seed in (0, 1))
-    entry = replace(EXTRACTORS["trill"], options={"embedding_size": WIDTH})
-    first, other = (load_extractor(replace(entry, own_checkpoint=tmp_path / f"{seed}")) for seed in (0, 1))
-    check_extractor(first, other, longest_s=30)
+    entry = replace(registry.EXTRACTORS["trill"], options={"embedding_size": WIDTH})
+    first, other = (registry.load_extractor(replace(entry, own_checkpoint=tmp_path / f"{seed}")) for seed in (0, 1))
+    base.check_extractor(first, other, longest_s=30)
     waveforms = [make_noise(length) for length in (16_000, 24_321, 40_000)]
     expected = np.stack([(wave.unfold(0, WINDOW, HOP).numpy() @ weights).mean(axis=0) for wave in waveforms])
     np.testing.assert_allclose(first.embed(waveforms), expected, rtol=1e-4, atol=1e-4)
@@ -58,23 +56,23 @@ def test_what_every_extractor_promises_and_the_mean_over_the_frames_of_layer_19(
 
 def test_another_model_and_what_is_no_model_are_refused(tensorflow, tmp_path: Path) -> None:
     with one_line("unpack the model trill/3", CheckpointError):
-        Trill(tmp_path)
+        trill.Trill(tmp_path)
     (tmp_path / "saved_model.pb").write_bytes(b"no model")
     with one_line("no SavedModel that loads", CheckpointError):
-        Trill(tmp_path)
+        trill.Trill(tmp_path)
     for output, size, message in (("layer20", 6, "does not give layer19"), ("layer19", 12, "frames of 12 numbers")):
         save_model(tensorflow, tmp_path / output, output=output)
         with one_line(message, CheckpointError):
-            Trill(tmp_path / output, embedding_size=size).embed([torch.zeros(16_000)])
+            trill.Trill(tmp_path / output, embedding_size=size).embed([torch.zeros(16_000)])
 
 
 def test_without_tensorflow_or_the_folder_one_line_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with one_line("trill needs the folder trill/, which is not in", CheckpointError):
-        load_extractor("trill", weights=tmp_path)
+        registry.load_extractor("trill", weights=tmp_path)
     (tmp_path / "trill").mkdir()
     monkeypatch.setitem(sys.modules, "tensorflow", None)
     with one_line(r"pip install 'serab-companion\[tensorflow\]'"):
-        load_extractor("trill", weights=tmp_path)
+        registry.load_extractor("trill", weights=tmp_path)
 
 
 @pytest.mark.parametrize("code", ["import torch._dynamo", "OpenSmile().embed([torch.zeros(16_000)])"])

@@ -37,14 +37,13 @@ def test_network_is_the_published_one(extractor: VggishExtractor) -> None:
     assert (result < 0).any()  # raw: no activation behind the last layer
 
 
-def test_patches_are_consecutive_and_whole(extractor: VggishExtractor) -> None:
+def test_patches_are_consecutive_and_whole_and_less_than_a_second_is_put_in_its_middle(
+    extractor: VggishExtractor,
+) -> None:
     """96 frames each; one frame is 400 samples, the next begins 160 later."""
     wanted = {1: 1, 15_999: 1, 16_000: 1, 30_959: 1, 30_960: 2, 46_319: 2, 46_320: 3}
     shapes = {n_samples: tuple(extractor.prepare(torch.zeros(n_samples)).shape) for n_samples in wanted}
     assert shapes == {n_samples: (64, 96 * n_patches) for n_samples, n_patches in wanted.items()}
-
-
-def test_less_than_a_second_is_put_in_its_middle_and_more_is_not_padded(extractor: VggishExtractor) -> None:
     short, long = make_noise(5_001), make_noise(20_000)
     padded = torch.cat([torch.zeros(5_499), short, torch.zeros(5_500)])
     for waveform, expected in ((short, padded), (long, long)):

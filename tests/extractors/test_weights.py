@@ -12,13 +12,12 @@ import torch
 from asserting import one_line
 from making import make_byol_state
 
-from serab_lib.extractors.byol import ByolExtractor
-from serab_lib.extractors.registry import EXTRACTORS, Entry, load_extractor
+from serab_lib.extractors import byol, registry
 from serab_lib.extractors.weights import Checkpoint, CheckpointError, require_checkpoint
 
 
-def released(**hashes: object) -> Entry:
-    return replace(EXTRACTORS["byol-s-512"], checkpoints=(Checkpoint(file="file.pth", url="", **hashes),))
+def released(**hashes: object) -> registry.Entry:
+    return replace(registry.EXTRACTORS["byol-s-512"], checkpoints=(Checkpoint(file="file.pth", url="", **hashes),))
 
 
 def test_both_kinds_of_published_hash(tmp_path: Path) -> None:
@@ -55,12 +54,12 @@ def test_a_folder_counts_by_all_that_is_in_it_and_what_is_missing_is_named(tmp_p
     (tmp_path / "trill" / "variables").mkdir(parents=True)
     (tmp_path / "trill" / "saved_model.pb").write_bytes(b"graph")
     (tmp_path / "trill" / "variables" / "a").write_bytes(b"numbers")
-    _, content = require_checkpoint(EXTRACTORS["trill"], tmp_path)
+    _, content = require_checkpoint(registry.EXTRACTORS["trill"], tmp_path)
     assert content == " ".join(hashlib.sha256(each).hexdigest() for each in (b"graph", b"numbers"))
     with one_line(f"needs default2048_BYOLAs64x96.*{tmp_path}", CheckpointError):
-        load_extractor("byol-s-2048", weights=tmp_path)
+        registry.load_extractor("byol-s-2048", weights=tmp_path)
     with one_line("no folder", CheckpointError):
-        load_extractor("byol-s-512", weights=tmp_path / "nowhere")
+        registry.load_extractor("byol-s-512", weights=tmp_path / "nowhere")
 
 
 class Malicious:
@@ -92,11 +91,11 @@ def test_what_is_no_checkpoint_is_refused_in_one_line(tmp_path: Path, monkeypatc
     if breakage in BREAKAGES:
         (tmp_path / "broken.pth").write_bytes(BREAKAGES[breakage]())
     with one_line(r"broken\.pth", CheckpointError):
-        ByolExtractor(tmp_path / "broken.pth")
+        byol.ByolExtractor(tmp_path / "broken.pth")
     assert not (tmp_path / "pwned").exists()
 
 
 def test_a_wrapped_state_dict_is_read_and_another_width_is_named(tmp_path: Path) -> None:
     torch.save({"state_dict": make_byol_state(1024), "epoch": 3}, tmp_path / "wide.pth")
     with one_line("1024 numbers, the model has 512", CheckpointError):
-        ByolExtractor(tmp_path / "wide.pth", embedding_size=512)
+        byol.ByolExtractor(tmp_path / "wide.pth", embedding_size=512)

@@ -11,9 +11,7 @@ from asserting import one_line
 from making import make_noise, write_yamnet_h5
 from torch.nn import functional
 
-from serab_lib.extractors.registry import EXTRACTORS
-from serab_lib.extractors.weights import CheckpointError
-from serab_lib.extractors.yamnet import YamnetExtractor, _tflite_tensor
+from serab_lib.extractors import registry, weights, yamnet
 
 
 @pytest.fixture(scope="module")
@@ -48,10 +46,14 @@ def run_unfolded(h5: Path, patches: torch.Tensor) -> torch.Tensor:
     return maps.mean(dim=(2, 3))
 
 
-def test_folding_keeps_what_the_network_computes(h5: Path) -> None:
+def test_folding_keeps_what_the_network_computes_and_patches_cover_the_whole_utterance(h5: Path) -> None:
     patches = make_noise(3, 1, 96, 64) - 3
-    result = YamnetExtractor(h5).network(patches)
+    result = yamnet.YamnetExtractor(h5).network(patches)
     torch.testing.assert_close(result, run_unfolded(h5, patches), rtol=1e-4, atol=1e-5)
+    extractor, waveform = yamnet.YamnetExtractor(h5), make_noise(20_000)
+    for n_samples, n_patches in ((1, 1), (15_600, 1), (15_601, 2), (23_280, 2), (23_281, 3)):
+        assert extractor.prepare(torch.ones(n_samples)).shape == (64, 96 + 48 * (n_patches - 1))
+    assert extractor.prepare(waveform).equal(extractor.prepare(functional.pad(waveform, (0, 23_280 - 20_000))))
 
 
 @pytest.mark.parametrize(("scales", "zeros", "expected"), [([0.5], [1], [0, 1.5]), ([0.5, 2.0], [1, -1], [0, 10])])
@@ -63,22 +65,15 @@ def test_8_bits_are_read_at_the_values_they_stand_for(scales: list, zeros: list,
     graph, buffer = schema.SubGraphT(tensors=[tensor]), schema.BufferT(data=np.array([1, 4], dtype=np.uint8))
     model, builder = schema.ModelT(subgraphs=[graph], buffers=[buffer]), flatbuffers.Builder()
     builder.Finish(model.Pack(builder), b"TFL3")
-    assert _tflite_tensor(tflite.Model.GetRootAs(builder.Output()), 0).tolist() == [expected]
-
-
-def test_patches_cover_the_whole_utterance_and_silence_behind_it(h5: Path) -> None:
-    extractor, waveform = YamnetExtractor(h5), make_noise(20_000)
-    for n_samples, n_patches in ((1, 1), (15_600, 1), (15_601, 2), (23_280, 2), (23_281, 3)):
-        assert extractor.prepare(torch.ones(n_samples)).shape == (64, 96 + 48 * (n_patches - 1))
-    assert extractor.prepare(waveform).equal(extractor.prepare(functional.pad(waveform, (0, 23_280 - 20_000))))
+    assert yamnet._tflite_tensor(tflite.Model.GetRootAs(builder.Output()), 0).tolist() == [expected]
 
 
 @pytest.mark.parametrize("content", [b"hello", slice(1_000_000), b"\x1c\0\0\0TFL3", b"\x1c\0\0\0TFL3" + bytes(5_000)])
 def test_what_is_not_yamnet_is_refused_in_one_line(h5: Path, tmp_path: Path, content: bytes | slice) -> None:
     path = tmp_path / "broken"
     path.write_bytes(h5.read_bytes()[content] if isinstance(content, slice) else content)
-    with one_line(re.escape(str(path)), CheckpointError):
-        YamnetExtractor(path)
+    with one_line(re.escape(str(path)), weights.CheckpointError):
+        yamnet.YamnetExtractor(path)
 
 
 def test_another_network_is_refused_and_without_h5py_the_extra_is_named(h5: Path, tmp_path: Path, monkeypatch) -> None:
@@ -87,9 +82,9 @@ def test_another_network_is_refused_and_without_h5py_the_extra_is_named(h5: Path
     (tmp_path / "other.h5").write_bytes(h5.read_bytes())
     with h5py.File(tmp_path / "other.h5", "a") as file:
         del file["layer3/depthwise_conv/layer3/depthwise_conv/depthwise_kernel:0"]
-    with one_line("YAMNet", CheckpointError):
-        YamnetExtractor(tmp_path / "other.h5")
+    with one_line("YAMNet", weights.CheckpointError):
+        yamnet.YamnetExtractor(tmp_path / "other.h5")
     monkeypatch.setitem(sys.modules, "h5py", None)
-    with one_line(r"serab-companion\[yamnet\].*yamnet\.tflite", CheckpointError):
-        YamnetExtractor(h5)
-    assert [each.file for each in EXTRACTORS["yamnet"].checkpoints] == ["yamnet.h5", "yamnet.tflite"]
+    with one_line(r"serab-companion\[yamnet\].*yamnet\.tflite", weights.CheckpointError):
+        yamnet.YamnetExtractor(h5)
+    assert [each.file for each in registry.EXTRACTORS["yamnet"].checkpoints] == ["yamnet.h5", "yamnet.tflite"]

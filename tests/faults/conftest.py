@@ -1,16 +1,6 @@
-from pathlib import Path
-
 import pytest
-from making import write_savee
 
 _outcomes: dict[str, bool] = {}
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """A folder with a small corpus in `data/`."""
-    write_savee(tmp_path / "data", n_takes=2)
-    return tmp_path
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:

@@ -11,8 +11,7 @@ from asserting import one_line
 from faulting import BOTH, assert_undisturbed, count_cached, fill, mounted, read_numbers, run
 
 from serab_lib.benchmark import embeddings, grid
-from serab_lib.extractors.logmel_stats import LogMelStats
-from serab_lib.extractors.registry import load_extractor
+from serab_lib.extractors import logmel_stats, registry
 
 
 def pickle(shard: Path) -> None:
@@ -50,7 +49,7 @@ def test_of_any_flipped_bit_of_embeddings_what_is_read_is_what_was_written_or_no
     content = shard.read_bytes()
     with np.load(shard) as arrays:
         written = dict(zip(arrays["hashes"].astype(str), arrays["embeddings"], strict=True))
-    cache = embeddings.EmbeddingCache(folder / "cache", load_extractor("logmel-stats"))
+    cache = embeddings.EmbeddingCache(folder / "cache", registry.load_extractor("logmel-stats"))
     n_noticed = 0
     # A sample of the archive's headers and of the numbers.
     positions = [*range(0, 300, 7), *range(300, len(content) - 1500, 997), *range(len(content) - 1500, len(content), 7)]
@@ -85,7 +84,7 @@ def test_audio_that_changes_between_hash_and_reading_makes_no_cell(folder, monke
 
 @pytest.mark.parametrize("value", [np.nan, -np.inf])
 def test_embeddings_that_are_no_numbers_make_no_cell_and_others_stay(folder, monkeypatch, value):
-    encode, n_left = LogMelStats.encode, [20]
+    encode, n_left = logmel_stats.LogMelStats.encode, [20]
 
     def spoil(self, prepared):
         vectors = encode(self, prepared).clone()
@@ -95,7 +94,7 @@ def test_embeddings_that_are_no_numbers_make_no_cell_and_others_stay(folder, mon
         return vectors
 
     with monkeypatch.context() as patch:
-        patch.setattr(LogMelStats, "encode", spoil)
+        patch.setattr(logmel_stats.LogMelStats, "encode", spoil)
         (failure,) = run(folder, BOTH).failures
     assert "not finite" in failure and "\n" not in failure
     assert set(read_numbers(folder)["model"]) == {"egemaps"}

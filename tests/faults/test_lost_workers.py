@@ -12,20 +12,18 @@ import pytest
 from asserting import one_line
 from faulting import BOTH, Deadly, assert_undisturbed, is_wide, read_numbers, run, settings
 
-from serab_lib.benchmark import grid
-from serab_lib.benchmark.grid import run_grid
-
 pytest.importorskip("distributed", reason="needs the extra [dask]")
 
-from serab_lib.benchmark import cluster
-from serab_lib.benchmark.cluster import open_cluster
+from distributed import Client
+
+from serab_lib.benchmark import cluster, grid
 
 FIT, EXTRACT = "serab_lib.benchmark.cluster:try_candidates", "serab_lib.benchmark.cluster:extract_there"
 
 
 def run_there(folder: Path, address: str = "local:2", **options):
-    with open_cluster(address) as compute:
-        return run_grid(["SAV"], BOTH, settings(folder, cache="cluster-cache", **options), compute=compute)
+    with cluster.open_cluster(address) as compute:
+        return grid.run_grid(["SAV"], BOTH, settings(folder, cache="cluster-cache", **options), compute=compute)
 
 
 @pytest.mark.parametrize("function", [FIT, EXTRACT], ids=["fit", "extraction"])
@@ -57,7 +55,10 @@ def start_scheduler_and_worker(folder: Path) -> tuple[list[subprocess.Popen], st
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         with contextlib.suppress(OSError, ValueError):
-            return processes, json.loads(file.read_text())["address"]
+            address = json.loads(file.read_text())["address"]
+            with Client(address, timeout=60) as client:
+                client.wait_for_workers(1, timeout=60)
+            return processes, address
         time.sleep(0.1)
     raise AssertionError("the scheduler does not start")
 

@@ -8,10 +8,10 @@ from unittest.mock import Mock, patch
 
 import jupytext
 import nbformat
+import plain_notebooks
 import pytest
 import yaml
 from nbclient import NotebookClient
-from plain import plain_notebooks
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = sorted((ROOT / "notebooks").glob("*.py"))

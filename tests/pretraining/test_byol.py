@@ -6,8 +6,7 @@ import torch
 from asserting import one_line
 from making import make_noise
 
-from serab_lib.extractors.base import count_parameters
-from serab_lib.extractors.registry import EXTRACTORS
+from serab_lib.extractors import base, registry
 from serab_lib.pretraining.byol import Byol, build_encoder, measure_spread, prediction_loss
 from serab_lib.pretraining.config import PretrainConfig
 
@@ -60,15 +59,12 @@ def test_spread_of_random_and_of_equal_vectors() -> None:
     assert measure_spread(vectors[:1].expand(500, -1)).item() == pytest.approx(0, abs=1e-6)
 
 
-def test_encoders_are_those_of_the_registry() -> None:
-    entries = [each for each in EXTRACTORS.values() if each.checkpoints and each.family in FAMILIES]
+def test_encoders_are_those_of_the_registry_with_dropout_and_predictor_as_chosen() -> None:
+    entries = [each for each in registry.EXTRACTORS.values() if each.checkpoints and each.family in FAMILIES]
     with torch.device("meta"):
         encoders = [build_encoder(entry.name) for entry in entries]
-    sizes = [(count_parameters(encoder), encoder.embedding_size) for encoder in encoders]
+    sizes = [(base.count_parameters(encoder), encoder.embedding_size) for encoder in encoders]
     assert sizes == [(entry.n_parameters, entry.embedding_size) for entry in entries]
-
-
-def test_dropout_and_no_predictor_can_be_chosen_and_other_models_are_refused() -> None:
     assert [build_encoder("BYOL-S-16", dropout=share).fc[2].p for share in (None, 0.0)] == [0.3, 0.0]
     assert isinstance(make_learner(dataclasses.replace(TINY, predictor=False)).predictor, torch.nn.Identity)
     for model in ("vggish", "byol-s-cvt-128", "byol-s-0"):

@@ -89,30 +89,21 @@ def test_training_part_has_no_speaker_of_the_others(tmp_path: Path) -> None:
     assert {path.name[:2] for path in clips_module.find_training_part("SAV", tmp_path)} == {"JK", "KL"}
 
 
-LISTING = """\
-# Segments csv created Sun Mar  5 10:54:31 2017
-# YTID, start_seconds, end_seconds, positive_labels
---PJHxphWEs, 30.000, 40.000, "/m/09x0r,/t/dd00088"
---ZhevVpy1s, 50.000, 60.000, "/m/012xff"
-Y0_3abcdefg, 0.000, 10.000, "/m/03fwl,/m/02zsn"
--0RWZT-miFs, 420.000, 430.000, "/m/03v3yw"
-"""
+SEGMENTS = Path(__file__).with_name("segments.csv")
 FILES = ("--PJHxphWEs.wav", "Y--ZhevVpy1s.flac", "Y0_3abcdefg_0.000_10.000.wav", "-0RWZT-miFs.ogg", "speech.wav")
 
 
 def test_byol_a_takes_all_segments_and_byol_s_those_with_speech(tmp_path: Path) -> None:
-    segments = tmp_path / "segments.csv"
-    segments.write_text(LISTING)
     files = [Path("audio") / name for name in FILES]
-    assert select_segments(files, segments) == files[:4]
-    assert select_segments(files, segments, labels=clips_module.SPEECH_LABELS) == [files[0], files[2]]
-    assert select_segments(files, segments, labels=["/m/03v3yw"]) == [files[3]]
+    assert select_segments(files, SEGMENTS) == files[:4]
+    assert select_segments(files, SEGMENTS, labels=clips_module.SPEECH_LABELS) == [files[0], files[2]]
+    assert select_segments(files, SEGMENTS, labels=["/m/03v3yw"]) == [files[3]]
     with one_line("none of 1 audio files is one of the 4 chosen segments"):
-        select_segments([Path("other.wav")], segments)
+        select_segments([Path("other.wav")], SEGMENTS)
     for content, message in (("# a comment\n", "lists no segments"), ("a,b\n", "of each: name one")):
-        segments.write_text(content)
+        (tmp_path / "other.csv").write_text(content)
         with one_line(message):
-            select_segments(files, segments)
+            select_segments(files, tmp_path / "other.csv")
 
 
 def make_batches(tmp_path: Path, **settings: object) -> CropBatches:
@@ -120,15 +111,12 @@ def make_batches(tmp_path: Path, **settings: object) -> CropBatches:
     return CropBatches(prepare(tmp_path), PretrainConfig(**{"batch_size": 4, **settings}))
 
 
-def test_random_crops_really_are_random_and_inside_their_clips(tmp_path: Path) -> None:
+def test_random_crops_really_are_random_and_released_ones_always_begin_at_the_start(tmp_path: Path) -> None:
     batches = make_batches(tmp_path)
     starts = np.concatenate([batches.choose(step)[1] for step in range(100)])
     last = int(1.2 * 16_000) - CROP_SAMPLES
     assert 0 <= starts.min() < 0.05 * last and 0.95 * last < starts.max() <= last
     assert len(np.unique(starts)) > 350 and abs(starts.mean() / last - 0.5) < 0.06
-
-
-def test_released_crops_always_begin_at_the_start(tmp_path: Path) -> None:
     batches = make_batches(tmp_path, crop_start="released")
     for step in range(10):
         clips, starts = batches.choose(step)
@@ -137,15 +125,12 @@ def test_released_crops_always_begin_at_the_start(tmp_path: Path) -> None:
         assert batches.cut(step)[0].equal(torch.from_numpy(np.array(first)))
 
 
-def test_an_epoch_has_every_clip_equally_often_in_an_order_of_its_own(tmp_path: Path) -> None:
+def test_an_epoch_has_every_clip_equally_often_and_its_middle_the_same_batches(tmp_path: Path) -> None:
     batches = make_batches(tmp_path, crops_per_clip=3)
     assert batches.n_steps_per_epoch == 6
     epochs = [np.concatenate([batches.choose(6 * epoch + i)[0] for i in range(6)]) for epoch in range(3)]
     assert all(np.bincount(order).tolist() == [3] * 8 for order in epochs)
     assert len({tuple(order) for order in epochs}) == 3
-
-
-def test_iterating_from_the_middle_gives_the_same_batches_and_too_few_clips_are_refused(tmp_path: Path) -> None:
     batches = make_batches(tmp_path)
     whole = dict(batches.iterate(0, 12, torch.device("cpu")))
     assert list(whole) == list(range(12))

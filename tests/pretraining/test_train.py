@@ -12,9 +12,7 @@ from asserting import one_line
 from making import write_noises, write_savee
 
 from serab_lib.extractors.registry import load_extractor
-from serab_lib.pretraining.augmentations import Augmentation
-from serab_lib.pretraining.byol import MEASURES, Byol, build_encoder
-from serab_lib.pretraining.clips import CropBatches, Purpose, prepare_clips
+from serab_lib.pretraining import augmentations, byol, clips
 from serab_lib.pretraining.config import PretrainConfig
 from serab_lib.pretraining.run import COLUMNS, read_checkpoint, read_log, read_probe
 from serab_lib.pretraining.train import Probe, pretrain, seeded
@@ -26,7 +24,7 @@ SETTINGS = {"model": "byol-s-cvt-256", "epochs": 2, "batch_size": 2, "memory_siz
 TINY = PretrainConfig(**SETTINGS, projection_size=8, checkpoint_steps=3, device="cpu")
 make_config = functools.partial(dataclasses.replace, TINY)
 DROPPING = make_config(dropout=0.2)
-VALUES = ["step", "epoch", "loss", *MEASURES]
+VALUES = ["step", "epoch", "loss", *byol.MEASURES]
 
 
 @pytest.fixture(autouse=True)
@@ -103,10 +101,10 @@ def test_a_finished_run_is_not_computed_again_but_can_be_made_longer(audio: list
 def test_accumulated_parts_make_one_step_with_their_mean_gradient(audio: list[Path], tmp_path: Path) -> None:
     config = make_config(batch_size=4, accumulate=2, epochs=1)
     log = pretrain(audio[:4], tmp_path, config)
-    with seeded(config.seed, Purpose.WEIGHTS, device=torch.device("cpu")):
-        learner = Byol(config).to(memory_format=torch.channels_last)
-    crops = CropBatches(prepare_clips(audio[:4]), config).cut(0)
-    views = Augmentation(config, torch.device("cpu"))(crops, 0)
+    with seeded(config.seed, clips.Purpose.WEIGHTS, device=torch.device("cpu")):
+        learner = byol.Byol(config).to(memory_format=torch.channels_last)
+    crops = clips.CropBatches(clips.prepare_clips(audio[:4]), config).cut(0)
+    views = augmentations.Augmentation(config, torch.device("cpu"))(crops, 0)
     loss = sum(learner(*views[:, part])[0] for part in (slice(2), slice(2, 4))) / 2
     loss.backward()
     assert log["loss"].tolist() == [pytest.approx(loss.item(), rel=1e-5)]
@@ -165,7 +163,7 @@ def test_a_probe_hears_no_test_speaker_and_tells_a_dead_encoder(tmp_path: Path) 
     assert set(probe.utterances["part"]) == {"train", "validation"}
     assert told[-1] == ("audio of SAVEE", len(probe.waveforms), len(probe.utterances))
     torch.manual_seed(0)
-    encoder = build_encoder("byol-s-16")
+    encoder = byol.build_encoder("byol-s-16")
     alive = probe.measure(encoder)
     assert encoder.training
     with torch.no_grad():

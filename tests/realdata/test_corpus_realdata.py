@@ -8,8 +8,7 @@ import torch
 
 from serab_lib.audio import decode, resample
 from serab_lib.audit.measurements import find_duplicates, hash_corpora
-from serab_lib.corpora import check, corpus, splits
-from serab_lib.corpora.task import TASKS
+from serab_lib.corpora import check, corpus, splits, task
 from serab_lib.evaluation import paper, protocol
 from serab_lib.extractors.opensmile import OpenSmile
 
@@ -20,8 +19,8 @@ CLICKS = FINDINGS["full-scale-click"]["values"]
 
 @pytest.mark.parametrize("code", ["AES", "EMB", "EMV", "RAV"])
 def test_corpora_at_hand_are_as_released(code, real_data):
-    if not (real_data / TASKS[code].name).is_dir():
-        pytest.skip(f"SERAB_DATA has no {TASKS[code].name}")
+    if not (real_data / task.TASKS[code].name).is_dir():
+        pytest.skip(f"SERAB_DATA has no {task.TASKS[code].name}")
     report = check.check_corpus(code, real_data)
     assert report.n_originals == report.n_utterances == corpus.find_corpus(code, real_data).n_expected
     assert not any(problem.affects_result for problem in report.problems)
@@ -30,7 +29,7 @@ def test_corpora_at_hand_are_as_released(code, real_data):
 def test_ravdess_has_one_recording_under_two_names(real_data):
     sounds = hash_corpora(real_data)["RAV"]
     assert len(sounds) == 1440
-    (twice,) = find_duplicates(TASKS["RAV"], {})["files"]
+    (twice,) = find_duplicates(task.TASKS["RAV"], {})["files"]
     assert twice == ("03-01-03-01-02-01-07", "03-01-03-01-02-02-07")
     assert sounds["sha256"].duplicated().sum() == 1 == sounds.loc[[*twice], "sha256"].nunique()
     (problem,) = check.check_corpus("RAV", real_data).problems
@@ -78,7 +77,7 @@ def test_emodb_with_clicks_gives_the_printed_accuracy(real_data):
     for row, waveform in zip(heard, waveforms, strict=True):
         if count_clicks(waveform):
             row[:] = np.nan_to_num(smile.process_signal(waveform.numpy(), 16_000).to_numpy(dtype=np.float32)[0])
-    parts, classes = splits.split(utterances, TASKS["EMB"], "released"), TASKS["EMB"].classes
+    parts, classes = splits.split(utterances, task.TASKS["EMB"], "released"), task.TASKS["EMB"].classes
     accuracies = {}
     for name, features in {"clipped": clipped, "with_clicks": heard}.items():
         scores = protocol.evaluate(features, parts, protocol="released", classes=classes).scores

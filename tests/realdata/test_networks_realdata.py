@@ -6,11 +6,8 @@ import pytest
 import torch
 
 from serab_lib.audio import load_audio
-from serab_lib.extractors.base import pad_batch
-from serab_lib.extractors.cvt import CvtEncoder, FrozenCvt
-from serab_lib.extractors.registry import EXTRACTORS, load_extractor
+from serab_lib.extractors import base, cvt, registry, yamnet
 from serab_lib.extractors.weights import find_checkpoint, load_into, read_state_dict
-from serab_lib.extractors.yamnet import YamnetExtractor
 
 pytestmark = [pytest.mark.realdata, pytest.mark.filterwarnings("ignore:Warning. Enabling `experimental_preserve")]
 N_FRAMES = (96, 173, 370)
@@ -23,25 +20,25 @@ def test_both_forms_of_the_cvt_agree_with_the_released_network(pooling, key):
     weights, vectors = folder / "cvt_small_random.pth", folder / "cvt_small_reference.npz"
     if not (weights.is_file() and vectors.is_file()):
         pytest.skip("neither SERAB_REFERENCE nor `reference` beside SERAB_WEIGHTS holds cvt_small_*")
-    encoder = CvtEncoder(pooling=pooling)
+    encoder = cvt.CvtEncoder(pooling=pooling)
     load_into(encoder, read_state_dict(weights), source=weights)
-    frozen = FrozenCvt(encoder.eval())
+    frozen = cvt.FrozenCvt(encoder.eval())
     with np.load(vectors) as content:
         inputs = [torch.from_numpy(content[f"input_{n}"]) for n in N_FRAMES]
         expected = torch.cat([torch.from_numpy(content[f"{key}_{n}"]) for n in N_FRAMES])
     with torch.inference_mode():
         trained_form = torch.cat([encoder(each) for each in inputs])
         alone = torch.cat([frozen(each, [each.shape[-1]]) for each in inputs])
-        batch = frozen(pad_batch([each[0] for each in inputs], torch.device("cpu")), N_FRAMES)
+        batch = frozen(base.pad_batch([each[0] for each in inputs], torch.device("cpu")), N_FRAMES)
     for result in (trained_form, alone, batch):
         assert (result - expected).abs().max() < 1e-5
 
 
 def test_vggish_gives_the_published_numbers_for_a_sine(real_weights):
     """Google's smoke test of VGGish: three seconds of 1 kHz, patches of mean 0.000657 and deviation 0.343."""
-    if find_checkpoint(EXTRACTORS["vggish"], real_weights) is None:
+    if find_checkpoint(registry.EXTRACTORS["vggish"], real_weights) is None:
         pytest.skip("SERAB_WEIGHTS holds no vggish-10086976.pth")
-    extractor = load_extractor("vggish", weights=real_weights)
+    extractor = registry.load_extractor("vggish", weights=real_weights)
     sine = torch.sin(2 * torch.pi * 1000 * torch.arange(48_000) / 16_000)
     embeddings = extractor.network(extractor.prepare(sine).T.reshape(3, 1, 96, 64))
     assert float(embeddings.std()) == pytest.approx(0.343, rel=0.01)
@@ -78,7 +75,7 @@ def test_yamnet_agrees_with_the_file_as_it_is(real_weights, real_data, every):
     if not checkpoint.is_file():
         pytest.skip("SERAB_WEIGHTS holds no yamnet.tflite")
     waveforms = [load_audio(path) for path in sorted((real_data / "ravdess").rglob("*.flac"))[::every]]
-    interpreter, extractor = Interpreter(checkpoint), YamnetExtractor(checkpoint)
+    interpreter, extractor = Interpreter(checkpoint), yamnet.YamnetExtractor(checkpoint)
     extractor.name = "yamnet"
     first, second = extractor.embed(waveforms).numpy(), np.stack([interpreter.embed(each) for each in waveforms])
     cosines = (first * second).sum(axis=1) / np.linalg.norm(first, axis=1) / np.linalg.norm(second, axis=1)

@@ -5,18 +5,14 @@ import pandas as pd
 import pytest
 from sklearn.svm import SVC
 
-from serab_lib.benchmark.embeddings import extract, measure_statistics
-from serab_lib.benchmark.grid import Job, Settings, run_grid
-from serab_lib.benchmark.results import Results
-from serab_lib.corpora import corpus, splits
-from serab_lib.corpora.task import TASKS
+from serab_lib.benchmark import embeddings, grid, results
+from serab_lib.corpora import corpus, splits, task
 from serab_lib.evaluation import classifiers, paper, protocol
-from serab_lib.extractors.base import Statistics
-from serab_lib.extractors.registry import load_extractor
+from serab_lib.extractors import base, registry
 
 pytestmark = pytest.mark.realdata
-TASK = TASKS["RAV"]
-COMMITTED = Results(Path(__file__).resolve().parents[2] / "results")
+TASK = task.TASKS["RAV"]
+COMMITTED = results.Results(Path(__file__).resolve().parents[2] / "results")
 MODELS = ("opensmile", "egemaps", "yamnet", "byol-s-512", "logmel-stats", "byol-random-512")
 
 
@@ -32,18 +28,18 @@ def cells() -> pd.DataFrame:
 
 
 def pose(model: str, parts: pd.DataFrame, weights: Path, cache: Path) -> tuple[np.ndarray, ...]:
-    extractor = load_extractor(model, weights=weights)
+    extractor = registry.load_extractor(model, weights=weights)
     if hasattr(extractor, "with_statistics"):
-        extractor.with_statistics(Statistics(*TASK.log_mel_statistics))
-    made = extract(list(parts["path"]), extractor, cache=cache)
+        extractor.with_statistics(base.Statistics(*TASK.log_mel_statistics))
+    made = embeddings.extract(list(parts["path"]), extractor, cache=cache)
     return protocol.make_parts(made.matrix, parts, TASK.classes)
 
 
 def test_every_committed_cell_is_current(real_data, real_weights, shared_cache):
-    jobs: list[Job] = []
+    jobs: list[grid.Job] = []
     options = {"weights": real_weights, "cache": shared_cache, "protocols": ("released", "described")}
-    settings = Settings(data=real_data, out=COMMITTED.folder, **options)
-    summary = run_grid(["RAV"], MODELS, settings, compute=lambda planned, progress: jobs.extend(planned) or ())
+    settings = grid.Settings(data=real_data, out=COMMITTED.folder, **options)
+    summary = grid.run_grid(["RAV"], MODELS, settings, compute=lambda planned, progress: jobs.extend(planned) or ())
     assert (jobs, summary.warnings, summary.failures) == ([], [], [])
     assert len(summary.present) == 2 * len(MODELS)
 
@@ -72,5 +68,5 @@ def test_the_svm_is_the_committed_one_and_reaches_the_paper(parts, cells, real_w
 def test_statistics_are_close_to_the_published_ones(parts, real_weights):
     """Within a hundredth: they are those of these recordings, through a window of 400 samples."""
     train = list(parts.loc[parts["part"] == "train", "path"])
-    measured = measure_statistics(train, load_extractor("byol-s-512", weights=real_weights))
+    measured = embeddings.measure_statistics(train, registry.load_extractor("byol-s-512", weights=real_weights))
     assert (measured.mean, measured.std) == pytest.approx(TASK.log_mel_statistics, abs=0.01)

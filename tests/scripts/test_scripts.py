@@ -26,12 +26,9 @@ def test_vulnerabilities_that_are_found_decide(packages, status, words):
     assert got == status and words in "\n".join(lines)
 
 
-def test_code_is_no_blank_comment_or_docstring():
+def test_code_is_no_blank_comment_or_docstring_and_a_circle_of_rooms_is_named(monkeypatch, capsys):
     text = '"""A module."""\n\n# a comment\nx = 1  # code\ndef f():\n    """One.\n\n    Two."""\n    return x\n'
     assert house["count_code"](text) == 3
-
-
-def test_a_circle_of_rooms_is_named(monkeypatch, capsys):
     monkeypatch.setitem(house["main"].__globals__, "read_imports", lambda: {"one": {"two"}, "two": {"one"}})
     assert house["main"]() == 1
     assert "one -> two -> one" in capsys.readouterr().out.replace("two -> one -> two", "one -> two -> one")

@@ -16,8 +16,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from serab_lib.benchmark.grid import Settings, run_grid
-from serab_lib.benchmark.results import Results
+from serab_lib.benchmark import grid, results
 
 KEY = ("SAV", "logmel-stats", "described")
 BOTH = ("logmel-stats", "egemaps")
@@ -25,24 +24,24 @@ _undisturbed: dict[tuple, tuple] = {}
 _replaced: dict[str, Callable] = {}
 
 
-def settings(folder: Path, *, out: str = "out", cache: str = "cache", **options: Any) -> Settings:
+def settings(folder: Path, *, out: str = "out", cache: str = "cache", **options: Any) -> grid.Settings:
     """Settings for the corpus in `folder/data`; quick unless told otherwise."""
     fields = {"search": False, "n_jobs": 1, "protocols": ("described", "released")} | options
-    return Settings(data=folder / "data", out=folder / out, cache=folder / cache, **fields)
+    return grid.Settings(data=folder / "data", out=folder / out, cache=folder / cache, **fields)
 
 
 def run(folder: Path, models: tuple[str, ...] = ("logmel-stats",), **options: Any) -> Any:
-    return run_grid(["SAV"], models, settings(folder, **options))
+    return grid.run_grid(["SAV"], models, settings(folder, **options))
 
 
 def read_numbers(folder: Path, out: str = "out") -> pd.DataFrame:
     """All cells without what differs from run to run."""
-    return Results(folder / out).read_cells().drop(columns="seconds")
+    return results.Results(folder / out).read_cells().drop(columns="seconds")
 
 
 def count_cached(folder: Path) -> int:
     """Number of embeddings of the first cell that came from the cache."""
-    return Results(folder / "out").read_provenance()["/".join(KEY)]["embeddings_from_cache"]
+    return results.Results(folder / "out").read_provenance()["/".join(KEY)]["embeddings_from_cache"]
 
 
 def assert_undisturbed(folder: Path, models: tuple[str, ...] = ("logmel-stats",)) -> None:
@@ -61,8 +60,8 @@ def assert_undisturbed(folder: Path, models: tuple[str, ...] = ("logmel-stats",)
 
 def _read_all(folder: Path, out: str) -> tuple[Any, ...]:
     """Cells without what differs from run to run, what they were computed from, and their predictions."""
-    inputs = Results(folder / out).finished_inputs()
-    predictions = [Results(folder / out).read_predictions(*key) for key in sorted(inputs)]
+    inputs = results.Results(folder / out).finished_inputs()
+    predictions = [results.Results(folder / out).read_predictions(*key) for key in sorted(inputs)]
     return read_numbers(folder, out), inputs, *predictions
 
 

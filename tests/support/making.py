@@ -6,14 +6,13 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import soundfile
 import torch
 
-from serab_lib.extractors.byol import AudioNTTEncoder
-from serab_lib.extractors.cvt import CvtEncoder
-from serab_lib.extractors.registry import EXTRACTORS
-from serab_lib.extractors.vggish import VggishNetwork
+from serab_lib.benchmark.results import COLUMNS
+from serab_lib.extractors import byol, cvt, registry, vggish
 
 
 def write_savee(data: Path, *, n_takes: int = 3, rate: int = 16_000) -> None:
@@ -44,6 +43,18 @@ def _write_tones(folder: Path, stems: Sequence[Sequence[Sequence[str]]], rate: i
                 soundfile.write(folder / f"{stem}.wav", tone + noise, rate)
 
 
+REPORTED = dict(
+    task="RAV", model="byol-s-512", protocol="released", classifier="SVC", validation_accuracy=0.7,
+    test_accuracy=0.77, test_uar=0.76, test_macro_f1=0.75, selected=True, n_train=840, n_validation=300, n_test=300,
+    best_params="{}", seconds=1.0, search=True, complete=True, synthetic=False,
+)  # fmt: skip
+
+
+def make_cells(*changes: dict[str, object]) -> pd.DataFrame:
+    """Cells that differ from a reported one of RAVDESS as they are told to."""
+    return pd.DataFrame([REPORTED | each for each in changes or [{}]], columns=COLUMNS)
+
+
 def make_noise(*shape: int, seed: int = 0) -> torch.Tensor:
     """Normal noise, the same whatever was drawn before."""
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
@@ -62,12 +73,12 @@ def make_classes(counts: Sequence[int], n_features: int, *, distance: float = 3.
 
 def make_byol_state(embedding_size: int = 512, *, seed: int = 0) -> dict[str, torch.Tensor]:
     """A random checkpoint with the released names."""
-    return _make_state(AudioNTTEncoder, embedding_size, seed)
+    return _make_state(byol.AudioNTTEncoder, embedding_size, seed)
 
 
 def make_cvt_state(widths: Sequence[int] = (64, 128, 256), *, seed: int = 0) -> dict[str, torch.Tensor]:
     """A random CvT checkpoint with the released names."""
-    return _make_state(CvtEncoder, widths, seed)
+    return _make_state(cvt.CvtEncoder, widths, seed)
 
 
 def _make_state(network: Callable[..., torch.nn.Module], size: object, seed: int) -> dict[str, torch.Tensor]:
@@ -91,7 +102,7 @@ def make_vggish_state(*, seed: int = 0) -> dict[str, torch.Tensor]:
     """A random checkpoint with torchvggish's names: 72 million numbers that take little room in a file."""
     generator, state = torch.Generator().manual_seed(seed), {}
     with torch.device("meta"):
-        shapes = {name: tensor.shape for name, tensor in VggishNetwork().state_dict().items()}
+        shapes = {name: tensor.shape for name, tensor in vggish.VggishNetwork().state_dict().items()}
     for name, shape in shapes.items():
         n_rows, n_columns = shape[0], shape[1:].numel()
         # Each row is the one before it, moved by one number: the rows share their storage, also on disk.
@@ -135,16 +146,16 @@ def write_world(folder: Path) -> None:
     write_savee(folder / "data", n_takes=2)
     write_ravdess(folder / "data")
     (folder / "weights").mkdir()
-    torch.save(make_byol_state(), folder / "weights" / EXTRACTORS["byol-s-512"].checkpoints[0].file)
+    torch.save(make_byol_state(), folder / "weights" / registry.EXTRACTORS["byol-s-512"].checkpoints[0].file)
 
 
 def enter_world(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Work with what such a folder holds as if its checkpoint were the released one."""
     for name in ("data", "weights"):
         monkeypatch.setenv(f"SERAB_{name.upper()}", str(folder / name))
-    entry = EXTRACTORS["byol-s-512"]
+    entry = registry.EXTRACTORS["byol-s-512"]
     unverified = dataclasses.replace(entry.checkpoints[0], sha256=None, git_blob=None)
-    monkeypatch.setitem(EXTRACTORS, "byol-s-512", dataclasses.replace(entry, checkpoints=(unverified,)))
+    monkeypatch.setitem(registry.EXTRACTORS, "byol-s-512", dataclasses.replace(entry, checkpoints=(unverified,)))
 
 
 def write_noises(folder: Path, *, n_files: int = 8, seconds: float = 1.2, rate: int = 16_000) -> list[Path]:

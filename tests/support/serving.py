@@ -61,7 +61,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif way == "html":
             self._answer(200, b"<html>Confirm the download</html>", {"Content-Type": "text/html; charset=utf-8"})
         elif way == "hang":
-            time.sleep(1)
+            time.sleep(30)
             self.close_connection = True
         else:
             self._send(page, way, detail)
