@@ -535,16 +535,17 @@ record(agree_means=f"{means['described'].corr(means['rotated'], method='kendall'
 # level count; RAVDESS has no neutral of strong intensity, say.
 
 # %% tags=["hide-input"]
-worse = {code: significance.break_down(data.measured, get_task(code), "rotated") for code in measured["task"].unique()}
-told = pd.concat({code: own for code, own in worse.items() if len(own)} or {"": pd.DataFrame()}, names=["task", None])
+kinds = {code: set(own["protocol"]) for code, own in measured.groupby("task")}
+kinds = {code: "rotated" if "rotated" in own else "described" for code, own in kinds.items()}
+worse = {code: significance.break_down(data.measured, get_task(code), kind) for code, kind in kinds.items()}
 silent = [code for code, own in worse.items() if not len(own)]
-record(silent=f"Of {' and '.join(silent)} nothing can be told." if silent else "")
+record(silent=f"File names and records of {' and '.join(silent)} tell nothing of it." if silent else "")
 for code, own in worse.items():
     if len(own):
         show_figure(
             speakers.plot_breakdown(own[own["model"] == "mean"]),
             name=f"fig-worse-{code.lower()}",
-            caption=f"Who is heard worse on {get_task(code).title}: mean over the extractors measured, protocol `rotated`; lines: 95 % intervals over speakers.",
+            caption=f"Who is heard worse on {get_task(code).title}: mean over the extractors measured, protocol `{kinds[code]}`; lines: 95 % intervals over speakers.",
             alt=f"Accuracy and recall by {' and '.join(own['fact'].unique())}, with intervals.",
         )
 

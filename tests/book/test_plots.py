@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from serab_lib.audit.selection import measure_selection, read_simulation
 from serab_lib.audit.tables import check_weighted_means, compare_test_sizes, recover_test_sizes
 from serab_lib.book import tables
-from serab_lib.book.plots import audit, grid, pretraining, tasks
+from serab_lib.book.plots import audit, grid, pretraining, speakers, tasks
 from serab_lib.corpora.corpus import list_utterances
 from serab_lib.corpora.task import TASKS
 from serab_lib.evaluation import paper, rankings, significance
@@ -63,6 +63,19 @@ def draw_resamplers() -> Figure:
     return audit.plot_resamplers(reported.assign(test_accuracy=0.7), printed={"b": 77.3})
 
 
+def draw_rotation() -> Figure:
+    keys = itertools.product(("AES", "EMB", "RAV"), ("described", "rotated"), ("one", "two"))
+    table = pd.DataFrame(keys, columns=["task", "protocol", "model"]).assign(accuracy=70.0, low_speakers=60.0)
+    return speakers.plot_rotation(table.assign(high_speakers=80.0).drop(index=0))
+
+
+def draw_breakdown() -> Figure:
+    rows = [("sex", "female"), ("sex", "male"), ("sentence", "a"), ("sentence", "b")]
+    spans = {"accuracy": 70.0, "low": 60.0, "high": 80.0, "recall": 68.0}
+    return speakers.plot_breakdown(pd.DataFrame(rows, columns=["fact", "level"]).assign(**spans))
+
+
+TRANSFER = pd.DataFrame([[90.0, 50.0], [np.nan, 80.0]], ["AES el", "RAV en"], ["AES el", "RAV en"])
 CLASSIFIER_COLUMNS = ["classifier", "selected", "validation_accuracy", "test_accuracy"]
 WINDOW_COLUMNS = ["window_400", "window_1024", "own_statistics", "printed", "byol_s_printed", "byol_s_measured"]
 CONFUSIONS = pd.DataFrame(np.eye(4, dtype=int) + 1, list("abcd"), list("abcd"))
@@ -107,6 +120,9 @@ FIGURES: dict[str, Callable[[], Figure]] = {
     ),
     "windows": lambda: audit.plot_windows(pd.DataFrame(70.0 + np.eye(3, 6), ["AES", "RAV", "mean"], WINDOW_COLUMNS)),
     "label order": draw_label_order,
+    "rotation": draw_rotation,
+    "transfer": lambda: speakers.plot_transfer(dict.fromkeys("abc", TRANSFER), 33.3),
+    "breakdown": draw_breakdown,
     "resamplers": draw_resamplers,
 }
 
@@ -124,7 +140,7 @@ def test_figures_are_drawn_with_named_axes(name: str) -> None:
 
 
 def test_every_public_function_of_a_chapter_is_drawn_here() -> None:
-    modules = (audit, grid, pretraining, tasks)
+    modules = (audit, grid, pretraining, speakers, tasks)
     drawn = {name for module in modules for name in vars(module) if name.startswith("plot_")}
     named = set(itertools.chain.from_iterable(each.__code__.co_names for each in FIGURES.values()))
     assert drawn == {name for name in named if name.startswith("plot_")}
@@ -149,6 +165,12 @@ def test_measured_cells_have_the_colour_of_their_family_and_are_told_from_what_c
     assert len(axes.patches) == 117 and sorted(text.get_text() for text in axes.texts) == ["70", "77"]
     hatched = sum(patch.get_hatch() is not None for patch in axes.patches)
     assert hatched == 2 * 13 + 3 * 7  # two corpora, and three models on the others
+
+
+def test_a_corpus_that_tests_itself_is_framed_and_what_is_not_measured_has_no_number() -> None:
+    axes, *_ = speakers.plot_transfer({"model": TRANSFER}, 33.3).axes
+    assert [text.get_text() for text in axes.texts] == ["90", "50", "–", "80"]
+    assert sorted(patch.get_xy() for patch in axes.patches) == [(-0.5, -0.5), (0.5, 0.5)]
 
 
 def test_a_row_of_confusions_is_in_percent_of_its_true_emotion() -> None:
