@@ -20,7 +20,7 @@ from scipy import signal
 from torch.nn import functional
 from torch.torch_version import TorchVersion
 
-from serab_lib.core import SerabError, printable
+from serab_lib.core import SerabError, explain_no_audio, printable
 
 SAMPLE_RATE_HZ = 16_000
 N_MELS = 64
@@ -57,12 +57,14 @@ def decode(path: str | Path) -> tuple[torch.Tensor, int]:
             else:
                 samples = file.read(dtype="float32", always_2d=True)
     except (soundfile.LibsndfileError, OSError, RuntimeError) as error:
-        name = printable(path)
+        if what := explain_no_audio(path):
+            raise AudioError(f"{printable(path)} is {what}") from error
         reason = str(error).split(": ", 1)[-1].strip().rstrip(".") or type(error).__name__
-        raise AudioError(f"{name} cannot be decoded ({reason}): replace the file or leave it out") from error
+        raise AudioError(f"{printable(path)} cannot be decoded ({reason}): replace the file or leave it out") from error
     if len(samples) == 0:
         raise AudioError(f"{printable(path)} holds no samples: replace the file or leave it out")
     if len(samples) < n_promised:
+        explain_no_audio(path)
         raise AudioError(
             f"{printable(path)} is cut off ({len(samples)} of {n_promised} samples decode): fetch the file again"
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import difflib
+import errno
 import functools
 import hashlib
 import json
@@ -158,9 +159,41 @@ def require_writable(folder: Path, option: str) -> None:
 logger = logging.getLogger(__name__)
 
 
+@contextlib.contextmanager
+def reading(path: str | Path) -> Iterator[None]:
+    """Name the file that the system does not let be read: a drive that dropped out is no bad recording."""
+    try:
+        yield
+    except OSError as error:
+        advice = {errno.EACCES: "check its permissions", errno.ENOENT: "see that it is there"}.get(
+            error.errno, "the disk or network drive failed: once it is back, the same command goes on"
+        )
+        raise SerabError(f"{printable(path)} cannot be read ({error.strerror or error}): {advice}") from error
+
+
+# What a file with the name of a recording may hold in place of one, by its first bytes, and what to do.
+_NO_AUDIO = {
+    b"version https://git-lfs": "a Git LFS pointer in place of the audio: run `git lfs pull`, or, where its quota is "
+    "used up, take a mirror (of CREMA-D, gitlab.com/cs-cooper-lab/crema-d-mirror)",
+    rb"\s*<(!doctype|html|\?xml)": "a web page in place of the audio: the download failed, fetch it again",
+    b"\x1f\x8b|PK\x03\x04": "an archive (gzip or zip): unpack it",
+    b".{4}ftyp|\xff[\xf0\xf1\xf8\xf9]": "AAC, whatever its name says: convert it to .wav or .flac",
+    b"$": "an empty file: fetch it again",
+}
+
+
+def explain_no_audio(path: str | Path) -> str | None:
+    """Say what a file that does not decode is instead; None where that is not known. SerabError if it is unreadable."""
+    with reading(path), open(path, "rb") as file:
+        head = file.read(64)
+        while file.read(1 << 20):  # the drive may fail further on, which decoders take for the file's end
+            pass
+    return next((what for bytes_, what in _NO_AUDIO.items() if re.match(bytes_, head, re.I | re.S)), None)
+
+
 def hash_file(path: str | Path) -> str:
     """SHA-256 of a file, hexadecimal."""
-    with open(path, "rb") as file:
+    with reading(path), open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
@@ -172,13 +205,10 @@ def hash_files(paths: Sequence[str | Path], *, cache: Path, hasher: Callable[[st
     folder = os.path.commonpath([os.path.dirname(path) for path in paths])
     memory_path = cache / "fingerprints" / f"{digest([folder])[:16]}.json"
     memory = _read_memory(memory_path)
-    try:
-        keys = [_key(path, hasher) for path in paths]
-        unknown = {key: path for key, path in zip(keys, paths, strict=True) if key not in memory}
-        with ThreadPoolExecutor() as pool:
-            memory |= zip(unknown, pool.map(hasher, unknown.values()), strict=True)
-    except OSError as error:
-        raise SerabError(f"{error.filename} cannot be read ({error.strerror}): check its permissions") from error
+    keys = [_key(path, hasher) for path in paths]
+    unknown = {key: path for key, path in zip(keys, paths, strict=True) if key not in memory}
+    with ThreadPoolExecutor() as pool:
+        memory |= zip(unknown, pool.map(hasher, unknown.values()), strict=True)
     if unknown:
         try:
             with replaced(memory_path) as temporary:
@@ -197,7 +227,8 @@ def digest(texts: Iterable[str]) -> str:
 
 
 def _key(path: str, hasher: Callable[[str], str]) -> str:
-    status = os.stat(path)
+    with reading(path):
+        status = os.stat(path)
     what = "" if hasher is hash_file else f"|{hasher.__name__}"
     return f"{path}|{status.st_size}|{status.st_mtime_ns}{what}"
 

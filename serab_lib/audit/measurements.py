@@ -13,7 +13,7 @@ import pandas as pd
 import soundfile
 
 from serab_lib.benchmark.results import CELL_KEY, Results
-from serab_lib.corpora.corpus import find_corpus, list_utterances, read_content
+from serab_lib.corpora.corpus import find_corpus, find_root, list_utterances, read_content
 from serab_lib.corpora.task import PAPER_TASKS, Task, get_task
 from serab_lib.evaluation.paper import read_accuracies
 
@@ -51,7 +51,7 @@ def hash_corpora(data: Path) -> dict[str, pd.DataFrame]:
     """
     tables = {}
     for task in map(get_task, PAPER_TASKS):
-        if not (data / task.name).is_dir() or (corpus := find_corpus(task, data)).synthetic:
+        if not find_root(task, data).is_dir() or (corpus := find_corpus(task, data)).synthetic:
             continue
         with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
             hashed = list(pool.map(_hash_sound, corpus.utterances["path"]))

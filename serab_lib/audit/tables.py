@@ -7,7 +7,7 @@ many n, and so tells which reading of the protocol the numbers were made with.
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import pandas as pd
@@ -29,20 +29,12 @@ _TOLERANCE = HALF_DIGIT + 1e-9
 MEANS = ["UM", "WM", "GM"]
 
 
-def can_print(values: Sequence[float] | np.ndarray, sizes: Sequence[int] | np.ndarray) -> np.ndarray:
-    """Tell for each size, (n_sizes, ..., n_values), which printed accuracies in percent some count of it gives."""
-    tenths = np.rint(10 * np.asarray(values, dtype=float)).astype(np.int64)
-    n = np.asarray(sizes, dtype=np.int64).reshape(-1, *[1] * tenths.ndim)
-    low = -((-(2 * tenths - 1) * n) // 2000)
-    high = ((2 * tenths + 1) * n) // 2000
-    return np.maximum(low, 0) <= np.minimum(high, n)
-
-
+@functools.cache
 def list_possible_sizes() -> pd.DataFrame:
     """List every test size below 1,000 that all values of a task's column allow: `task` and `n`."""
-    accuracies, sizes = read_accuracies(), np.arange(10, LARGEST_TELLING_SIZE + 1)
-    possible = {task: sizes[can_print(accuracies[task], sizes).all(axis=1)] for task in PAPER_TASKS}
-    return pd.DataFrame([(task, n) for task, own in possible.items() for n in own], columns=["task", "n"])
+    accuracies, sizes = read_accuracies(), range(10, LARGEST_TELLING_SIZE + 1)
+    possible = [(task, n) for task in PAPER_TASKS for n in sizes if all(find_counts(x, n) for x in accuracies[task])]
+    return pd.DataFrame(possible, columns=["task", "n"])
 
 
 @functools.cache
@@ -82,7 +74,7 @@ def compare_test_sizes() -> pd.DataFrame:
     rows = []
     for (task, n), own in list_readings().groupby(["task", "n_test"], sort=False):
         values = accuracies[task].to_numpy()
-        possible = can_print(values, [n])[0]
+        possible = np.array([bool(find_counts(value, n)) for value in values])
         row = {"n_rows": len(values), "n_fitting": int(possible.sum()), "impossible": tuple(values[~possible].tolist())}
         row |= {"fits": bool(possible.all()), "small_sizes": small.get(task, ())}
         rows += [{"task": task, "reading": reading, "n_test": int(n), **row} for reading in own["reading"]]

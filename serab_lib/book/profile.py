@@ -11,7 +11,7 @@ import pandas as pd
 
 from serab_lib.benchmark.results import Results
 from serab_lib.core import SerabError, cache_folder, unknown_name
-from serab_lib.corpora.corpus import Corpus, find_corpus, find_data
+from serab_lib.corpora.corpus import Corpus, find_corpus, find_data, find_root
 from serab_lib.corpora.task import PAPER_TASKS, Task, get_task
 from serab_lib.extractors.registry import EXTRACTORS
 
@@ -50,7 +50,7 @@ class Profile:
         return find_corpus(task, _speak([task]) if data == _spoken() else data)
 
     def _choose_data(self, task: Task) -> Path:
-        return self.data if (self.data / task.name).is_dir() else _spoken()
+        return self.data if find_root(task, self.data).is_dir() else _spoken()
 
     def read_cells(self) -> pd.DataFrame:
         """Read the finished cells of the grid; the demo profile computes first what is missing."""

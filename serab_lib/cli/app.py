@@ -32,7 +32,10 @@ errors = Console(stderr=True, highlight=False)
 
 Data = Annotated[
     Path | None,
-    typer.Option(help="Folder with one folder per corpus. Default: SERAB_DATA, then the user's cache folder."),
+    typer.Option(
+        help="Folder with one folder per corpus; where one lies elsewhere, DIR,cremad=PATH or cremad=PATH. Default: "
+        "SERAB_DATA, then the user's cache folder."
+    ),
 ]
 Weights = Annotated[
     Path | None, typer.Option(help="Folder of checkpoints. Default: SERAB_WEIGHTS, then the user's cache folder.")

@@ -17,7 +17,7 @@ from serab_lib.core import SerabError, printable
 @app.command
 def tasks(data: app.Data = None, as_json: app.AsJson = False) -> None:
     """List the tasks: their language, access, licence and what is on disk."""
-    from serab_lib.corpora.corpus import find_corpus
+    from serab_lib.corpora.corpus import find_corpus, find_root
     from serab_lib.corpora.task import TASKS
 
     rows = []
@@ -27,7 +27,7 @@ def tasks(data: app.Data = None, as_json: app.AsJson = False) -> None:
         try:
             corpus = find_corpus(task, data)
         except SerabError as error:
-            row["problem"] = str(error)
+            row |= {"problem": str(error), "on_disk": "unusable" if find_root(task, data).exists() else "no"}
         else:
             row["on_disk"] = "complete" if corpus.complete else "incomplete"
             row["on_disk"] += ", synthetic" if corpus.synthetic else ""
@@ -35,6 +35,9 @@ def tasks(data: app.Data = None, as_json: app.AsJson = False) -> None:
         rows.append(row)
     shown = ("code", "name", "language", "classes", "access", "on_disk", "utterances", "licence")
     app.print_rows(rows, shown, as_json)
+    for row in rows:
+        if row["on_disk"] == "unusable" and not as_json:
+            app.output.print(f"{row['code']}: {escape(row['problem'])}", soft_wrap=True)
 
 
 @app.command
@@ -170,14 +173,16 @@ def check(
 ) -> None:
     """Decode every file of a corpus and name what is missing, broken, there twice or not what was released."""
     from serab_lib.corpora.check import check_corpus
-    from serab_lib.corpora.corpus import find_data
+    from serab_lib.corpora.corpus import find_data, find_root
     from serab_lib.corpora.task import TASKS, get_task
 
     folder = find_data(data)
     chosen = [get_task(name) for name in names or []]
-    chosen = chosen or [task for task in TASKS.values() if (folder / task.name).is_dir()]
+    chosen = chosen or [task for task in TASKS.values() if find_root(task, data).is_dir()]
     if not chosen:
-        raise SerabError(f"no corpus in {folder}: pass --data DIR with one folder per corpus, such as DIR/ravdess")
+        raise SerabError(
+            f"no corpus in {printable(folder)}: pass --data DIR with one folder per corpus, such as DIR/ravdess"
+        )
     reports = {}
     for task in chosen:
         with app.progress() as tell:

@@ -14,7 +14,8 @@ import numpy as np
 import pandas as pd
 import soundfile
 
-from serab_lib.core import SerabError, cache_folder, hash_file, printable
+from serab_lib.core import SerabError, cache_folder, explain_no_audio, hash_file, printable
+from serab_lib.corpora import corpus as corpora
 from serab_lib.corpora.corpus import Corpus, find_corpus, hash_samples, list_utterances, mark_originals, read_content
 from serab_lib.corpora.task import Task
 
@@ -25,6 +26,7 @@ LOWEST_RATE_HZ = 16_000
 
 # Below one step of 16 bits: what padding is made of.
 _NOTHING = 1 / 32768
+_LOSSLESS = ("PCM", "FLOAT", "DOUBLE", "ALAC")
 _UNUSABLE = "a run leaves it out and marks its results as incomplete"
 
 # Why a file is left out, to kind, consequence and whether results are affected.
@@ -151,8 +153,6 @@ def _probe(path: str) -> dict[str, Any]:
         found |= {"n_bytes": os.path.getsize(raw), "digest": hash_file(path)}
         with open(raw, "rb") as stream:
             head = stream.read(64)
-        if head.startswith(b"version https://git-lfs"):
-            return found | {"error": "a Git LFS pointer in place of the audio: run `git lfs pull`"}
         # Encoders that write to a pipe leave the largest number there is, which promises nothing.
         if head.startswith(b"RIFF") and (n_promised := int.from_bytes(head[4:8], "little")) < 0x7FFFF000:
             found["n_promised"] = n_promised
@@ -168,9 +168,11 @@ def _probe(path: str) -> dict[str, Any]:
             found |= {"n_frames": len(level), "peak": float(level.max(initial=0)), "n_silent": n_silent}
             if not np.isfinite(level).all():
                 found["error"] = "samples that are not finite"
+    except SerabError:
+        raise  # it cannot be read, which says nothing about the recording
     except Exception as problem:  # a bad file may fail in any way, and none of them may stop the check
         reason = " ".join(str(getattr(problem, "error_string", problem)).split()).removeprefix("Error : ")
-        found["error"] = reason.rstrip(".") or type(problem).__name__
+        found["error"] = explain_no_audio(path) or reason.rstrip(".") or type(problem).__name__
     return found
 
 
@@ -219,6 +221,10 @@ def _judge(file: Any, expected_s: float) -> Iterator[tuple[str, str]]:
     elif np.isnan(expected_s) and file.n_promised > file.n_bytes * 1.01:
         promised = f"{file.n_bytes:,} of the {file.n_promised:,} bytes that its header promises"
         yield "cut off", f"{promised}; its embedding is made of what is left"
+    is_disguised = corpora.suffix_of(file.file) not in corpora.LOSSY_SUFFIXES and not file.subtype.startswith(_LOSSLESS)
+    if is_disguised and file.is_original is None:
+        codec = file.subtype.replace("_", " ").title()
+        yield "lossy", f"stored as {codec} under the name of a lossless file: a lossy copy, so its embedding differs"
     if file.peak < 10 ** (SILENCE_DBFS / 20):
         yield (
             "silent",
@@ -234,7 +240,7 @@ def _explain_change(file: Any, others: list[str]) -> tuple[str, str]:
     if others:
         return "other content", f"holds what was released as {others[0]}, so its label may be wrong"
     done = {}
-    is_lossy = not file.subtype.startswith(("PCM", "FLOAT", "DOUBLE", "ALAC"))
+    is_lossy = not file.subtype.startswith(_LOSSLESS)
     if is_lossy:
         done["lossy"] = f"stored as {file.subtype.replace('_', ' ').title()}"
     if file.rate_hz != file.sample_rate:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import itertools
 import json
 import os
 import re
@@ -21,8 +22,8 @@ from pathlib import Path, PurePosixPath
 import pandas as pd
 import soundfile
 
-from serab_lib.core import SerabError, cache_folder, find_folder, hash_file, hash_files, printable
-from serab_lib.corpora.task import RELEASED_WINDOW_SAMPLES, Task, get_task
+from serab_lib.core import SerabError, cache_folder, find_folder, hash_file, hash_files, printable, reading
+from serab_lib.corpora.task import RELEASED_WINDOW_SAMPLES, TASKS, Task, get_task
 
 MARKER = "SYNTHETIC.json"
 # In the order of preference where one recording is there in several formats: the lossless ones first.
@@ -91,8 +92,44 @@ def load_task(task: str | Task, data: str | Path | None = None) -> pd.DataFrame:
 
 
 def find_data(data: str | Path | None = None) -> Path:
-    """Find the folder of the corpora: the one given, else SERAB_DATA, else the user's cache folder."""
-    return Path(os.path.abspath(find_folder("data", data)))
+    """Find the folder of the corpora: the one given, else SERAB_DATA, else the user's cache folder.
+
+    Where single corpora lie elsewhere may follow, as in ``DIR,cremad=PATH``, or stand alone: `find_root` reads that.
+    """
+    return Path(os.path.abspath(_split_data(data)[0]))
+
+
+def _split_data(data: str | Path | None) -> tuple[Path, dict[str, str]]:
+    folder, *elsewhere = re.split(r"(?:^|,)(?=\w+=)", str(find_folder("data", data)))
+    return Path(folder or find_folder("data")), {
+        name.casefold(): path for name, _, path in (each.partition("=") for each in elsewhere)
+    }
+
+
+def find_root(task: str | Task, data: str | Path | None = None) -> Path:
+    """Find a corpus's folder: the one pointed at, that of its name in any case, else the one that holds its files."""
+    task, elsewhere, folder = get_task(task), _split_data(data)[1], find_data(data)
+    if path := elsewhere.get(task.name.casefold(), elsewhere.get(task.code.casefold())):
+        return Path(os.path.abspath(Path(path).expanduser()))
+    root = folder / task.name
+    if root.is_dir() or not folder.is_dir() or task.code not in TASKS:
+        return root
+    rooms = [each for each in sorted(folder.iterdir()) if each.is_dir() and not each.name.startswith(".")]
+    others = {each.name for each in TASKS.values()}
+    found = [room for room in rooms if room.name.casefold() == task.name]
+    found = found or [room for room in rooms if room.name.casefold() not in others and _holds(task, room)]
+    if len(found) > 1:
+        names = ", ".join(printable(each) for each in found)
+        raise SerabError(f"{names} may each be {task.title}: say which, as in --data {task.name}={printable(found[0])}")
+    return found[0] if found else root
+
+
+def _holds(task: Task, folder: Path) -> bool:
+    """Whether most of the first audio files in a folder have names of a task's."""
+    walk = itertools.islice(os.walk(folder), 100)
+    audio = (os.path.join(room, file) for room, _, files in walk for file in files if suffix_of(file) in AUDIO_SUFFIXES)
+    first = list(itertools.islice(audio, 20))
+    return 2 * sum(map(len, _read_names(task, first, None)[0].values())) > len(first)
 
 
 def find_corpus(task: str | Task, data: str | Path | None = None, *, strict: bool = True) -> Corpus:
@@ -119,7 +156,7 @@ def find_corpus(task: str | Task, data: str | Path | None = None, *, strict: boo
     of `AUDIO_SUFFIXES` and then by path.
     """
     task = get_task(task)
-    root = find_data(data) / task.name
+    root = find_root(task, data)
     audio, texts = _list_files(task, root)
     labels = read_emoevaluation(texts) if task.labels else None
     broken = [file for file in audio if not os.path.exists(root / file)]
@@ -192,7 +229,10 @@ def _list_files(task: Task, root: Path) -> tuple[list[str], list[str]]:
     if not root.parent.is_dir():
         raise SerabError(f"no folder {printable(root.parent)} to read corpora from: pass --data DIR or set SERAB_DATA")
     if not root.is_dir():
-        raise SerabError(f"no folder {printable(root)}: put {task.title} there, at any depth ({task.source})")
+        raise SerabError(
+            f"no folder {printable(root)}: put {task.title} there, at any depth, or say where it is, "
+            f"--data {task.name}=PATH ({task.source})"
+        )
     paths: list[str] = []
     # Links are followed, but not into a folder where the walk was already or that the corpus lies in.
     seen = set(map(str, Path(os.path.realpath(root)).parents))
@@ -224,11 +264,7 @@ def _read_names(
     named: dict[str, list[str]] = {}
     left_out = []
     for file in files:
-        folder, name = os.path.split(file)
-        stem = os.path.splitext(name)[0]
-        if task.folder_prefix and task.parse(stem) is None:
-            longer = f"{os.path.basename(folder)}_{stem}"
-            stem = longer if task.parse(longer) else stem
+        stem = _read_stem(task, file)
         other = [reason for pattern, reason in task.other_files.items() if re.fullmatch(pattern, stem)]
         if stem in task.excluded:
             left_out.append(LeftOut(file, "excluded", task.excluded[stem]))
@@ -243,6 +279,29 @@ def _read_names(
         else:
             named.setdefault(stem, []).append(file)
     return named, left_out
+
+
+def _read_stem(task: Task, file: str) -> str:
+    """What a file's name stands for; also of a copy ("(1)"), with its ending twice, or in capitals."""
+    folder, stem = os.path.split(file.replace("\\", "/"))
+    while suffix_of(stem) in AUDIO_SUFFIXES:
+        stem = os.path.splitext(stem)[0]
+    stems = [stem, re.sub(r" ?\(\d+\)$", "", stem)]
+    stems += [f"{os.path.basename(folder)}_{each}" for each in stems if task.folder_prefix]
+    fitting = (each for each in stems if task.parse(each))
+    in_capitals = (_list_by_case(task.code).get(each.casefold()) for each in stems)
+    return next(filter(None, itertools.chain(fitting, in_capitals)), stem)
+
+
+@functools.lru_cache(maxsize=32)
+def _list_by_case(task: str) -> dict[str, str]:
+    """A task's stems by what they are in lower case, where that tells them apart."""
+    try:
+        stems = list_utterances(task)["stem"]
+    except SerabError:
+        return {}
+    lower = stems.str.casefold()
+    return dict(zip(lower[~lower.duplicated(keep=False)], stems[~lower.duplicated(keep=False)], strict=True))
 
 
 def _choose_files(task: Task, root: Path, named: dict[str, list[str]]) -> tuple[dict[str, str], list[LeftOut]]:
@@ -384,7 +443,7 @@ def hash_samples(path: str | Path) -> str:
     That of a FLAC file stands in its header and is not computed.
     """
     raw = os.fsencode(path)
-    with open(raw, "rb") as stream:
+    with reading(path), open(raw, "rb") as stream:
         head = stream.read(42)
     if head[:4] == b"fLaC" and any(head[26:42]):
         return head[26:42].hex()

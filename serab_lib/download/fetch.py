@@ -15,7 +15,7 @@ import filelock
 
 from serab_lib.core import SerabError, printable
 from serab_lib.corpora.check import Problem, check_corpus
-from serab_lib.corpora.corpus import find_corpus, find_data
+from serab_lib.corpora.corpus import find_corpus, find_data, find_root
 from serab_lib.download import sources, transfer
 from serab_lib.download.sources import Source
 from serab_lib.download.transfer import MB, ArchiveError, TransferError
@@ -111,7 +111,7 @@ def write_advice(source: Source, options: Options) -> str:
 
 
 def _look_at_corpus(source: Source, data: str | Path | None) -> Offer:
-    target = find_data(data) / source.name
+    target = find_root(source.name, data)
     if not target.exists() or (target.is_dir() and not os.listdir(target)):
         absent = {sources.OPEN: FETCHABLE, sources.RESTRICTED: ASK}.get(source.access, sources.BY_HAND)
         return Offer(source, absent, "" if absent == FETCHABLE else source.advice)
@@ -185,9 +185,8 @@ def _unpack_model(archive: Path, room: Path) -> Path:
 
 
 def _fetch_corpus(source: Source, options: Options) -> Fetched:
-    data = find_data(options.data)
-    target = data / source.name
-    there = _look_at_corpus(source, data)
+    data, target = find_data(options.data), find_root(source.name, options.data)
+    there = _look_at_corpus(source, options.data)
     if there.state == THERE:
         return Fetched(source.name, target, "present", "by its list of files")
     if there.state == UNCLEAR:

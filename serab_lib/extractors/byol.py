@@ -98,7 +98,10 @@ class ByolExtractor(StatisticsExtractor):
         super().__init__(window_samples)
         state = draw_weights(embedding_size or 512, seed) if checkpoint is None else read_state_dict(checkpoint)
         if "fc.3.weight" not in state:
-            raise CheckpointError(f"{checkpoint} has no tensor fc.3.weight: it is not a BYOL-A or BYOL-S encoder")
+            shown = ", ".join([*state][:3])
+            raise CheckpointError(
+                f"{checkpoint} has no tensor fc.3.weight but {shown}, ...: it is not a BYOL-A or BYOL-S encoder"
+            )
         self.embedding_size = len(state["fc.3.weight"])
         if embedding_size not in (None, self.embedding_size):
             raise CheckpointError(

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from serab_lib.core import SerabError, cache_folder, find_folder, hash_files
+from serab_lib.core import SerabError, cache_folder, find_folder, hash_files, reading
 
 if TYPE_CHECKING:
     import torch
@@ -95,7 +95,7 @@ def _compare(path: Path, released: Checkpoint, content: str, cache: Path) -> Non
 
 def hash_git_blob(path: str | Path) -> str:
     """SHA-1 that `git hash-object` prints for a file, hexadecimal."""
-    with open(path, "rb") as file:
+    with reading(path), open(path, "rb") as file:
         started = hashlib.sha1(b"blob %d\0" % os.fstat(file.fileno()).st_size)
         return hashlib.file_digest(file, lambda: started).hexdigest()
 
@@ -116,14 +116,34 @@ def read_state_dict(path: str | Path) -> dict[str, torch.Tensor]:
             f"{path} is not a checkpoint of tensors, or is cut off ({type(error).__name__}): fetch it again, "
             "or save it with torch.save(model.state_dict(), path)"
         ) from error
-    if isinstance(state, dict) and isinstance(state.get("state_dict"), dict):
-        state = state["state_dict"]
-    if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
+    tensors = _unwrap(state)
+    if tensors is None:
+        holds = f"the keys {', '.join(map(str, state))}" if isinstance(state, dict) else type(state).__name__
         raise CheckpointError(
-            f"{path} holds {type(state).__name__}, not a dictionary of tensors: "
+            f"{path} holds {holds[:200]}, not one dictionary of tensors: "
             "save it with torch.save(model.state_dict(), path)"
         )
-    return state
+    return tensors
+
+
+# A tensor of each family that may be a user's own: it tells the encoder inside a larger network.
+_KNOWN_BY = ("fc.3.weight", "layers.2.0.weight")
+
+
+def _unwrap(state: object) -> dict[str, torch.Tensor] | None:
+    """Find an encoder's tensors: under keys such as `state_dict`, without what their names begin with there."""
+    import torch
+
+    if not isinstance(state, dict):
+        return None
+    if not all(isinstance(value, torch.Tensor) for value in state.values()):
+        inside = [found for value in state.values() if (found := _unwrap(value))]
+        return inside[0] if len(inside) == 1 else None
+    prefixes = {name.removesuffix(known) for name in state for known in _KNOWN_BY if name.endswith(f".{known}")}
+    if len(prefixes) != 1:
+        return state
+    (prefix,) = prefixes
+    return {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}
 
 
 def load_into(

@@ -13,7 +13,7 @@ from asserting import one_line
 from making import make_byol_state
 
 from serab_lib.extractors import byol, registry
-from serab_lib.extractors.weights import Checkpoint, CheckpointError, require_checkpoint
+from serab_lib.extractors.weights import Checkpoint, CheckpointError, read_state_dict, require_checkpoint
 
 
 def released(**hashes: object) -> registry.Entry:
@@ -93,6 +93,24 @@ def test_what_is_no_checkpoint_is_refused_in_one_line(tmp_path: Path, monkeypatc
     with one_line(r"broken\.pth", CheckpointError):
         byol.ByolExtractor(tmp_path / "broken.pth")
     assert not (tmp_path / "pwned").exists()
+
+
+def test_an_encoder_inside_a_checkpoint_is_found_and_else_its_keys_are_named(tmp_path: Path) -> None:
+    plain = make_byol_state()
+    names = {"module.": plain, "online.encoder.": plain, "": plain}
+    wrapped = [{f"{prefix}{name}": tensor for name, tensor in state.items()} for prefix, state in names.items()]
+    wrapped[1]["predictor.weight"] = torch.zeros(2)
+    wrapped[2] = {"model": {"net": wrapped[2]}, "optimizer": {"state": {0: {"step": 1}}}, "epoch": 3}
+    for number, state in enumerate(wrapped):
+        torch.save(state, path := tmp_path / f"wrapped-{number}.pth")
+        assert torch.equal(read_state_dict(path)["fc.3.weight"], plain["fc.3.weight"])
+        assert byol.ByolExtractor(path).embedding_size == 512
+    torch.save({"student": plain, "teacher": plain}, path)
+    with one_line("holds the keys student, teacher, not one dictionary", CheckpointError):
+        read_state_dict(path)
+    torch.save({"blocks.0.weight": torch.zeros(2)}, path)
+    with one_line(r"no tensor fc\.3\.weight but blocks\.0\.weight", CheckpointError):
+        byol.ByolExtractor(path)
 
 
 def test_a_wrapped_state_dict_is_read_and_another_width_is_named(tmp_path: Path) -> None:
