@@ -486,9 +486,13 @@ record(move_tasks="; ".join(f"{value:+.1f} ({name})" for name, value in by_task.
 
 # %% tags=["hide-input"]
 shown = doubt[doubt["protocol"].isin(splits)].set_index(["task", "model"]).loc[accuracy.index].reset_index()
+names = {"task": "panel", "model": "row", "protocol": "kind", "accuracy": "value"}
+spans = shown[["task", "model", "protocol", "accuracy"]].rename(columns=names)
+for end in ("low", "high"):
+    spans[end] = shown[f"{end}_speakers"].where(shown["n_speakers"] > 2)
 if len(shown):
     show_figure(
-        speakers.plot_rotation(shown[(shown["protocol"] == "rotated") | (shown["n_speakers"] > 2)]),
+        speakers.plot_spans(spans, "accuracy (%)"),
         name="fig-rotated",
         caption="Accuracy with every speaker tested (`rotated`), and on the fixed split (`described`) where that has three speakers or more; lines: Student's 95 % interval over speakers.",
         alt=f"For {len(accuracy)} cells the accuracy with all speakers tested lies within a narrow interval.",
@@ -540,13 +544,23 @@ kinds = {code: "rotated" if "rotated" in own else "described" for code, own in k
 worse = {code: significance.break_down(data.measured, get_task(code), kind) for code, kind in kinds.items()}
 silent = [code for code, own in worse.items() if not len(own)]
 record(silent=f"File names and records of {' and '.join(silent)} tell nothing of it." if silent else "")
+
+# %% tags=["hide-input"]
 for code, own in worse.items():
     if len(own):
+        own = own[own["model"] == "mean"].rename(columns={"fact": "panel", "level": "row"})
+        recalls = own.assign(kind="recall, mean over emotions", value=own["recall"], low=None, high=None)
         show_figure(
-            speakers.plot_breakdown(own[own["model"] == "mean"]),
+            speakers.plot_spans(
+                pd.concat(
+                    [own.assign(kind="accuracy", value=own["accuracy"]), recalls.astype(own.dtypes[["low", "high"]])]
+                ),
+                "percent, mean over the extractors",
+                n_columns=1,
+            ),
             name=f"fig-worse-{code.lower()}",
             caption=f"Who is heard worse on {get_task(code).title}: mean over the extractors measured, protocol `{kinds[code]}`; lines: 95 % intervals over speakers.",
-            alt=f"Accuracy and recall by {' and '.join(own['fact'].unique())}, with intervals.",
+            alt=f"Accuracy and recall by {' and '.join(own['panel'].unique())}, with intervals.",
         )
 
 # %% tags=["hide-input"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from serab_lib.extractors.weights import require_checkpoint, weights_folder
 
 logger = logging.getLogger(__name__)
 
+Names, Corpora = Sequence[str], Mapping[str, Corpus]
 # What all nine tasks of the paper have.
 COMMON_EMOTIONS = ("anger", "happiness", "sadness")
 # By what embeddings are standardised: each speaker's own mean and deviation, or those of the training part.
@@ -72,18 +73,17 @@ def run_transfer(
     require_writable(Path(settings.out), "--out")
     folders = {"weights": weights_folder(settings.weights), "cache": cache_folder(settings.cache)}
     settings = replace(settings, **{name: folder.absolute() for name, folder in folders.items()})
-    groups = {task.code: _group_tests(task, tests, emotions) for task in trains}
-    summary, done, tell = Summary(), [], progress or (lambda what, n_done, n_total: None)
-    needed = {task.code: task for task in [*trains, *tests]}
+    groups = [(task, *group) for task in trains for group in _group_tests(task, tests, emotions)]
+    fits = list(itertools.product(map(get_entry, dict.fromkeys(models)), groups))
+    summary, done = Summary(), []
+    needed = {task.code: task for task in trains + tests}
     corpora = {code: find_recordings(task, settings, summary) for code, task in needed.items()}
     for warning in summary.warnings:
         logger.warning("warning: %s", warning)
-    pairs = list(itertools.product(map(get_entry, dict.fromkeys(models)), trains))
-    for number, (entry, task) in enumerate(pairs, start=1):
-        for (_, classes), codes in groups[task.code].items():
-            used = {code: corpora[code] for code in dict.fromkeys([task.code, *codes])}
-            done.append(_complete(task, codes, classes, entry, used, settings, classifiers))
-        tell("training corpora with a model", number, len(pairs))
+    for number, (entry, group) in enumerate(fits, start=1):
+        done.append(_complete(*group, entry, corpora, settings, classifiers))
+        if progress:
+            progress("fits", number, len(fits))
     table = read_transfer(settings.out)
     return table[table["inputs"].isin(done)].reset_index(drop=True)
 
@@ -94,9 +94,7 @@ def read_transfer(out: str | Path) -> pd.DataFrame:
     return pd.read_csv(path) if path.exists() else pd.DataFrame(columns=[*KEY, "inputs"])
 
 
-def split_transfer(
-    utterances: pd.DataFrame, train: Task, tests: Sequence[str], classes: Iterable[str]
-) -> list[pd.DataFrame]:
+def split_transfer(utterances: pd.DataFrame, train: Task, tests: Names, classes: Names) -> list[pd.DataFrame]:
     """Split the utterances of several tasks (column `task`) so that one teaches.
 
     If it tests itself, there is a split for each fold; else one, and all of the others is tested.
@@ -113,7 +111,7 @@ def split_transfer(
 
 
 def predict(
-    matrix: np.ndarray, folds: Iterable[pd.DataFrame], classes: Sequence[str], *, by_speaker: bool, **options: Any
+    matrix: np.ndarray, folds: list[pd.DataFrame], classes: Names, *, by_speaker: bool, **options: Any
 ) -> pd.DataFrame:
     """Answer the test utterances of folds, each by the classifier that its validation part chooses.
 
@@ -139,11 +137,9 @@ def score_speakers(predictions: pd.DataFrame) -> dict[str, Any]:
     return scores | {"n_test": len(predictions), "n_speakers": len(own)}
 
 
-def _group_tests(
-    train: Task, tests: Iterable[Task], emotions: Sequence[str]
-) -> dict[tuple[bool, tuple[str, ...]], list[str]]:
+def _group_tests(train: Task, tests: Iterable[Task], emotions: Names) -> list[tuple[Names, Names]]:
     """Group the corpora that test the same classes, which one fit serves; a corpus that tests itself is apart."""
-    groups: dict[tuple[bool, tuple[str, ...]], list[str]] = {}
+    groups: dict[tuple[bool, Names], list[str]] = {}
     for test in tests:
         shared = [name for name in train.classes if name in test.classes]
         chosen = tuple(emotions or shared)
@@ -153,53 +149,49 @@ def _group_tests(
                 f"{', '.join(chosen) or 'all of them'}: choose two or more of the shared ones with --emotions"
             )
         groups.setdefault((test == train, chosen), []).append(test.code)
-    return groups
+    return [(classes, codes) for (_, classes), codes in groups.items()]
 
 
 def _complete(
-    train: Task,
-    codes: Sequence[str],
-    classes: Sequence[str],
-    entry: Entry,
-    corpora: dict[str, Corpus],
-    settings: Settings,
-    classifiers: Sequence[str],
+    train: Task, classes: Names, tests: Names, entry: Entry, corpora: Corpora, settings: Settings, classifiers: Names
 ) -> str:
     """Compute and write the rows of one fit, if they are not there; return the digest of what they are made of."""
+    used = {code: corpora[code] for code in dict.fromkeys([train.code, *tests])}
     _, weights = require_checkpoint(entry, settings.weights, cache=Path(settings.cache))
     known = [identify(entry, weights), str(settings.search), str(ENGINE_VERSION), *classifiers, *classes]
-    tables = [corpus.utterances[["stem", "content", "emotion", "speaker"]] for corpus in corpora.values()]
-    inputs = digest([*known, train.code, *codes, *pd.concat(tables).to_numpy().ravel()])
-    there, out = read_transfer(settings.out), Path(settings.out)
-    if inputs in set(there["inputs"]):
+    tables = [corpus.utterances[["stem", "content", "emotion", "speaker"]] for corpus in used.values()]
+    inputs = digest([*known, train.code, *tests, *pd.concat(tables).to_numpy().ravel()])
+    if inputs in set(read_transfer(settings.out)["inputs"]):
         return inputs
-    utterances, matrix = _embed(corpora, entry, settings)
-    folds = split_transfer(utterances, train, codes, classes)
+    utterances, matrix = _embed(used, entry, settings)
+    folds = split_transfer(utterances, train, tests, classes)
     options = {"classifiers": classifiers, "search": settings.search, "n_jobs": settings.n_jobs or 1}
     answers = {way: predict(matrix, folds, classes, by_speaker=way == "speaker", **options) for way in NORMALISATIONS}
-    (out / "transfer").mkdir(exist_ok=True)
-    with replaced(out / "transfer" / f"{train.code}-{'-'.join(codes)}-{entry.name}-{len(classes)}.csv") as temporary:
-        predicted = {f"predicted_{way}": table["predicted"] for way, table in answers.items()}
-        answers["speaker"][["task", "stem", "speaker", "emotion"]].assign(**predicted).to_csv(temporary, index=False)
     labels = {"train": train.code, "model": entry.name, "emotions": " ".join(classes)}
     labels |= {"inputs": inputs, "commit": find_commit()}
-    rows = [
-        labels | {"test": code, "normalised": way} | score_speakers(own)
-        for way, table in answers.items()
-        for code, own in table.groupby("task")
-    ]
-    new = pd.DataFrame(rows)
-    table = new if there.empty else pd.concat([there, new], ignore_index=True).drop_duplicates(KEY, keep="last")
-    with replaced(out / "transfer.csv") as temporary:
-        first = [*KEY, *(column for column in table if column not in KEY)]
-        table.sort_values(KEY)[first].to_csv(temporary, index=False, float_format="%.6f")
+    _write(labels, answers, Path(settings.out), f"{train.code}-{'-'.join(tests)}-{entry.name}-{len(classes)}.csv")
     return inputs
 
 
-def _embed(corpora: dict[str, Corpus], entry: Entry, settings: Settings) -> tuple[pd.DataFrame, np.ndarray]:
+def _embed(corpora: Corpora, entry: Entry, settings: Settings) -> tuple[pd.DataFrame, np.ndarray]:
     """Join the usable utterances of corpora, each with the row of its embedding."""
     made = [extract(Job(corpus, entry, settings, {}), n_jobs=settings.n_jobs) for corpus in corpora.values()]
     tables = [corpus.utterances.assign(task=code) for code, corpus in corpora.items()]
     utterances, matrix = pd.concat(tables, ignore_index=True), np.concatenate([each.matrix for each in made])
-    usable = np.concatenate([~np.isin(range(len(each.matrix)), list(each.unusable)) for each in made])
-    return utterances.assign(row=range(len(utterances)))[usable], matrix
+    return utterances.assign(row=range(len(utterances)))[np.isfinite(matrix).all(axis=1)], matrix
+
+
+def _write(labels: Mapping[str, Any], answers: Mapping[str, pd.DataFrame], out: Path, name: str) -> None:
+    """Write what was predicted, then its rows in place of older ones."""
+    predictions = answers["speaker"][["task", "stem", "speaker", "emotion"]].assign(
+        **{f"predicted_{way}": table["predicted"] for way, table in answers.items()}
+    )
+    (out / "transfer").mkdir(exist_ok=True)
+    with replaced(out / "transfer" / name) as temporary:
+        predictions.to_csv(temporary, index=False)
+    tested = [(way, *group) for way, table in answers.items() for group in table.groupby("task")]
+    rows = [{**labels, "test": test, "normalised": way, **score_speakers(own)} for way, test, own in tested]
+    table = pd.concat([read_transfer(out).astype(object), pd.DataFrame(rows)]).drop_duplicates(KEY, keep="last")
+    first = [*KEY, *(column for column in rows[0] if column not in KEY)]
+    with replaced(out / "transfer.csv") as temporary:
+        table.sort_values(KEY)[first].to_csv(temporary, index=False, float_format="%.6f")

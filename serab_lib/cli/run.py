@@ -163,34 +163,30 @@ def transfer(
     test: Annotated[str, typer.Option(help="Corpora that test; one that teaches as well tests itself by rotation.")],
     models: Annotated[str, typer.Option(help="Extractors, comma-separated.")],
     emotions: Annotated[
-        str, typer.Option(help="What is told apart, comma-separated; `shared` for all that two corpora share.")
+        str, typer.Option(help="What is told apart; `shared` for all that two corpora share.")
     ] = "anger,happiness,sadness",
-    classifiers: Annotated[
-        str, typer.Option(help="Of these the training corpus's validation speakers choose.")
-    ] = "LDA,LR,QDA,RF,SVC",
+    classifiers: Annotated[str, typer.Option(help="What validation chooses from.")] = "LDA,LR,QDA,RF,SVC",
     data: app.Data = None,
     weights: app.Weights = None,
     out: app.Out = Path("results"),
     cache: app.Cache = None,
-    device: app.Device = "cpu",
-    jobs: app.Jobs = None,
     as_json: app.AsJson = False,
 ) -> None:
     """Train on one corpus, test on another: with normalisation by speaker, and without."""
     from serab_lib.benchmark.grid import Settings
     from serab_lib.benchmark.transfer import run_transfer
 
-    corpora = app.split_names(train, "--train"), app.split_names(test, "--test"), app.split_names(models, "--models")
-    chosen = () if emotions == "shared" else app.split_names(emotions, "--emotions")
-    settings = Settings(out=out, data=data, weights=weights, cache=cache, device=device, n_jobs=jobs)
-    names = app.split_names(classifiers, "--classifiers")
+    names = [app.split_names(each, "--train, --test or --models") for each in (train, test, models)]
+    options = {"emotions": () if emotions == "shared" else app.split_names(emotions, "--emotions")}
+    options |= {"classifiers": app.split_names(classifiers, "--classifiers")}
     with app.progress() as tell:
-        rows = run_transfer(*corpora, settings, emotions=chosen, classifiers=names, progress=tell)
+        settings = Settings(out=out, data=data, weights=weights, cache=cache)
+        rows = run_transfer(*names, settings, progress=tell, **options)
     if not as_json:
-        text = {name: (100 * rows[name]).map("{:.1f}".format) for name in ("test_uar", "low", "high")}
-        rows["UAR"], rows["95 %"] = text["test_uar"], text["low"] + "–" + text["high"]
-        rows["chance"] = [f"{100 / len(each.split()):.1f}" for each in rows["emotions"]]
-    shown = ("train", "test", "model", "normalised", "classifier", "UAR", "95 %", "chance", "n_test", "n_speakers")
+        rows["chance"] = 1 / rows["emotions"].str.split().str.len()
+        for column in ("test_uar", "low", "high", "chance"):
+            rows[column] = (100 * rows[column]).map("{:.1f}".format)
+    shown = ("train", "test", "model", "normalised", "test_uar", "low", "high", "chance", "n_test", "n_speakers")
     app.print_rows(rows.to_dict("records"), shown, as_json)
 
 

@@ -93,7 +93,7 @@ def test_the_command_keeps_rows_and_predictions_and_computes_them_once(tmp_path:
     write_savee(tmp_path / "data", n_takes=2)
     write_ravdess(tmp_path / "data")
     arguments = ["transfer", "--train", "SAV", "--test", "RAV,SAV", "--models", "logmel-stats", "--classifiers", "LDA"]
-    arguments += ["--data", tmp_path / "data", "--out", tmp_path / "out", "--cache", tmp_path / "cache", "--jobs", "1"]
+    arguments += ["--data", tmp_path / "data", "--out", tmp_path / "out", "--cache", tmp_path / "cache"]
     output = call(*arguments)
     assert "33.3" in output and "speaker" in output
     monkeypatch.setattr(transfer, "predict", None)

@@ -63,16 +63,10 @@ def draw_resamplers() -> Figure:
     return audit.plot_resamplers(reported.assign(test_accuracy=0.7), printed={"b": 77.3})
 
 
-def draw_rotation() -> Figure:
-    keys = itertools.product(("AES", "EMB", "RAV"), ("described", "rotated"), ("one", "two"))
-    table = pd.DataFrame(keys, columns=["task", "protocol", "model"]).assign(accuracy=70.0, low_speakers=60.0)
-    return speakers.plot_rotation(table.assign(high_speakers=80.0).drop(index=0))
-
-
-def draw_breakdown() -> Figure:
-    rows = [("sex", "female"), ("sex", "male"), ("sentence", "a"), ("sentence", "b")]
-    spans = {"accuracy": 70.0, "low": 60.0, "high": 80.0, "recall": 68.0}
-    return speakers.plot_breakdown(pd.DataFrame(rows, columns=["fact", "level"]).assign(**spans))
+def draw_spans() -> Figure:
+    keys = itertools.product(("AES", "EMB", "RAV"), ("one", "two"), ("described", "rotated"))
+    table = pd.DataFrame(keys, columns=["panel", "row", "kind"]).assign(value=70.0, low=60.0, high=[np.nan, 80.0] * 6)
+    return speakers.plot_spans(table.drop(index=0), "accuracy (%)")
 
 
 TRANSFER = pd.DataFrame([[90.0, 50.0], [np.nan, 80.0]], ["AES el", "RAV en"], ["AES el", "RAV en"])
@@ -120,9 +114,8 @@ FIGURES: dict[str, Callable[[], Figure]] = {
     ),
     "windows": lambda: audit.plot_windows(pd.DataFrame(70.0 + np.eye(3, 6), ["AES", "RAV", "mean"], WINDOW_COLUMNS)),
     "label order": draw_label_order,
-    "rotation": draw_rotation,
+    "spans": draw_spans,
     "transfer": lambda: speakers.plot_transfer(dict.fromkeys("abc", TRANSFER), 33.3),
-    "breakdown": draw_breakdown,
     "resamplers": draw_resamplers,
 }
 

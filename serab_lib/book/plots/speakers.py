@@ -9,28 +9,27 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from serab_lib.book.plots import PALETTE, PROTOCOL_COLOURS, name_rows, new_figure, put_legend_above
-
-_SPLITS = {"described": (PROTOCOL_COLOURS["described"], "o", -0.16), "rotated": (PALETTE[1], "D", 0.16)}
+from serab_lib.book.plots import PALETTE, name_rows, new_figure, put_legend_above
 
 
-def plot_rotation(scores: pd.DataFrame) -> Figure:
-    """Draw the accuracy on the fixed split and on every speaker, with intervals over speakers; a panel a task."""
-    tasks = list(scores["task"].drop_duplicates())
-    models = list(scores.groupby("model")["accuracy"].mean().sort_values(ascending=False).index)
-    n_rows = -(-len(tasks) // 2)
-    height = n_rows * (0.42 * len(models) + 0.8) + 0.5
-    figure, panels = new_figure(n_rows, 2, height=height, sharey=True, squeeze=False)
-    for axes, task in zip(panels.flat, tasks, strict=False):
-        for protocol, (colour, marker, shift) in _SPLITS.items():
-            own = scores[(scores["task"] == task) & (scores["protocol"] == protocol)]
-            y = shift + np.array([models.index(model) for model in own["model"]])
-            axes.hlines(y, own["low_speakers"], own["high_speakers"], color=colour, linewidth=2, alpha=0.6)
-            axes.plot(own["accuracy"], y, marker, color=colour, markersize=6, label=protocol)
-        axes.set_title(task, fontsize=10)
-        axes.set_xlabel("accuracy (%)")
-        name_rows(axes, models)
-    for axes in panels.flat[len(tasks) :]:
+def plot_spans(table: pd.DataFrame, label: str, *, n_columns: int = 2) -> Figure:
+    """Draw numbers with their intervals: columns `panel`, `row`, `kind` (up to two), `value`, `low`, `high`."""
+    panels, kinds = list(table.groupby("panel", sort=False)), list(table["kind"].unique())
+    n_rows = -(-len(panels) // n_columns)
+    sizes = [max(own["row"].nunique() for _, own in panels[n * n_columns :][:n_columns]) for n in range(n_rows)]
+    height = 0.17 * (1 + len(kinds)) * sum(sizes) + 0.8 * n_rows + 0.4
+    figure, grid = new_figure(n_rows, n_columns, height=height, squeeze=False, height_ratios=sizes)
+    for axes, (title, own) in zip(grid.flat, panels, strict=False):
+        rows = list(own["row"].unique())
+        for kind, marks in own.groupby("kind", sort=False):
+            y = [rows.index(row) + 0.3 * (kinds.index(kind) - (len(kinds) - 1) / 2) for row in marks["row"]]
+            style = {"color": PALETTE[kinds.index(kind)], "label": kind}
+            axes.hlines(y, marks["low"], marks["high"], color=style["color"], linewidth=2, alpha=0.6)
+            axes.plot(marks["value"], y, "oD"[kinds.index(kind)], markersize=6, **style)
+        axes.set_title(title, fontsize=10)
+        axes.set_xlabel(label)
+        name_rows(axes, rows)
+    for axes in grid.flat[len(panels) :]:
         axes.set_visible(False)
     put_legend_above(figure)
     return figure
@@ -61,22 +60,4 @@ def plot_transfer(tables: Mapping[str, pd.DataFrame], chance: float) -> Figure:
     figure.supxlabel("tested on", fontsize=10)
     figure.supylabel("trained on", fontsize=10)
     figure.colorbar(image, ax=panels, shrink=0.6, label=f"UAR (%), from chance ({chance:.0f}) to 100")
-    return figure
-
-
-def plot_breakdown(table: pd.DataFrame) -> Figure:
-    """Draw accuracy, with its interval over speakers, and recall at each level of each fact; a panel a fact."""
-    facts = dict(list(table.groupby("fact", sort=False)))
-    sizes = [len(own) for own in facts.values()]
-    options = {"sharex": True, "squeeze": False, "height_ratios": sizes}
-    figure, panels = new_figure(len(facts), 1, height=0.28 * sum(sizes) + 0.5 * len(sizes) + 0.9, **options)
-    for axes, (fact, own) in zip(panels.flat, facts.items(), strict=True):
-        y = np.arange(len(own))
-        axes.hlines(y, own["low"], own["high"], color=PALETTE[0], linewidth=3, alpha=0.5)
-        axes.plot(own["accuracy"], y, "o", color=PALETTE[0], markersize=7, label="accuracy, with its interval")
-        axes.plot(own["recall"], y, "|", color=PALETTE[1], markersize=13, mew=2, label="recall, mean over emotions")
-        name_rows(axes, list(own["level"]))
-        axes.set_ylabel(fact)
-    panels[-1, 0].set_xlabel("percent, mean over models")
-    put_legend_above(figure)
     return figure
