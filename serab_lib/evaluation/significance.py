@@ -68,7 +68,7 @@ def t_interval(values: Sequence[float]) -> tuple[float, float]:
 
 
 def read_coverage() -> pd.DataFrame:
-    """Read what `benchmarks/interval_coverage.py` simulated: shares of 95 % intervals that hold the truth, by few `speakers`."""
+    """Read shares of 95 % intervals that hold the truth, by `speakers`, as `benchmarks/interval_coverage.py` found."""
     return pd.read_csv(COVERAGE, index_col="speakers")
 
 
