@@ -373,9 +373,8 @@ record(more_than_chance=" and ".join(spread.index[spread["spread"] > spread["ind
 # word.
 
 # %% tags=["hide-input"]
-coverage = pd.DataFrame({n: significance.simulate_coverage(n) for n in (2, 3, 4, 5)}).T
 show_table(
-    (100 * coverage).round().astype(int).rename_axis("speakers"),
+    (100 * significance.read_coverage()).round().astype(int),
     name="tbl-coverage",
     caption=f"How many of the 95 % intervals contain the accuracy over endless speakers; percent, {significance.N_SIMULATED:,} simulated test sets of 300 utterances.",
 )

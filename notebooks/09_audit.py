@@ -277,10 +277,11 @@ show_figure(
 )
 
 # %% tags=["hide-input"]
-if len(measured):
-    estimates = selection.calibrate(data.measured)
+estimates = measurements.read_measurement(data.measured, "selection")
+if len(measured) and len(estimates):
+    estimates = estimates.iloc[0]
     show_markdown(
-        f"Estimated from {len(measured)} measured cells: spread {estimates['spread']:.1f} points, shift "
+        f"Estimated from {estimates['n_cells']:.0f} measured cells: spread {estimates['spread']:.1f} points, shift "
         f"{estimates['shift']:.1f}; right answers correlate by {estimates['correlation'] / 100:.2f} between the classifiers "
         f"of a cell and {estimates['between_models'] / 100:.2f} between models. The gap is {100 * measured['gap'].mean():.1f} "
         f"points on average; on the same tasks, "

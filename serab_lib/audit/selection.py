@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
-from serab_lib.benchmark.results import CELL_KEY, Results
+from serab_lib.benchmark.results import CELL_KEY
 from serab_lib.evaluation.protocol import select
 
 FILE = Path(__file__).parents[1] / "data" / "selection.csv"
@@ -44,37 +43,6 @@ def decompose_protocols(cells: pd.DataFrame) -> pd.DataFrame:
     steps["effect_of_split"] = steps["released_split"] - steps["described"]
     steps["effect_of_selection"] = steps["released"] - steps["released_split"]
     return steps.reset_index()
-
-
-def calibrate(results: Results) -> pd.Series:
-    """Estimate the simulation's assumptions from measured cells of the released split, in percent.
-
-    `spread` comes from what validation and test accuracies of the classifiers have in common, `shift` from what their
-    variance holds beyond that and beyond sampling; `correlation` is of the right answers of a cell's classifiers,
-    `between_models` of those that cells report. QDA is left out: where it fails it competes for nothing.
-    """
-    cells = results.read_cells().query("protocol == 'released' and classifier != 'QDA'")
-    common, beyond, correlations, reported = [], [], [], {}
-    for (task, model, protocol), cell in cells.groupby(CELL_KEY, sort=False):
-        predictions = results.read_predictions(task, model, protocol)
-        right = predictions[cell["classifier"]].eq(predictions["emotion"], axis=0).astype(float)
-        reported.setdefault(task, {})[model] = right[select(cell, "released")].set_axis(predictions["stem"])
-        correlations.append(_average_correlation(right))
-        common.append(cell["validation_accuracy"].cov(cell["test_accuracy"]))
-        for part in ("validation", "test"):
-            share, n = cell[f"{part}_accuracy"], cell[f"n_{part}"].iloc[0]
-            sampling = (1 - correlations[-1]) * (share * (1 - share)).mean() / n
-            beyond.append(share.var() - sampling)
-    between = [_average_correlation(pd.DataFrame(right)) for right in reported.values()]
-    spread, shift = np.mean(common), np.mean(beyond) - np.mean(common)
-    values = {"spread": np.sqrt(max(spread, 0)), "shift": np.sqrt(max(shift, 0))}
-    values |= {"correlation": np.mean(correlations), "between_models": np.mean(between)}
-    return 100 * pd.Series(values)
-
-
-def _average_correlation(right: pd.DataFrame) -> float:
-    matrix = right.corr().to_numpy()
-    return float(np.nanmean(matrix[np.triu_indices(len(matrix), k=1)]))
 
 
 def read_simulation() -> pd.DataFrame:

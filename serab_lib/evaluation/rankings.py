@@ -17,7 +17,7 @@ from serab_lib.evaluation.significance import ALPHA, require
 SMALL = 1.0
 PRIOR_WEIGHT = 0.5
 PREDICTORS = ("parameters_millions", "embedding_size")
-# Of whether two models get an utterance right: near what was measured (`audit.selection.calibrate`).
+# Of whether two models get an utterance right: near what was measured (`benchmarks/calibrate.py`).
 CORRELATION = 0.4
 
 

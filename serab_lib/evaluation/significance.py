@@ -6,6 +6,7 @@ import importlib
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import combinations, product
+from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from serab_lib.corpora.task import Task
 
 ALPHA = 0.05
-N_SIMULATED = 1_000
+N_SIMULATED, COVERAGE = 1_000, Path(__file__).parents[1] / "data" / "interval_coverage.csv"
 # What is known of an utterance beside its speaker and emotion: from the task's record, and from the file names.
 FACTS = ("sex", "intensity", "sentence")
 
@@ -70,21 +71,9 @@ def t_interval(values: Sequence[float]) -> tuple[float, float]:
     return float(np.mean(values) - half), float(np.mean(values) + half)
 
 
-def simulate_coverage(n_speakers: int, *, spread: float = 0.08, n_utterances: int = 300) -> dict[str, float]:
-    """Share of 95 % intervals that hold the accuracy over endless speakers, 0.7, whose own ones differ by `spread`.
-
-    As many utterances are tested however many speakers there are. `bootstrap` takes percentiles over draws of speakers.
-    """
-    rng = np.random.default_rng(0)
-    n = n_utterances // n_speakers
-    own = rng.binomial(n, np.clip(rng.normal(0.7, spread, (N_SIMULATED, n_speakers)), 0, 1)) / n
-    drawn = own[:, rng.integers(0, n_speakers, (N_SIMULATED, n_speakers))].mean(axis=2)
-    intervals = {
-        "Wilson": wilson_interval(n * own.sum(axis=1), n * n_speakers),
-        "bootstrap": np.quantile(drawn, [ALPHA / 2, 1 - ALPHA / 2], axis=1),
-        "t": np.transpose([t_interval(each) for each in own]),
-    }
-    return {name: float(np.mean((low <= 0.7) & (high >= 0.7))) for name, (low, high) in intervals.items()}
+def read_coverage() -> pd.DataFrame:
+    """Read shares of 95 % intervals that hold the truth, by `speakers`, as `benchmarks/interval_coverage.py` found."""
+    return pd.read_csv(COVERAGE, index_col="speakers")
 
 
 def exact_mcnemar(n_only_first: int, n_only_second: int) -> float:

@@ -59,11 +59,6 @@ def test_few_units_give_wide_intervals_and_one_gives_none() -> None:
     wanted = stats.ttest_1samp(values, 0).confidence_interval()
     assert t_interval(values) == pytest.approx((wanted.low, wanted.high))
     assert np.isnan(t_interval([0.7])).all()
-    # Only Student's interval keeps its word with few speakers.
-    few, many = significance.simulate_coverage(3), significance.simulate_coverage(60, spread=0.01)
-    assert few["t"] == pytest.approx(0.95, abs=0.02)
-    assert max(few["Wilson"], few["bootstrap"]) < 0.8
-    assert min(many.values()) > 0.92
 
 
 def test_holm_agrees_with_its_definition(monkeypatch: pytest.MonkeyPatch) -> None:
