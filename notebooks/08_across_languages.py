@@ -131,7 +131,7 @@ gain, is_within = (
 within, across = gain[is_within], gain[~is_within]
 record(gain_within=f"{within.mean():+.1f}", gain_across=f"{across.mean():+.1f}")
 record(n_gains=f"{(across > 0).sum()} of {len(across)}")
-ways = {"speaker": "each speaker's own mean and deviation", "training": "those of the training part"}
+ways = {"speaker": "normalised by speaker", "training": "by the training part"}
 average = gains[~is_within].mean()
 show_figure(
     plots.plot_transfer({ways[way]: arrange_transfer(each) for way, each in common.groupby("normalised")}, chance),

@@ -18,7 +18,8 @@ def plot_spans(table: pd.DataFrame, label: str, *, n_columns: int = 2) -> Figure
     n_rows = -(-len(panels) // n_columns)
     sizes = [max(own["row"].nunique() for _, own in panels[n * n_columns :][:n_columns]) for n in range(n_rows)]
     height = 0.17 * (1 + len(kinds)) * sum(sizes) + 0.8 * n_rows + 0.4
-    figure, grid = new_figure(n_rows, n_columns, height=height, squeeze=False, height_ratios=sizes)
+    options = {"sharex": n_columns == 1, "squeeze": False, "height_ratios": sizes}
+    figure, grid = new_figure(n_rows, n_columns, height=height, **options)
     for axes, (title, own) in zip(grid.flat, panels, strict=False):
         rows = list(own["row"].unique())
         for kind, marks in own.groupby("kind", sort=False):
@@ -59,5 +60,5 @@ def plot_transfer(tables: Mapping[str, pd.DataFrame], chance: float) -> Figure:
         axes.set_visible(False)
     figure.supxlabel("tested on", fontsize=10)
     figure.supylabel("trained on", fontsize=10)
-    figure.colorbar(image, ax=panels, shrink=0.6, label=f"UAR (%), from chance ({chance:.0f}) to 100")
+    figure.colorbar(image, ax=panels, label="UAR (%)")
     return figure
