@@ -20,7 +20,7 @@ DEMO := $(SERAB_CACHE)/demo
 PORT ?= 8000
 PROFILE ?= published
 
-.PHONY: help setup demo test test-nightly test-tensorflow test-faults lint book notebooks reproduce bench serve clean
+.PHONY: help setup demo test test-nightly test-tensorflow test-faults lint book notebooks reproduce bench gpu-check serve clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | column -t -s "$$(printf '\t')"
@@ -79,6 +79,9 @@ lint: setup  ## Check style and spelling; audit the pinned packages where the ne
 bench: setup  ## Time the engine against the released procedure on the same RAVDESS files
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[bench]'
 	$(BIN)/python benchmarks/run.py
+
+gpu-check: setup  ## Hold a GPU against the CPU: vectors, speed, pre-training; a table in results/gpu/
+	$(BIN)/python benchmarks/gpu_check.py
 
 reproduce: setup  ## Fetch, run the whole grid, rewrite results/, build the book: DATA= WEIGHTS= DEVICE=cuda JOBS= PLAN=1
 	$(BIN)/serab reproduce --device $(DEVICE) $(if $(JOBS),--jobs $(JOBS)) $(if $(PLAN),--plan)

@@ -48,7 +48,6 @@ def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A folder with a small corpus in `data/`."""
     write_savee(tmp_path / "data", n_takes=2)
     return tmp_path
 

@@ -63,7 +63,6 @@ def collect() -> list[str]:
 
 
 def parse(program: str, *words: str) -> None:
-    """Read the options of a command of `serab` up to the point where it would begin."""
     typer.main.get_command(app).commands[program].make_context(program, list(words))
 
 

@@ -139,7 +139,6 @@ def test_synthetic_numbers_are_marked_and_stand_alone(site):
 
 @pytest.fixture(scope="module")
 def address(site):
-    """Where the site is served."""
     handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(site))
     handler.log_message = lambda *_: None
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)

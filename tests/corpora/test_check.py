@@ -23,7 +23,6 @@ def make_noise(seed: int, *, seconds: float = 0.3) -> np.ndarray:
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """Four sound utterances of a corpus without a list."""
     folder = tmp_path / "own"
     folder.mkdir()
     for seed, stem in enumerate(("AA_a01", "AA_n01", "BB_a01", "BB_n01")):

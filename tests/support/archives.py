@@ -17,7 +17,6 @@ Members = dict[str | bytes, bytes]
 
 
 def make_wav(seed: str, *, rate_hz: int = 16_000, n_channels: int = 1, duration_s: float = 0.003) -> bytes:
-    """Noise that depends on the seed, as 16-bit PCM."""
     n_frames = round(rate_hz * duration_s)
     samples = hashlib.shake_256(seed.encode()).digest(2 * n_channels * n_frames)
     width = 2 * n_channels
@@ -52,7 +51,6 @@ def write_tar(path: Path, members: Members, *, mode: str = "w:gz") -> Path:
 
 
 def litter(*folders: str) -> Members:
-    """What macOS adds to an archive."""
     names = ("__MACOSX/{}/._x.wav", "{}/.DS_Store", "{}/._a.wav")
     return {name.format(folder): b"\0\5\26\7Mac OS X" for folder in folders for name in names}
 

@@ -35,12 +35,10 @@ def run(folder: Path, models: tuple[str, ...] = ("logmel-stats",), **options: An
 
 
 def read_numbers(folder: Path, out: str = "out") -> pd.DataFrame:
-    """All cells without what differs from run to run."""
     return results.Results(folder / out).read_cells().drop(columns="seconds")
 
 
 def count_cached(folder: Path) -> int:
-    """Number of embeddings of the first cell that came from the cache."""
     return results.Results(folder / "out").read_provenance()["/".join(KEY)]["embeddings_from_cache"]
 
 
@@ -127,7 +125,6 @@ def die_extracting(folder: Path, n_utterances: int) -> None:
 
 
 def die_fitting(folder: Path, classifier: str) -> None:
-    """Run the grid and die when a classifier is fitted."""
     from serab_lib.evaluation import protocol
 
     try_candidates = protocol.try_candidates
@@ -158,7 +155,6 @@ class Deadly:
 
 
 def is_wide(name: str, group: Any, arrays: tuple) -> bool:
-    """Whether candidates are tried on the 128 numbers of log-mel statistics."""
     return arrays[0].shape[1] == 128
 
 

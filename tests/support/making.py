@@ -72,12 +72,10 @@ def make_classes(counts: Sequence[int], n_features: int, *, distance: float = 3.
 
 
 def make_byol_state(embedding_size: int = 512, *, seed: int = 0) -> dict[str, torch.Tensor]:
-    """A random checkpoint with the released names."""
     return _make_state(byol.AudioNTTEncoder, embedding_size, seed)
 
 
 def make_cvt_state(widths: Sequence[int] = (64, 128, 256), *, seed: int = 0) -> dict[str, torch.Tensor]:
-    """A random CvT checkpoint with the released names."""
     return _make_state(cvt.CvtEncoder, widths, seed)
 
 

@@ -22,8 +22,6 @@ class Page:
 
 
 class Site:
-    """What a server has, and what it was asked."""
-
     def __init__(self) -> None:
         self.pages: dict[str, Page] = {}
         self.asked: list[tuple[str, dict[str, str]]] = []
@@ -92,7 +90,6 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def serve() -> Iterator[Site]:
-    """Run a site for as long as a test lasts."""
     site = Site()
     server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"site": site}))
     server.daemon_threads = True
