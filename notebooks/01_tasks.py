@@ -40,9 +40,8 @@ import pandas as pd
 from serab_lib.book import tables
 from serab_lib.book.plots import tasks as plots
 from serab_lib.corpora.corpus import list_utterances
-from serab_lib.book.show import record, show_audio, show_banner, show_figure, show_table
+from serab_lib.book.show import record, show_figure, show_table
 from serab_lib.corpora.task import TASKS
-from serab_lib.book.profile import speak_samples
 
 # %% [markdown]
 # ## Nine tasks in six languages
@@ -244,15 +243,5 @@ record(
 # %% [markdown]
 # Under `released` the majority level lies between {glue:text}`lowest_level` and {glue:text}`highest_level`.
 #
-# ## One sentence, several emotions
-#
-# No recording of the real corpora is part of this book ({doc}`11_data_and_licences`), so none can be heard here. The
-# demo of this book speaks its own small corpora instead, with eSpeak NG and published rules of emotional prosody
-# {cite}`schroder2001emotional`. They exist to test the pipeline. These are from its imitation of SAVEE, by one speaker.
-
-# %% tags=["hide-input"]
-show_banner("Synthetic speech", "What you hear is a machine following rules. It says nothing about people.")
-show_audio(speak_samples())
-
-# %% [markdown]
-# Which corpora are open, which are available on request only, and under what terms: {doc}`11_data_and_licences`.
+# {ref}`hear` plays one sentence of the demo's voices in each emotion of a task. Which corpora are open, which are
+# available on request only, and under what terms: {doc}`11_data_and_licences`.

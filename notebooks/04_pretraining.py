@@ -146,14 +146,15 @@ if data.synthetic:
 # test speakers, whom no run has seen. This is in-domain pre-training: same corpus, same two sentences, same
 # recordings as those that the classifier learns from. The length and the batch were chosen by validation accuracy on
 # another seed and on 16 kHz copies of the recordings; `results/pretraining/tried.csv` has what was tried. These runs
-# took minutes, the paper's took hours on far more speech.
+# took {glue:text}`took`, the authors' take 10 to 20 hours by their README, on far more speech.
 
 # %% tags=["hide-input", "real"]
 if not data.synthetic:
     cells = data.read_cells().query("selected")
     floor = 100 * cells.query("task == 'RAV' and model == 'logmel-stats'").set_index("protocol")["test_accuracy"]
     runs = accuracies.query("condition != 'gain'").replace({"model": TITLES})
-    record(small_encoder=" and ".join(runs["model"].unique()))
+    took = accuracies["seconds"].dropna() / 60
+    record(small_encoder=" and ".join(runs["model"].unique()), took=f"{took.min():.0f} to {took.max():.0f} minutes")
     show_figure(
         plots.plot_gain(runs[runs["protocol"] == "described"], level=floor["described"]),
         name="fig-gain",

@@ -187,7 +187,8 @@ if not data.synthetic:
     spans = known["ours, 95 %"].str.extract(r"(.+)–(.+)").astype(float)
     n_reached = int(known["paper"].between(spans[0], spans[1]).sum())
     alt = f"{len(known)} points near the diagonal; the intervals of {n_reached} of them reach it."
-    record(alt=alt, n_reached=n_reached, median=f"{known['difference'].abs().median():.1f}")
+    record(alt=alt, n_reached=n_reached)
+    record(median=f"{known['difference'].abs().median():.1f} points" if len(known) else "none measured")
     show_figure(
         plots.plot_agreement(beside),
         name="fig-agreement",
@@ -210,13 +211,13 @@ if not data.synthetic:
     )
     distances = known["difference"].abs().groupby(known["model"]).mean().sort_values()
     record(
-        distances=", ".join(f"{value:.1f} ({model})" for model, value in distances.items()),
-        farthest=f"{known['difference'].abs().max():.1f}",
+        distances=", ".join(f"{value:.1f} ({model})" for model, value in distances.items()) or "none measured",
+        farthest=f"{known['difference'].abs().max():.1f} points from it" if len(known) else "farther: none is measured",
     )
 
 # %% [markdown] tags=["real"]
 # On average over tasks the measured cells lie from what is printed by this many points: {glue:text}`distances`. None
-# lies more than {glue:text}`farthest` points from it.
+# lies more than {glue:text}`farthest`.
 
 # %% tags=["hide-input", "real"]
 if not data.synthetic:

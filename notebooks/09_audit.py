@@ -67,10 +67,12 @@ data = open_profile(profile)
 found = findings.audit(results=data.measured.folder)
 
 # %% tags=["hide-input"]
-titles = [f"[{number}. {each.title}](#finding-{each.name.lower()})" for number, each in enumerate(found, start=1)]
+links = [f"(#finding-{each.name.lower()})" for each in found]
+numbers = [f"[{number}]{link}" for number, link in enumerate(links, start=1)]
+titles = [f"[{each.title}]{link}" for each, link in zip(found, links, strict=True)]
 show_table(
     pd.DataFrame(found)
-    .assign(title=titles)[["title", "changes", "code", "table", "where"]]
+    .assign(no=numbers, finding=titles)[["no", "changes", "code", "table", "finding", "where"]]
     .rename(columns={"changes": "it_bears_on", "code": "code_and_tables", "table": "table_3_made_so"}),
     name="tbl-findings",
     wordy=True,

@@ -16,8 +16,20 @@
     }
   }
 
+  // A table that is wider than the text takes the margin, too, from which the contents give way meanwhile.
+  const contents = document.querySelector("div.bd-sidebar-secondary");
+  const inSight = new Set();
+  const margin = new IntersectionObserver((changes) => {
+    changes.forEach(({ target, isIntersecting }) => inSight[isIntersecting ? "add" : "delete"](target));
+    contents?.classList.toggle("serab-away", inSight.size > 0);
+  });
+
   // The part of a table that is out of sight is faded, and can be reached by keyboard.
   function watch(frame) {
+    if (frame.scrollWidth - frame.clientWidth > 1) {
+      frame.classList.add("serab-spread");
+      margin.observe(frame);
+    }
     const update = () => {
       const room = frame.scrollWidth - frame.clientWidth;
       frame.classList.toggle("serab-more", room > 1 && frame.scrollLeft < room - 1);

@@ -232,15 +232,17 @@ def weave(path: Path, provenance: Mapping[str, Any]) -> dict[str, Any]:
     papermill = notebook.metadata.get("papermill", {})
     cells, complaints = [], []
     for cell in notebook.cells:
-        cells.append(cell)
         if cell.cell_type != "code":
+            cells.append(cell)
             continue
         tags = cell.metadata.setdefault("tags", [])
         tags += [_BOOK_TAGS[tag] for tag in tags if tag in _BOOK_TAGS]
         complaints += [each["text"] for each in cell.outputs if each.get("name") == "stderr"]
         described = [output for output in cell.outputs if _describe(output).get("kind")]
         cell.outputs = [each for each in cell.outputs if each not in described and each.get("name") != "stderr"]
-        cells += [new_markdown_cell(_write(output, path)) for output in described]
+        if _is_folded(cell) and cells and _is_folded(cells[-1]):  # one bar for code that follows on code
+            cell.source, cell.outputs = f"{cells[-1].source}\n\n{cell.source}", cells.pop().outputs + cell.outputs
+        cells += [cell, *(new_markdown_cell(_write(output, path)) for output in described)]
     notebook.cells = [*cells, new_markdown_cell(_write_origin(papermill, path, provenance))]
     nbformat.write(notebook, path)
     title = re.search(r"^#\s+(.+)", notebook.cells[0].source, re.MULTILINE)
@@ -251,6 +253,10 @@ def weave(path: Path, provenance: Mapping[str, Any]) -> dict[str, Any]:
         "finished": str(papermill.get("end_time") or "")[:16].replace("T", " "),
         "complaints": complaints,
     }
+
+
+def _is_folded(cell: Any) -> bool:
+    return "hide-input" in cell.metadata.get("tags", [])
 
 
 def _describe(output: Any) -> Mapping[str, Any]:

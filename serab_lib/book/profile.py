@@ -112,14 +112,6 @@ def open_profile(name: str) -> Profile:
     return Profile(name, find_data() if name == "paper" else _spoken(), results, measured)
 
 
-def speak_samples() -> dict[str, str]:
-    """Speak the demo's SAVEE and choose one utterance of each emotion by its first speaker: emotion to file."""
-    task = get_task("SAV")
-    utterances = find_corpus(task, _speak([task])).utterances
-    own = utterances[utterances["speaker"] == utterances["speaker"].iloc[0]].drop_duplicates("emotion")
-    return dict(zip(own["emotion"], own["path"], strict=True))
-
-
 def _spoken() -> Path:
     """Folder of the demo's corpora."""
     return cache_folder() / "demo" / "data"

@@ -149,6 +149,16 @@ def test_anchor_of_markdown_becomes_a_label_other_outputs_stay_and_complaints_ar
     assert [output.text for output in notebook.cells[1].outputs] == ["stdout"] and run["complaints"] == ["stderr"]
 
 
+def test_code_that_follows_on_folded_code_shares_its_bar_until_something_is_shown(tmp_path):
+    table = display({"text/markdown": "| a |"}, kind="table", name="tbl-x", caption="C.")
+    notebook = executed(tags=["injected-parameters"])
+    for source, outputs in (("import x", [new_output("stream", text="hello")]), ("show()", [table]), ("more()", [])):
+        notebook.cells.append(new_code_cell(source, metadata={"tags": ["hide-input"]}, outputs=outputs))
+    cells = weave_in(tmp_path, notebook)[0].cells
+    assert [cell.source for cell in cells if cell.cell_type == "code"] == ["show()\n\nimport x\n\nshow()", "more()"]
+    assert cells[1].outputs[0].text == "hello" and "tbl-x" in cells[2].source
+
+
 def test_page_is_folded_and_ends_with_how_it_was_made(tmp_path):
     notebook, run = weave_in(tmp_path, executed(tags=["injected-parameters"]))
     assert "hide-input" in notebook.cells[1].metadata.tags

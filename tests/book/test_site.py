@@ -1,9 +1,12 @@
+import collections
 import functools
 import http.server
+import io
 import json
 import re
 import shutil
 import threading
+import unicodedata
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -13,6 +16,9 @@ import pytest
 import yaml
 
 from serab_lib.book.build import build_book
+from serab_lib.corpora.task import PAPER_TASKS
+from serab_lib.evaluation.paper import read_accuracies
+from serab_lib.evaluation.rankings import rank_subsets
 
 ROOT = Path(__file__).resolve().parents[2]
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -20,6 +26,7 @@ FLAGS = "--no-sandbox --disable-gpu --disable-background-networking --autoplay-p
 TOC = yaml.safe_load((ROOT / "_toc.yml").read_text())
 PAGES = [TOC["root"], *(chapter["file"] for part in TOC["parts"] for chapter in part["chapters"])]
 NOTEBOOKS = [page for page in PAGES if page.startswith("notebooks/")]
+GRID = "notebooks/05_accuracy_grid"
 
 pytestmark = pytest.mark.slow
 
@@ -107,12 +114,13 @@ def test_downloaded_notebook_has_figures_tables_and_plain_words(site, page):
     (link,) = {link for link in Links(site / f"{page}.html").found if link.endswith(".ipynb") and "://" not in link}
     notebook = nbformat.read((site / page).parent / link, as_version=4)
     outputs = [each for cell in notebook.cells for each in cell.get("outputs", [])]
-    html = "".join(each.get("data", {}).get("text/html", "") for each in outputs)
+    nbconvert = pytest.importorskip("nbconvert", reason="nbconvert is not installed: extra [test]")
+    html, _ = nbconvert.HTMLExporter().from_notebook_node(notebook)
     words = [cell.source for cell in notebook.cells if cell.cell_type == "markdown"]
     words += [each.get("data", {}).get("text/markdown", "") for each in outputs]
     assert not [text for text in words if plain_notebooks.ROLE.search(text) or "…" in text]
     shown = (site / f"{page}.html").read_text()
-    assert html.count("<table") == len(re.findall(r'<table[^>]* id="tbl-', shown))
+    assert html.count("<caption>") == len(re.findall(r'<table[^>]* id="tbl-', shown))
     assert html.count("<figure><img") == len(set(re.findall(r"_images/\d\w+-fig-[\w-]+", shown)))
 
 
@@ -163,8 +171,8 @@ def visit(browser, address):
     """Open a page; what its console and its requests complain of comes back, too."""
     contexts = []
 
-    def open_page(page, *, width=1280):
-        context = browser.new_context(viewport={"width": width, "height": 900})
+    def open_page(page, *, width=1280, scheme="light"):
+        context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
         contexts.append(context)
         tab, complaints = context.new_page(), []
         # Only what this site serves is fetched: a page must not need the network.
@@ -187,10 +195,40 @@ def test_page_loads_without_a_complaint_and_fits_a_phone(visit, page):
     assert tab.evaluate("document.documentElement.scrollWidth") <= 390
     images = tab.locator("main img").evaluate_all("all => all.map(i => [i.src, i.naturalWidth, i.alt])")
     assert [src for src, width, alt in images if not width or not alt.strip()] == []
+    assert tab.locator("article figure img:not(a.image-reference > img)").count() == 0  # each opens large
+    parts = tab.locator("article :is(details.hide, figure, table)").evaluate_all("all => all.map(e => e.localName)")
+    assert parts[:2] != ["details", "details"]  # what comes before the first result is one bar
     assert complaints == []
 
 
-GRID = "notebooks/05_accuracy_grid"
+# At each push two pages; the others at night.
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(
+    "page",
+    [pytest.param(page, marks=() if page in (PAGES[0], GRID) else pytest.mark.nightly) for page in [*PAGES, "search"]],
+)
+def test_no_serious_fault_of_access(visit, page, scheme):
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not installed: extra [test]")
+    tab, _ = visit(page, scheme=scheme)
+    found = axe.Axe().run(tab).response["violations"]
+    faults = [each for each in found if each["impact"] in ("serious", "critical")]
+    assert [(each["id"], [node["target"] for node in each["nodes"]]) for each in faults] == []
+
+
+@pytest.mark.parametrize("page", [TOC["root"], GRID])
+def test_print_has_every_word_of_the_page(visit, page):
+    pypdf = pytest.importorskip("pypdf", reason="pypdf is not installed: extra [test]")
+    tab, _ = visit(page)
+    tab.add_style_tag(content="a::after { content: none !important }")  # addresses within sentences
+    tab.emulate_media(media="print")
+    printed = [sheet.extract_text() for sheet in pypdf.PdfReader(io.BytesIO(tab.pdf(format="A4"))).pages]
+    # A sheet holds its words in the order of painting, so they are counted.
+    shown, found = (
+        collections.Counter(re.findall(r"\w+", unicodedata.normalize("NFKC", text)))
+        for text in (tab.locator("article").inner_text(), "\n".join(printed))
+    )
+    assert shown - found == collections.Counter()
+    assert page != GRID or tab.locator("#tbl-beside tbody tr").filter(visible=True).count() == 117
 
 
 def read_column(tab, name):
@@ -220,7 +258,7 @@ def test_differences_sort_as_signed_numbers_with_empty_cells_last(visit, by_keyb
     assert complaints == []
 
 
-def test_long_table_is_filtered_saved_and_shown_whole_on_paper(visit):
+def test_long_table_is_filtered_and_saved(visit):
     tab, _ = visit(GRID)
     rows = tab.locator("#tbl-beside tbody tr")
     n_measured = sum(text != "–" for text in read_column(tab, "difference"))
@@ -234,7 +272,6 @@ def test_long_table_is_filtered_saved_and_shown_whole_on_paper(visit):
     assert len(Path(saved.value.path()).read_text().splitlines()) == 118
     tools.get_by_role("searchbox").fill("")
     tab.emulate_media(media="print")
-    assert rows.filter(visible=True).count() == 117
     assert tab.locator("details.hide, .serab-tools, .bd-header-article").filter(visible=True).count() == 0
 
 
@@ -269,7 +306,7 @@ def test_signs_and_players_have_names_and_audio_plays(visit):
     assert any(re.search(r"of Table \d+", name) for name in names)
     assert tab.locator("details.hide summary[aria-label]").count() == 0
     assert tab.locator("button.copybtn:not([aria-label])").count() == 0
-    tab, _ = visit("notebooks/01_tasks")
+    tab, _ = visit("notebooks/02_pipeline")
     assert all(tab.locator("audio").evaluate_all("all => all.map(each => each.ariaLabel)"))
     assert tab.locator("audio").count() == 7  # an emotion each
     tab.evaluate("document.querySelector('audio').play()")
@@ -284,11 +321,49 @@ def test_first_page_shows_facts_a_figure_three_findings_and_how_to_cite(visit):
     assert re.match(r"\d+ points", tab.locator("figure#fig-first img").get_attribute("alt"))
     cards = tab.locator(".serab-cards .sd-card")
     assert all(re.match(r"\d", text) for text in cards.all_inner_texts())
-    links = cards.locator("a").evaluate_all("all => all.map(each => each.getAttribute('href'))")
+    links = cards.locator("a:not(.serab-term)").evaluate_all("all => all.map(each => each.getAttribute('href'))")
     assert len(links) == 3 and all("09_audit.html#finding-" in link for link in links)
     for word in ("the paper", "this companion"):
         assert tab.get_by_role("button", name=f"Copy BibTeX of {word}").count() == 1
     assert tab.locator(".serab-actions a").count() == 3 and complaints == []
+
+
+def test_wide_table_takes_the_margin_and_on_a_phone_keeps_its_first_column(visit):
+    tab, _ = visit("notebooks/09_audit")
+    heads = [text.strip() for text in tab.locator("#tbl-findings thead th").all_inner_texts()]
+    assert heads[:4] == ["no", "it bears on", "code and tables", "table 3 made so"]
+    frames = tab.locator("article .pst-scrollable-table-container")
+    assert set(frames.evaluate_all("all => all.map(e => e.scrollWidth - e.clientWidth > 1)")) == {False}
+    assert tab.evaluate("document.documentElement.scrollWidth") <= 1280
+    tab, _ = visit("notebooks/09_audit", width=390)
+    first = tab.locator("#tbl-findings tbody tr td").first
+    before = first.bounding_box()["x"]
+    tab.locator(".serab-more", has=tab.locator("#tbl-findings")).evaluate("frame => frame.scrollTo(200, 0)")
+    assert first.bounding_box()["x"] == pytest.approx(before, abs=1)
+
+
+def test_models_take_their_places_by_the_tasks_that_are_left(visit):
+    tab, complaints = visit("notebooks/07_what_the_grid_says")
+    grid, left_out = read_accuracies()[list(PAPER_TASKS)], ("AES", "EMV", "SHE")
+    for code in left_out:
+        tab.get_by_role("checkbox", name=code).uncheck()
+    chosen = grid.drop(columns=list(left_out))
+    subsets = rank_subsets(grid).set_index("tasks").loc[[tuple(chosen)]].iloc[0]
+    said = tab.locator(".serab-choice + output").inner_text()
+    assert [f"{subsets[tau]:.2f}" for tau in ("tau_all", "tau_rest")] == re.findall(r"\d\.\d\d", said)
+    rows = tab.locator("#tbl-subset tbody tr")
+    means = [float(text) for text in rows.locator("td:nth-child(3)").all_inner_texts()]
+    assert means == pytest.approx(sorted(chosen.mean(axis=1), reverse=True), abs=0.051) and complaints == []
+    assert rows.first.locator("td").first.inner_text() == chosen.mean(axis=1).idxmax()
+
+
+def test_codes_and_terms_explain_themselves_where_they_first_stand(visit):
+    tab, _ = visit("notebooks/07_what_the_grid_says")
+    terms = tab.locator("article a.serab-term")
+    keys = [text.lower() for text in terms.all_inner_texts()]
+    assert len(keys) == len(set(keys)) > 10 and "Italian" in terms.filter(has_text="EMV").get_attribute("title")
+    assert all("glossary.html#term-" in link for link in terms.evaluate_all("all => all.map(e => e.href)"))
+    assert tab.locator("#tbl-subset thead abbr").all_inner_texts() == ["UM", *PAPER_TASKS]
 
 
 def test_figure_opens_large_on_a_phone(visit):

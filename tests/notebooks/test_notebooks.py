@@ -14,6 +14,7 @@ import yaml
 from nbclient import NotebookClient
 
 ROOT = Path(__file__).resolve().parents[2]
+ROLE = re.compile(r"\{[\w:-]+\}[`<]|^[`:]{3,}\{|^\([\w-]+\)=", re.MULTILINE)
 SOURCES = sorted((ROOT / "notebooks").glob("*.py"))
 pytestmark = pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
 
@@ -46,7 +47,7 @@ def test_pair_is_in_sync_and_without_outputs(source):
 def test_text_reads_without_the_book(source):
     for cell in derive(source).cells:
         if cell.cell_type == "markdown":
-            assert not re.search(r"\{[\w:-]+\}`|^[`:]{3,}\{|^\([\w-]+\)=", cell.source, re.MULTILINE), cell.source
+            assert not ROLE.search(cell.source), cell.source
             assert "…" not in cell.source, "a number is not known: run `make book notebooks`"
 
 
@@ -81,10 +82,17 @@ def test_cells_are_short_and_hold_no_plumbing(source):
 @pytest.mark.nightly
 def test_runs_in_a_clean_folder(source, tmp_path, shared_cache, monkeypatch):
     pytest.importorskip("espeakng_loader", reason="the demo's corpora need the extra [demo]")
+    nbconvert = pytest.importorskip("nbconvert", reason="nbconvert is not installed: extra [test]")
     monkeypatch.setenv("SERAB_CACHE", str(shared_cache))
     for name in ("SERAB_DATA", "SERAB_WEIGHTS", "SERAB_RESULTS"):
         monkeypatch.delenv(name, raising=False)
     notebook = nbformat.read(source.with_suffix(".ipynb"), as_version=4)
     NotebookClient(notebook, timeout=600, kernel_name="python3", resources={"metadata": {"path": tmp_path}}).execute()
-    kinds = {output.output_type for cell in notebook.cells for output in cell.get("outputs", [])}
-    assert kinds and "error" not in kinds
+    outputs = [each for cell in notebook.cells for each in cell.get("outputs", [])]
+    assert outputs and "error" not in {each.output_type for each in outputs}
+    shown = [each.get("data", {}).get("text/html", "") for each in outputs]
+    page, _ = nbconvert.HTMLExporter().from_notebook_node(notebook)
+    assert not ROLE.search(re.sub(r"<(pre|script|style).*?</\1>", "", page, flags=re.DOTALL))
+    for mark in ("<figure><img", "<caption>"):
+        assert page.count(mark) == sum(each.count(mark) for each in shown)
+    assert "<caption>" in page
