@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -12,21 +11,19 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from serab_lib.benchmark.grid import ENGINE_VERSION, Job, Settings, Summary, extract, find_recordings
+from serab_lib.benchmark.grid import Job, Settings, Summary, extract, find_recordings
 from serab_lib.benchmark.results import find_commit
-from serab_lib.core import Progress, SerabError, cache_folder, digest, replaced, require_writable
-from serab_lib.corpora.corpus import Corpus
+from serab_lib.core import Progress, SerabError, cache_folder, replaced, require_writable
 from serab_lib.corpora.splits import ROTATED, split_folds
 from serab_lib.corpora.task import Task, get_task
 from serab_lib.evaluation.classifiers import CLASSIFIERS
 from serab_lib.evaluation.protocol import choose, fit_classifiers, make_parts, measure, unweighted_average_recall
 from serab_lib.evaluation.significance import t_interval
-from serab_lib.extractors.registry import Entry, get_entry, identify
-from serab_lib.extractors.weights import require_checkpoint, weights_folder
+from serab_lib.extractors.registry import get_entry
+from serab_lib.extractors.weights import weights_folder
 
 logger = logging.getLogger(__name__)
 
-Names, Corpora = Sequence[str], Mapping[str, Corpus]
 # What all nine tasks of the paper have.
 COMMON_EMOTIONS = ("anger", "happiness", "sadness")
 # By what embeddings are standardised: each speaker's own mean and deviation, or those of the training part.
@@ -35,7 +32,7 @@ KEY = ["train", "test", "model", "emotions", "normalised"]
 
 
 def run_transfer(
-    train: Iterable[str],
+    train: str,
     test: Iterable[str],
     models: Iterable[str],
     settings: Settings,
@@ -44,57 +41,73 @@ def run_transfer(
     classifiers: Sequence[str] = CLASSIFIERS,
     progress: Progress | None = None,
 ) -> pd.DataFrame:
-    """Train on each of some corpora, test on all of each of others, and on the same one fold by fold.
+    """Train on one corpus and test on all of others; on the same one, fold by fold.
 
     Parameters
     ----------
-    train, test, models : iterable of str
+    train : str
+        Task by name.
+    test, models : iterable of str
         Tasks and extractors by name.
     settings : Settings
-        `out` receives `transfer.csv`, and in `transfer/` what was predicted; what is there is not computed again.
+        `out` receives `transfer.csv`, and in `transfer/` what was predicted.
     emotions : sequence of str
-        What is told apart; if empty, all that two corpora share.
+        What is told apart; if empty, all that these corpora share.
     classifiers : sequence of str
         Of these the training corpus's own validation speakers choose.
     progress : callable, optional
-        Told how much is done.
+        Told how many models are done.
 
     Returns
     -------
     pandas.DataFrame
-        One row for each two corpora, model and normalisation, as in `transfer.csv`. Scores are fractions of 1; `low`
+        One row for each tested corpus, model and normalisation, as in `transfer.csv`. Scores are fractions of 1; `low`
         and `high` are the ends of Student's 95 % interval of the unweighted average recall over speakers.
 
     Notes
     -----
     The train and validation parts of `described` teach; a corpus that tests itself is split as `rotated` has it.
     """
-    trains, tests = ([get_task(name) for name in dict.fromkeys(names)] for names in (train, test))
+    source, tasks, summary = get_task(train), {task.code: task for task in map(get_task, test)}, Summary()
+    known = [set(task.classes) for task in (source, *tasks.values())]
+    shared = [name for name in source.classes if all(name in each for each in known)]
+    classes = tuple(emotions or shared)
+    if len(classes) < 2 or not set(classes) <= set(shared):
+        raise SerabError(
+            f"{', '.join(dict.fromkeys([source.code, *tasks]))} share the classes {', '.join(shared) or '(none)'}, got "
+            f"{', '.join(classes) or 'all of them'}: choose two or more of the shared ones with --emotions"
+        )
     require_writable(Path(settings.out), "--out")
     folders = {"weights": weights_folder(settings.weights), "cache": cache_folder(settings.cache)}
     settings = replace(settings, **{name: folder.absolute() for name, folder in folders.items()})
-    groups = [(task, *group) for task in trains for group in _group_tests(task, tests, emotions)]
-    fits = list(itertools.product(map(get_entry, dict.fromkeys(models)), groups))
-    summary, done = Summary(), []
-    needed = {task.code: task for task in trains + tests}
-    corpora = {code: find_recordings(task, settings, summary) for code, task in needed.items()}
+    corpora = {code: find_recordings(task, settings, summary) for code, task in ({source.code: source} | tasks).items()}
     for warning in summary.warnings:
         logger.warning("warning: %s", warning)
-    for number, (entry, group) in enumerate(fits, start=1):
-        done.append(_complete(*group, entry, corpora, settings, classifiers))
+    options = {"classifiers": classifiers, "search": settings.search, "n_jobs": settings.n_jobs or 1}
+    tests, chosen, tables = [[source.code], [code for code in tasks if code != source.code]], list(models), []
+    for number, model in enumerate(chosen, start=1):
+        jobs = {code: Job(corpus, get_entry(model), settings, {}) for code, corpus in corpora.items()}
+        utterances, matrix = _embed(jobs)
+        for codes in (codes for codes in tests if set(codes) & set(tasks)):
+            folds = split_transfer(utterances, source, codes, classes)
+            answers = {way: predict(matrix, folds, classes, way == "speaker", **options) for way in NORMALISATIONS}
+            labels = {"train": source.code, "model": model, "emotions": " ".join(classes), "commit": find_commit()}
+            name = f"{source.code}-{'-'.join(codes)}-{model}-{len(classes)}.csv"
+            tables.append(_write(labels, answers, Path(settings.out), name))
         if progress:
-            progress("fits", number, len(fits))
-    table = read_transfer(settings.out)
-    return table[table["inputs"].isin(done)].reset_index(drop=True)
+            progress("models", number, len(chosen))
+    return pd.concat(tables, ignore_index=True)
 
 
 def read_transfer(out: str | Path) -> pd.DataFrame:
     """Read what `run_transfer` wrote; no rows where there is nothing."""
     path = Path(out) / "transfer.csv"
-    return pd.read_csv(path) if path.exists() else pd.DataFrame(columns=[*KEY, "inputs"])
+    return pd.read_csv(path) if path.exists() else pd.DataFrame(columns=KEY)
 
 
-def split_transfer(utterances: pd.DataFrame, train: Task, tests: Names, classes: Names) -> list[pd.DataFrame]:
+def split_transfer(
+    utterances: pd.DataFrame, train: Task, tests: Sequence[str], classes: Iterable[str]
+) -> list[pd.DataFrame]:
     """Split the utterances of several tasks (column `task`) so that one teaches.
 
     If it tests itself, there is a split for each fold; else one, and all of the others is tested.
@@ -111,7 +124,7 @@ def split_transfer(utterances: pd.DataFrame, train: Task, tests: Names, classes:
 
 
 def predict(
-    matrix: np.ndarray, folds: list[pd.DataFrame], classes: Names, *, by_speaker: bool, **options: Any
+    matrix: np.ndarray, folds: Iterable[pd.DataFrame], classes: Sequence[str], by_speaker: bool, **options: Any
 ) -> pd.DataFrame:
     """Answer the test utterances of folds, each by the classifier that its validation part chooses.
 
@@ -137,61 +150,26 @@ def score_speakers(predictions: pd.DataFrame) -> dict[str, Any]:
     return scores | {"n_test": len(predictions), "n_speakers": len(own)}
 
 
-def _group_tests(train: Task, tests: Iterable[Task], emotions: Names) -> list[tuple[Names, Names]]:
-    """Group the corpora that test the same classes, which one fit serves; a corpus that tests itself is apart."""
-    groups: dict[tuple[bool, Names], list[str]] = {}
-    for test in tests:
-        shared = [name for name in train.classes if name in test.classes]
-        chosen = tuple(emotions or shared)
-        if len(chosen) < 2 or not set(chosen) <= set(shared):
-            raise SerabError(
-                f"{train.code} and {test.code} share the classes {', '.join(shared) or '(none)'}, got "
-                f"{', '.join(chosen) or 'all of them'}: choose two or more of the shared ones with --emotions"
-            )
-        groups.setdefault((test == train, chosen), []).append(test.code)
-    return [(classes, codes) for (_, classes), codes in groups.items()]
-
-
-def _complete(
-    train: Task, classes: Names, tests: Names, entry: Entry, corpora: Corpora, settings: Settings, classifiers: Names
-) -> str:
-    """Compute and write the rows of one fit, if they are not there; return the digest of what they are made of."""
-    used = {code: corpora[code] for code in dict.fromkeys([train.code, *tests])}
-    _, weights = require_checkpoint(entry, settings.weights, cache=Path(settings.cache))
-    known = [identify(entry, weights), str(settings.search), str(ENGINE_VERSION), *classifiers, *classes]
-    tables = [corpus.utterances[["stem", "content", "emotion", "speaker"]] for corpus in used.values()]
-    inputs = digest([*known, train.code, *tests, *pd.concat(tables).to_numpy().ravel()])
-    if inputs in set(read_transfer(settings.out)["inputs"]):
-        return inputs
-    utterances, matrix = _embed(used, entry, settings)
-    folds = split_transfer(utterances, train, tests, classes)
-    options = {"classifiers": classifiers, "search": settings.search, "n_jobs": settings.n_jobs or 1}
-    answers = {way: predict(matrix, folds, classes, by_speaker=way == "speaker", **options) for way in NORMALISATIONS}
-    labels = {"train": train.code, "model": entry.name, "emotions": " ".join(classes)}
-    labels |= {"inputs": inputs, "commit": find_commit()}
-    _write(labels, answers, Path(settings.out), f"{train.code}-{'-'.join(tests)}-{entry.name}-{len(classes)}.csv")
-    return inputs
-
-
-def _embed(corpora: Corpora, entry: Entry, settings: Settings) -> tuple[pd.DataFrame, np.ndarray]:
+def _embed(jobs: Mapping[str, Job]) -> tuple[pd.DataFrame, np.ndarray]:
     """Join the usable utterances of corpora, each with the row of its embedding."""
-    made = [extract(Job(corpus, entry, settings, {}), n_jobs=settings.n_jobs) for corpus in corpora.values()]
-    tables = [corpus.utterances.assign(task=code) for code, corpus in corpora.items()]
-    utterances, matrix = pd.concat(tables, ignore_index=True), np.concatenate([each.matrix for each in made])
-    return utterances.assign(row=range(len(utterances)))[np.isfinite(matrix).all(axis=1)], matrix
+    matrix = np.concatenate([extract(job, n_jobs=job.settings.n_jobs).matrix for job in jobs.values()])
+    tables = [job.corpus.utterances.assign(task=code) for code, job in jobs.items()]
+    utterances = pd.concat(tables, ignore_index=True).assign(row=range(len(matrix)))
+    return utterances[np.isfinite(matrix).all(axis=1)], matrix
 
 
-def _write(labels: Mapping[str, Any], answers: Mapping[str, pd.DataFrame], out: Path, name: str) -> None:
-    """Write what was predicted, then its rows in place of older ones."""
-    predictions = answers["speaker"][["task", "stem", "speaker", "emotion"]].assign(
-        **{f"predicted_{way}": table["predicted"] for way, table in answers.items()}
-    )
+def _write(labels: Mapping[str, Any], answers: Mapping[str, pd.DataFrame], out: Path, name: str) -> pd.DataFrame:
+    """Write what was predicted, then its rows in place of older ones; return these."""
+    predicted = {f"predicted_{way}": table["predicted"] for way, table in answers.items()}
     (out / "transfer").mkdir(exist_ok=True)
     with replaced(out / "transfer" / name) as temporary:
-        predictions.to_csv(temporary, index=False)
+        answers["speaker"][["task", "stem", "speaker", "emotion"]].assign(**predicted).to_csv(temporary, index=False)
     tested = [(way, *group) for way, table in answers.items() for group in table.groupby("task")]
-    rows = [{**labels, "test": test, "normalised": way, **score_speakers(own)} for way, test, own in tested]
-    table = pd.concat([read_transfer(out).astype(object), pd.DataFrame(rows)]).drop_duplicates(KEY, keep="last")
-    first = [*KEY, *(column for column in rows[0] if column not in KEY)]
+    rows = pd.DataFrame(
+        [{**labels, "test": test, "normalised": way, **score_speakers(own)} for way, test, own in tested]
+    )
+    rows = rows[[*KEY, *rows.columns.difference(KEY, sort=False)]]
+    table = pd.concat([read_transfer(out).astype(object), rows]).drop_duplicates(KEY, keep="last").sort_values(KEY)
     with replaced(out / "transfer.csv") as temporary:
-        table.sort_values(KEY)[first].to_csv(temporary, index=False, float_format="%.6f")
+        table.to_csv(temporary, index=False, float_format="%.6f")
+    return rows

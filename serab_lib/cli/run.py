@@ -159,11 +159,11 @@ def _print_cells(out: Path, keys: list[tuple[str, str, str]]) -> None:
 
 @app.command
 def transfer(
-    train: Annotated[str, typer.Option(help="Corpora that teach, comma-separated.")],
-    test: Annotated[str, typer.Option(help="Corpora that test; one that teaches as well tests itself by rotation.")],
+    train: Annotated[str, typer.Option(help="The corpus that teaches.")],
+    test: Annotated[str, typer.Option(help="Corpora that test, comma-separated; itself is tested by rotation.")],
     models: Annotated[str, typer.Option(help="Extractors, comma-separated.")],
     emotions: Annotated[
-        str, typer.Option(help="What is told apart; `shared` for all that two corpora share.")
+        str, typer.Option(help="What is told apart; `shared` for all that the corpora share.")
     ] = "anger,happiness,sadness",
     classifiers: Annotated[str, typer.Option(help="What validation chooses from.")] = "LDA,LR,QDA,RF,SVC",
     data: app.Data = None,
@@ -176,12 +176,12 @@ def transfer(
     from serab_lib.benchmark.grid import Settings
     from serab_lib.benchmark.transfer import run_transfer
 
-    names = [app.split_names(each, "--train, --test or --models") for each in (train, test, models)]
+    names = app.split_names(test, "--test"), app.split_names(models, "--models")
     options = {"emotions": () if emotions == "shared" else app.split_names(emotions, "--emotions")}
     options |= {"classifiers": app.split_names(classifiers, "--classifiers")}
     with app.progress() as tell:
         settings = Settings(out=out, data=data, weights=weights, cache=cache)
-        rows = run_transfer(*names, settings, progress=tell, **options)
+        rows = run_transfer(train, *names, settings, progress=tell, **options)
     if not as_json:
         rows["chance"] = 1 / rows["emotions"].str.split().str.len()
         for column in ("test_uar", "low", "high", "chance"):

@@ -162,8 +162,8 @@ def test_measured_cells_have_the_colour_of_their_family_and_are_told_from_what_c
 
 def test_a_corpus_that_tests_itself_is_framed_and_what_is_not_measured_has_no_number() -> None:
     axes, *_ = speakers.plot_transfer({"model": TRANSFER}, 33.3).axes
-    assert [text.get_text() for text in axes.texts] == ["90", "50", "–", "80"]
-    assert sorted(patch.get_xy() for patch in axes.patches) == [(-0.5, -0.5), (0.5, 0.5)]
+    assert [text.get_text() for text in axes.texts] == ["90", "50", "80"]
+    assert sorted(patch.get_xy() for patch in axes.patches) == [(0, 0), (1, 1)]
 
 
 def test_a_row_of_confusions_is_in_percent_of_its_true_emotion() -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import numpy as np
 import pandas as pd
+import seaborn as sns
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
@@ -42,23 +42,16 @@ def plot_transfer(tables: Mapping[str, pd.DataFrame], chance: float) -> Figure:
     n_rows = -(-len(tables) // n_columns)
     options = {"height": n_rows * (0.34 * n_corpora + 0.7) + 0.6, "width": 0.6 + 3.3 * n_columns}
     figure, panels = new_figure(n_rows, n_columns, squeeze=False, sharex=True, sharey=True, **options)
+    style = {"annot": True, "fmt": ".0f", "annot_kws": {"size": 8.5}, "cmap": "Blues", "cbar": False}
     for axes, (title, table) in zip(panels.flat, tables.items(), strict=False):
-        shares = table.to_numpy(dtype=float)
-        image = axes.imshow(shares, cmap="Blues", vmin=chance, vmax=100, aspect="auto")
-        for (row, column), share in np.ndenumerate(shares):
-            colour = "white" if share > (100 + chance) / 2 else "0.15"
-            text = "–" if np.isnan(share) else f"{share:.0f}"
-            axes.text(column, row, text, ha="center", va="center", fontsize=8.5, color=colour)
-            if table.index[row] == table.columns[column]:
-                style = {"fill": False, "edgecolor": PALETTE[1], "linewidth": 2}
-                axes.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, **style))
-        axes.set_xticks(range(table.shape[1]), table.columns)
-        axes.set_yticks(range(len(table)), table.index)
+        sns.heatmap(table.astype(float), ax=axes, vmin=chance, vmax=100, **style)
+        for place in range(len(table)):
+            axes.add_patch(Rectangle((place, place), 1, 1, fill=False, edgecolor=PALETTE[1], linewidth=2))
+        axes.set(xlabel="", ylabel="")
         axes.set_title(title, fontsize=10)
-        axes.grid(visible=False)
     for axes in panels.flat[len(tables) :]:
         axes.set_visible(False)
     figure.supxlabel("tested on", fontsize=10)
     figure.supylabel("trained on", fontsize=10)
-    figure.colorbar(image, ax=panels, label="UAR (%)")
+    figure.colorbar(panels[0, 0].collections[0], ax=panels, label="UAR (%)")
     return figure
