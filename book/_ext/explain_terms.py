@@ -53,6 +53,8 @@ def write_codes(app: Any, page: str, source: list[str]) -> None:
 def read_terms(app: Any, env: Any) -> None:
     """Read the glossary, once all pages are read."""
     entries, words = {}, []
+    if GLOSSARY not in env.found_docs:
+        return
     for item in env.get_doctree(GLOSSARY).findall(nodes.definition_list_item):
         definition = next(item.findall(nodes.paragraph)).deepcopy()
         for link in list(definition.findall(pending_xref)):
@@ -78,7 +80,7 @@ def _write_pattern(word: str) -> str:
 
 def explain(app: Any, doctree: nodes.document, page: str) -> None:
     """Give the first mention of each term of a page, and of each code in each table, its definition."""
-    if app.builder.format != "html" or page == GLOSSARY:
+    if app.builder.format != "html" or page == GLOSSARY or not hasattr(app.env, "serab_terms"):
         return
     seen: set[tuple[int, str]] = set()
     for text in list(doctree.findall(nodes.Text)):

@@ -23,7 +23,7 @@ LENGTH = 200
 SOURCES = {
     "book/contributing.md": "CONTRIBUTING.md",
     "book/changelog.md": "CHANGELOG.md",
-    "book/status.md": "serab_lib/book/build.py",
+    "book/status.md": "book/_ext/weave.py",
 }
 REDIRECT = """<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><title>{title}</title><meta name="description" content="{about}">

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import logging
 import multiprocessing
 import os
@@ -17,11 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
-from nbformat.v4 import new_markdown_cell
 
-from serab_lib.benchmark.results import describe_machine
 from serab_lib.book.profile import PROFILES
-from serab_lib.book.show import METADATA_KEY
 from serab_lib.core import Progress, SerabError, unknown_name
 
 logger = logging.getLogger(__name__)
@@ -90,13 +86,13 @@ def build_book(
         variables["SERAB_RESULTS"] = os.environ.get("SERAB_RESULTS") or str(root / "results")
     variables |= environment or {}
     _run_notebooks({path: chosen[path.name] for path in notebooks}, variables, n_jobs or os.cpu_count() or 1, tell)
-    provenance = describe_machine("cpu")
-    runs = [weave(path, provenance) for path in notebooks]
-    for run in runs:
-        if run["complaints"]:
-            first = " ".join(run["complaints"][0].split())[:200]
-            logger.warning("warning: %s wrote to the standard error: %s", run["notebook"], first)
-    (target / "source" / "book" / "status.md").write_text(_write_status(profile, runs, provenance))
+    (executed := target / "source" / "notebooks" / "executed").mkdir()
+    for path in notebooks:
+        shutil.copy(path, executed)  # the pages are woven of these
+        outputs = [each for cell in nbformat.read(path, 4).cells for each in cell.get("outputs", [])]
+        if complaints := [each["text"] for each in outputs if each.get("name") == "stderr"]:
+            first = " ".join(complaints[0].split())[:200]
+            logger.warning("warning: %s wrote to the standard error: %s", path.stem, first)
     tell("pages", 0, 1)
     made = _make_pages(target / "source", target)
     shutil.rmtree(target / "html", ignore_errors=True)
@@ -200,91 +196,3 @@ def _make_pages(source: Path, target: Path) -> Path:
         more = f" and {len(lines) - 3} more" if len(lines) > 3 else ""
         raise SerabError(f"the pages have errors: {shown or 'see the log'}{more}; all of them are in {log}")
     return place / "_build" / "html"
-
-
-def _write_status(profile: str, runs: list[dict[str, Any]], provenance: Mapping[str, Any]) -> str:
-    rows = "\n".join(
-        f"| {{doc}}`{run['title']} </notebooks/{run['notebook']}>` | {run['seconds']:.0f} | {run['finished']} |"
-        for run in runs
-    )
-    versions = "\n".join(f"| {name} | {version} |" for name, version in provenance["versions"].items())
-    return (
-        "(status)=\n# How this book was built\n\n"
-        f"Profile **{profile}**: {PROFILES[profile]}. Commit `{provenance['commit'] or 'unknown'}`, "
-        f"{provenance['machine']}.\n\n"
-        f":::{{table}} Run time of each notebook\n:name: tbl-run-times\n\n"
-        f"| chapter | seconds | finished (UTC) |\n|:--|--:|:--|\n{rows}\n:::\n\n"
-        f":::{{table}} Versions\n:name: tbl-versions\n\n| package | version |\n|:--|:--|\n{versions}\n:::\n"
-    )
-
-
-# Settings of a table to classes of the style sheet.
-_CLASSES = {"sortable": "sortable", "wordy": "wide"}
-# Tags of papermill and of the notebooks' habits to tags of the book: the values that were injected are shown.
-_BOOK_TAGS = {"setup": "remove-input", "parameters": "remove-input", "injected-parameters": "hide-input"}
-
-
-def weave(path: Path, provenance: Mapping[str, Any]) -> dict[str, Any]:
-    """Turn a notebook that papermill ran into a chapter, in place, and say how it ran and what it complained of."""
-    notebook = nbformat.read(path, as_version=4)
-    (executed := path.parent / "executed").mkdir(exist_ok=True)
-    nbformat.write(notebook, executed / path.name)
-    papermill = notebook.metadata.get("papermill", {})
-    cells, complaints = [], []
-    for cell in notebook.cells:
-        if cell.cell_type != "code":
-            cells.append(cell)
-            continue
-        tags = cell.metadata.setdefault("tags", [])
-        tags += [_BOOK_TAGS[tag] for tag in tags if tag in _BOOK_TAGS]
-        complaints += [each["text"] for each in cell.outputs if each.get("name") == "stderr"]
-        described = [output for output in cell.outputs if _describe(output).get("kind")]
-        cell.outputs = [each for each in cell.outputs if each not in described and each.get("name") != "stderr"]
-        if _is_folded(cell) and cells and _is_folded(cells[-1]):  # one bar for code that follows on code
-            cell.source, cell.outputs = f"{cells[-1].source}\n\n{cell.source}", cells.pop().outputs + cell.outputs
-        cells += [cell, *(new_markdown_cell(_write(output, path)) for output in described)]
-    notebook.cells = [*cells, new_markdown_cell(_write_origin(papermill, path, provenance))]
-    nbformat.write(notebook, path)
-    title = re.search(r"^#\s+(.+)", notebook.cells[0].source, re.MULTILINE)
-    return {
-        "notebook": path.stem,
-        "title": title[1].strip() if title else path.stem,
-        "seconds": float(papermill.get("duration") or 0),
-        "finished": str(papermill.get("end_time") or "")[:16].replace("T", " "),
-        "complaints": complaints,
-    }
-
-
-def _is_folded(cell: Any) -> bool:
-    return "hide-input" in cell.metadata.get("tags", [])
-
-
-def _describe(output: Any) -> Mapping[str, Any]:
-    return output.get("metadata", {}).get(METADATA_KEY, {})
-
-
-def _write(output: Any, path: Path) -> str:
-    description, data = _describe(output), output["data"]
-    if description["kind"] == "markdown":
-        return re.sub(r'<a id="([\w-]+)"></a>\n+', r"(\1)=\n", data["text/markdown"])  # an anchor is a label of MyST
-    name, caption = description["name"], " ".join(description["caption"].split())
-    if description["kind"] == "table":
-        classes = " ".join(["serab-table", *(style for kind, style in _CLASSES.items() if description.get(kind))])
-        return f":::::{{table}} {caption}\n:name: {name}\n:class: {classes}\n\n{data['text/markdown']}\n:::::"
-    file = path.parent / "_figures" / f"{path.stem}-{name}.{'svg' if 'image/svg+xml' in data else 'png'}"
-    file.parent.mkdir(exist_ok=True)
-    file.write_bytes(data["image/svg+xml"].encode() if file.suffix == ".svg" else base64.b64decode(data["image/png"]))
-    alt = " ".join(description["alt"].split())
-    return f"```{{figure}} _figures/{file.name}\n:name: {name}\n:alt: {alt}\n:width: 100%\n\n{caption}\n```"
-
-
-def _write_origin(papermill: Mapping[str, Any], path: Path, provenance: Mapping[str, Any]) -> str:
-    parameters = ", ".join(f"`{name}={value!r}`" for name, value in papermill.get("parameters", {}).items())
-    versions = ", ".join(f"{name} {version}" for name, version in provenance["versions"].items())
-    started = str(papermill.get("start_time") or "")[:16].replace("T", " ")
-    return (
-        "````{dropdown} How this page was made\n"
-        f"Notebook {{download}}`{path.stem}.py <{path.stem}.py>`, run with {parameters} on {started} UTC in "
-        f"{papermill.get('duration') or 0:.0f} s at commit `{provenance['commit'] or 'unknown'}`.\n\n"
-        f"Environment: {versions}; {provenance['machine']}. The exact versions are in `constraints.txt`.\n````"
-    )

@@ -4,6 +4,7 @@ from pathlib import Path
 import jupytext
 import nbformat
 import pytest
+import weave
 from asserting import call
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
@@ -56,14 +57,15 @@ def project(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_site_is_built_with_parameters_and_progress(project):
-    told, root = [], project()
+def test_a_site_is_built_with_parameters_and_progress(project, caplog):
+    told, root = [], project(last="import sys; print('careful', file=sys.stderr)")
     first = build.build_book(
         "published", root=root, parameters={"n_draws": 5}, progress=lambda *each: told.append(each)
     )
     assert first == root / "_build/published/html/index.html"
     assert "published with 5 draws" in (first.parent / "notebooks" / "01_a.html").read_text()
     assert "A chapter" in (first.parent / "book" / "status.html").read_text()
+    assert "01_a wrote to the standard error: careful" in caplog.text
     assert told == [("notebooks", 0, 1), ("notebooks", 1, 1), ("pages", 0, 1), ("pages", 1, 1)]
 
 
@@ -124,7 +126,7 @@ def display(data, **description):
 def weave_in(folder, notebook):
     path = folder / "05_x.ipynb"
     nbformat.write(notebook, path)
-    run = build.weave(path, PROVENANCE)
+    run = weave.weave(path, path, PROVENANCE)
     return nbformat.read(path, as_version=4), run
 
 
@@ -141,12 +143,12 @@ def test_tables_and_figures_become_numbered_ones(tmp_path):
     assert all(line in notebook.cells[2].source for line in (":alt: What it shows.\n", ":name: fig-x\n"))
 
 
-def test_anchor_of_markdown_becomes_a_label_other_outputs_stay_and_complaints_are_handed_on(tmp_path):
+def test_anchor_of_markdown_becomes_a_label_and_other_outputs_stay(tmp_path):
     anchor = display({"text/markdown": '<a id="x-1"></a>\n\n### X'}, kind="markdown")
     streams = [new_output("stream", name=name, text=name) for name in ("stdout", "stderr")]
-    notebook, run = weave_in(tmp_path, executed(anchor, *streams))
+    notebook, _ = weave_in(tmp_path, executed(anchor, *streams))
     assert notebook.cells[2].source == "(x-1)=\n### X"
-    assert [output.text for output in notebook.cells[1].outputs] == ["stdout"] and run["complaints"] == ["stderr"]
+    assert [output.text for output in notebook.cells[1].outputs] == ["stdout"]
 
 
 def test_code_that_follows_on_folded_code_shares_its_bar_until_something_is_shown(tmp_path):
@@ -165,4 +167,4 @@ def test_page_is_folded_and_ends_with_how_it_was_made(tmp_path):
     text = notebook.cells[-1].source
     parts = ("`profile='demo'`", "2026-01-02 03:04", "7 s", "`abc123`", "torch 2.13", "a laptop", "05_x.py")
     assert [part for part in parts if part not in text] == []
-    assert run == {"notebook": "05_x", "title": "A chapter", "seconds": 7.4, "finished": "", "complaints": []}
+    assert run == {"notebook": "05_x", "profile": "demo", "title": "A chapter", "seconds": 7.4, "finished": ""}
