@@ -523,15 +523,14 @@ if len(shown):
 shrunk = half[many]
 record(before=f"{shrunk['described'].mean():.1f}", after=f"{shrunk['rotated'].mean():.1f}")
 record(wide_tasks=", ".join(shrunk.index.unique("task")), half_all=f"{half['rotated'].mean():.1f}")
-agree = {
-    code: own["described"].corr(own["rotated"], method="kendall")
-    for code, own in accuracy.groupby("task")
-    if len(own) > 2
-}
-best = {code: [own[name].idxmax()[1] for name in splits] for code, own in accuracy.groupby("task")}
+several = {code: own for code, own in accuracy.groupby("task") if len(own) > 2}
+agree = {code: own["described"].corr(own["rotated"], method="kendall") for code, own in several.items()}
+best = {code: [own[name].idxmax()[1] for name in splits] for code, own in several.items()}
 record(agree=", ".join(f"{value:.2f} ({code})" for code, value in agree.items()))
 changed = [f"{code} ({old}; of all speakers {new})" for code, (old, new) in best.items() if old != new]
 record(changed=", ".join(changed) or "none", n_tasks=len(best))
+
+# %% tags=["hide-input"]
 everywhere = accuracy["rotated"].unstack("task").dropna(axis=1).columns
 means = accuracy.loc[list(everywhere)].groupby("model").mean().sort_values("rotated", ascending=False)
 record(everywhere=", ".join(everywhere))

@@ -76,21 +76,22 @@ show_figure(
 # %% tags=["hide-input"]
 is_other = own["train"] != own["test"]
 others, same = own[is_other], own[~is_other]
-record(
-    n_pairs=len(others), others=f"{100 * others['test_uar'].mean():.0f}", same=f"{100 * same['test_uar'].mean():.0f}"
-)
+percent = 100 * others["test_uar"]
+record(n_pairs=len(others), others=f"{percent.mean():.0f}", same=f"{100 * same['test_uar'].mean():.0f}")
 record(n_above=int((others["low"] > 1 / 3).sum()), n_models=own["model"].nunique())
-pairs = others.groupby(["train", "test"])["test_uar"].mean().sort_values()
-ends = [f"{' to '.join(pair)} ({100 * value:.0f})" for pair, value in pairs.iloc[[0, -1]].items()]
+pairs = percent.groupby([others["train"], others["test"]]).mean().sort_values()
+ends = [f"{' to '.join(pair)} ({value:.0f})" for pair, value in pairs.iloc[[0, -1]].items()]
 record(worst=ends[0], easiest=ends[1])
-taught = 100 * others.groupby("train")["test_uar"].mean().sort_values(ascending=False)
-record(teachers=", ".join(f"{code} {value:.0f}" for code, value in taught.items()))
-tested = 100 * others.groupby("test")["test_uar"].mean().sort_values(ascending=False)
-record(tested=", ".join(f"{code} {value:.0f}" for code, value in tested.items()))
-ranks = pd.DataFrame(
-    {"others": others.groupby("model")["test_uar"].mean(), "same": same.groupby("model")["test_uar"].mean()}
-)
-ranks = (100 * ranks).sort_values("others", ascending=False).rename(index=TITLES)
+for name, side in (("teachers", "train"), ("tested", "test")):
+    means = percent.groupby(others[side]).mean().sort_values(ascending=False)
+    record(**{name: ", ".join(f"{code} {value:.0f}" for code, value in means.items())})
+
+# %% tags=["hide-input"]
+family = {code: get_task(code).language_family for code in set(own["train"])}
+related = others["train"].map(family) == others["test"].map(family)
+record(related=f"{percent[related].mean():.0f}", foreign=f"{percent[~related].mean():.0f}")
+ranks = {"others": percent.groupby(others["model"]).mean(), "same": 100 * same.groupby("model")["test_uar"].mean()}
+ranks = pd.DataFrame(ranks).sort_values("others", ascending=False).rename(index=TITLES)
 record(models=", ".join(f"{name} {row['others']:.0f} ({row['same']:.0f})" for name, row in ranks.iterrows()))
 
 # %% [markdown]
@@ -124,15 +125,13 @@ show_table(
 # %% tags=["hide-input"]
 keys = ["train", "test", "model"]
 gains = 100 * common.pivot(index=keys, columns="normalised", values="test_uar")
-gain, is_within = (
-    gains["speaker"] - gains["training"],
-    gains.index.get_level_values(0) == gains.index.get_level_values(1),
-)
-within, across = gain[is_within], gain[~is_within]
-record(gain_within=f"{within.mean():+.1f}", gain_across=f"{across.mean():+.1f}")
-record(n_gains=f"{(across > 0).sum()} of {len(across)}")
+is_within = gains.index.get_level_values("train") == gains.index.get_level_values("test")
+gain, average = gains["speaker"] - gains["training"], gains[~is_within].mean()
+record(gain_within=f"{gain[is_within].mean():+.1f}", gain_across=f"{gain[~is_within].mean():+.1f}")
+record(n_gains=f"{(gain[~is_within] > 0).sum()} of {(~is_within).sum()}")
+
+# %% tags=["hide-input"]
 ways = {"speaker": "normalised by speaker", "training": "by the training part"}
-average = gains[~is_within].mean()
 show_figure(
     plots.plot_transfer({ways[way]: arrange_transfer(each) for way, each in common.groupby("normalised")}, chance),
     name="fig-normalisation",
