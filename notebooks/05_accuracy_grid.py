@@ -120,7 +120,7 @@ for protocol in ("described", "released") if not data.synthetic else ():
 
 # %% [markdown]
 # With so few test speakers an accuracy is known only roughly. {numref}`tbl-cells` has intervals (Wilson, 95 %), the
-# unweighted average recall (UAR), the classifier of each cell, and how many of its recordings are as they were released,
+# unweighted average recall (UAR) and macro-F1, the classifier of each cell, and how many of its recordings are as they were released,
 # judged by their content.
 
 # %% tags=["hide-input"]
@@ -145,7 +145,7 @@ show_downloads(
 )
 
 # %% [markdown]
-# {glue:text}`n_cells` cells are measured, counting both protocols and models that the paper does not have. The
+# {glue:text}`n_cells` cells are measured, counting all protocols and models that the paper does not have. The
 # release computes UAR, too, and the paper does not print it. The release averages over all emotions among the labels
 # *and predictions* of a test set ([SERAB/clf_benchmark.py, line 298](https://github.com/Neclow/SERAB/blob/cc0ebd74014c19ce4fad752afe5dfd374fc7fdb2/SERAB/clf_benchmark.py#L298)),
 # so one that is only predicted counts as a recall of zero; here only emotions of the test set count. The two differ where

@@ -104,6 +104,7 @@ class Task:
     title: str = ""
     language: str = "not stated"
     language_code: str = "und"
+    language_family: str = "not stated"
     access: Literal["open", "restricted"] = "restricted"
     licence: str = "not stated"
     source: str = "not stated"

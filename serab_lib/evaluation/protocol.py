@@ -48,12 +48,17 @@ def normalise_speakers(embeddings: np.ndarray, groups: Sequence[str], parts: Seq
     result = np.array(embeddings, dtype=np.float64)
     frame = pd.DataFrame({"group": np.asarray(groups), "part": np.asarray(parts)})
     for rows in frame.groupby(["part", "group"]).indices.values():
-        own = result[rows]
-        std = own.std(axis=0)
-        # Values that are equal up to rounding are constant: dividing by their spread would blow up noise.
-        std[std <= 1e-12 * np.abs(own).max(axis=0)] = 1.0
-        result[rows] = (own - own.mean(axis=0)) / std
+        mean, std = _measure(result[rows])
+        result[rows] = (result[rows] - mean) / std
     return result
+
+
+def _measure(own: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and deviation of each dimension; a deviation of 1 where there is none."""
+    std = own.std(axis=0)
+    # Values that are equal up to rounding are constant: dividing by their spread would blow up noise.
+    std[std <= 1e-12 * np.abs(own).max(axis=0)] = 1.0
+    return own.mean(axis=0), std
 
 
 def select(scores: pd.DataFrame, protocol: str) -> str:
@@ -121,8 +126,13 @@ def evaluate(
     return score(fitted, folds, protocol, classes)
 
 
-def make_parts(embeddings: np.ndarray, utterances: pd.DataFrame, classes: Sequence[str]) -> Parts:
-    """Normalise the embeddings of a split and number its classes in the order given, for classifiers to be fitted."""
+def make_parts(
+    embeddings: np.ndarray, utterances: pd.DataFrame, classes: Sequence[str], *, by_speaker: bool = True
+) -> Parts:
+    """Normalise the embeddings of a split and number its classes in the order given, for classifiers to be fitted.
+
+    Without `by_speaker`, all are standardised with the mean and deviation of the train part.
+    """
     if np.ndim(embeddings) != 2 or len(embeddings) != len(utterances):
         raise SerabError(
             f"embeddings of shape {np.shape(embeddings)} for {len(utterances)} utterances: pass one row per utterance"
@@ -134,7 +144,11 @@ def make_parts(embeddings: np.ndarray, utterances: pd.DataFrame, classes: Sequen
     rows = {part: np.flatnonzero(utterances["part"] == part) for part in PARTS}
     if empty := [part for part in PARTS if not len(rows[part])]:
         raise SerabError(f"the {empty[0]} part is empty: check which files of the corpus are missing")
-    X = normalise_speakers(embeddings, utterances["group"], utterances["part"])
+    if by_speaker:
+        X = normalise_speakers(embeddings, utterances["group"], utterances["part"])
+    else:
+        mean, std = _measure(np.asarray(embeddings, dtype=np.float64)[rows["train"]])
+        X = (embeddings - mean) / std
     y = utterances["emotion"].map({name: number for number, name in enumerate(classes)}).to_numpy(dtype=int)
     if len(np.unique(y[rows["train"]])) < 2:
         raise SerabError("the train part has one class, needs two or more: check which files of the corpus are missing")
@@ -143,12 +157,18 @@ def make_parts(embeddings: np.ndarray, utterances: pd.DataFrame, classes: Sequen
 
 
 def fit_classifiers(
-    parts: Parts, *, search: bool = True, n_jobs: int = 1, progress: Callable[[int, int], None] | None = None
+    parts: Parts,
+    *,
+    search: bool = True,
+    n_jobs: int = 1,
+    classifiers: Sequence[str] = CLASSIFIERS,
+    progress: Callable[[int, int], None] | None = None,
 ) -> list[ClassifierResult]:
-    """Fit all classifiers on all cores, and tell how many of all jobs are done: groups of candidates, then refits."""
-    groups = [(name, group) for name in SLOWEST_FIRST for group in divide_search(name, search=search)]
+    """Fit classifiers on all cores, and tell how many of all jobs are done: groups of candidates, then refits."""
+    order = [name for name in SLOWEST_FIRST if name in classifiers]
+    groups = [(name, group) for name in order for group in divide_search(name, search=search)]
     tell = progress or (lambda n_done, n_total: None)
-    tried: dict[str, list[Candidate]] = {name: [] for name in CLASSIFIERS}
+    tried: dict[str, list[Candidate]] = {name: [] for name in order}
     fitted: dict[str, ClassifierResult] = {}
     try:
         # One pool for both rounds: arrays are written for the workers once.
@@ -157,7 +177,7 @@ def fit_classifiers(
             for n_done, ((name, _), candidates) in enumerate(zip(groups, found, strict=True), start=1):
                 tried[name] += candidates
                 tell(n_done, len(groups) + len(tried))
-            for result in pool(joblib.delayed(fit_best)(name, tried[name], parts) for name in SLOWEST_FIRST):
+            for result in pool(joblib.delayed(fit_best)(name, tried[name], parts) for name in order):
                 fitted[result.classifier] = result
                 tell(len(groups) + len(fitted), len(groups) + len(tried))
     except BrokenProcessPool as error:
@@ -165,7 +185,7 @@ def fit_classifiers(
             "a worker process died while classifiers were fitted (killed, or out of memory): "
             "the same command goes on from there, with fewer --jobs it needs less memory"
         ) from error
-    return [fitted[name] for name in CLASSIFIERS]
+    return [fitted[name] for name in classifiers]
 
 
 def score(
@@ -174,7 +194,7 @@ def score(
     """Score the classifiers fitted for each fold on its test part and select what a protocol reports; as `evaluate`."""
     rotated, names, tables, n_validation = protocol == ROTATED, np.array(classes), [], []
     if rotated:
-        fitted = [[*results, _choose(results)] for results in fitted]
+        fitted = [[*results, choose(results)] for results in fitted]
     for number, (results, parts) in enumerate(zip(fitted, folds, strict=True), start=1):
         table = parts.loc[parts["part"] == "test", ["stem", "speaker", "group", "emotion"]]
         table = table.assign(fold=number) if rotated else table
@@ -185,20 +205,29 @@ def score(
         truth, predicted = predictions["emotion"], predictions[results[0].classifier]
         n_right = sum(round(each.validation_accuracy * n) for each, n in zip(results, n_validation, strict=True))
         row = {"classifier": results[0].classifier, "validation_accuracy": n_right / sum(n_validation)}
-        row |= {"test_accuracy": accuracy(truth, predicted), "test_uar": unweighted_average_recall(truth, predicted)}
-        row |= {"test_macro_f1": macro_f1(truth, predicted), "seconds": sum(each.seconds for each in results)}
+        row |= measure(truth, predicted) | {"seconds": sum(each.seconds for each in results)}
         by_fold = {str(number): each.best_params for number, each in enumerate(results, start=1)}
         rows.append(row | {"best_params": by_fold if rotated else results[0].best_params})
     scores = pd.DataFrame(rows)
     return CellResult(scores.assign(selected=scores["classifier"] == select(scores, protocol)), predictions)
 
 
-def _choose(results: Sequence[ClassifierResult]) -> ClassifierResult:
+def choose(results: Sequence[ClassifierResult]) -> ClassifierResult:
     """A fold's choice: the best on validation, among equals the first."""
     best = max(results, key=lambda result: result.validation_accuracy)
     return replace(
         best, classifier=CHOSEN, best_params={"classifier": best.classifier, **best.best_params}, seconds=0.0
     )
+
+
+def measure(y_true: ArrayLike, y_predicted: ArrayLike) -> dict[str, float]:
+    """Score predictions by the three metrics of a cell."""
+    scores = (
+        accuracy(y_true, y_predicted),
+        unweighted_average_recall(y_true, y_predicted),
+        macro_f1(y_true, y_predicted),
+    )
+    return dict(zip(("test_accuracy", "test_uar", "test_macro_f1"), scores, strict=True))
 
 
 def accuracy(y_true: ArrayLike, y_predicted: ArrayLike) -> float:

@@ -1,11 +1,14 @@
+import json
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from serab_lib.benchmark.results import CELL_KEY, Results
 from serab_lib.corpora import corpus, splits
 from serab_lib.corpora.task import get_task
-from serab_lib.evaluation.protocol import accuracy, unweighted_average_recall
+from serab_lib.evaluation.classifiers import CLASSIFIERS
+from serab_lib.evaluation.protocol import measure
 
 RESULTS = Results(Path(__file__).resolve().parents[2] / "results")
 CELLS = RESULTS.read_cells()
@@ -15,9 +18,14 @@ KEYS = list(CELLS[CELL_KEY].drop_duplicates().itertuples(index=False, name=None)
 def test_the_cells_are_those_that_were_to_be_measured_all_of_originals_and_say_what_made_them() -> None:
     models = {"opensmile", "egemaps", "yamnet", "byol-s-512", "logmel-stats", "byol-random-512"}
     tasks, protocols = {"AES", "EMB", "EMV", "RAV"}, {"released", "described"}
-    assert set(KEYS) == {(task, model, protocol) for task in tasks for model in models for protocol in protocols}
+    fixed = {(task, model, protocol) for task in tasks for model in models for protocol in protocols}
+    rotated = {(task, model, "rotated") for task in tasks for model in models} & set(KEYS)
+    assert set(KEYS) == fixed | rotated and {task for task, _, _ in rotated} == tasks
     assert set(RESULTS.read_provenance()) == {"/".join(key) for key in KEYS}
-    assert (CELLS["n_originals"] == CELLS[["n_train", "n_validation", "n_test"]].sum(axis=1)).all()
+    n_all = (
+        CELLS[["n_train", "n_validation", "n_test"]].sum(axis=1).mask(CELLS["protocol"] == "rotated", CELLS["n_test"])
+    )
+    assert (CELLS["n_originals"] == n_all).all()
     for key, origin in RESULTS.read_provenance().items():
         assert origin["commit"] and "dirty" not in origin["commit"], key
         assert origin["extractor"] and origin["inputs"] and origin["n_originals"] == origin["n_utterances"]
@@ -27,22 +35,25 @@ def test_the_cells_are_those_that_were_to_be_measured_all_of_originals_and_say_w
 
 @pytest.mark.parametrize("key", KEYS, ids="-".join)
 def test_a_cell_is_whole_and_follows_from_its_predictions(key: tuple[str, str, str]) -> None:
-    code, _, protocol = key
+    (code, _, protocol), rotated = key, key[-1] == "rotated"
     rows = CELLS[(CELLS[CELL_KEY] == list(key)).all(axis=1)].set_index("classifier")
-    assert list(rows.index) == ["LDA", "LR", "QDA", "RF", "SVC"] and rows["selected"].sum() == 1
+    assert list(rows.index) == [*CLASSIFIERS, *(["chosen"] if rotated else [])] and rows["selected"].sum() == 1
     assert rows["complete"].all() and rows["search"].all() and not rows["synthetic"].any()
     predictions = RESULTS.read_predictions(*key)
     task = get_task(code)
-    parts = splits.split(corpus.list_utterances(task), task, protocol)
+    parts = pd.concat(splits.split_folds(corpus.list_utterances(task), task, protocol))
     test = parts[parts["part"] == "test"].set_index("stem")
     assert sorted(predictions["stem"]) == sorted(test.index)
     truth = predictions["emotion"].to_numpy(dtype=str)
     assert (test.loc[predictions["stem"], "emotion"].to_numpy() == truth).all()
     for name, row in rows.iterrows():
         predicted = predictions[name].to_numpy(dtype=str)
-        assert accuracy(truth, predicted) == pytest.approx(row["test_accuracy"], abs=1e-6)
-        assert unweighted_average_recall(truth, predicted) == pytest.approx(row["test_uar"], abs=1e-6)
+        for metric, value in measure(truth, predicted).items():
+            assert row[metric] == pytest.approx(value, abs=1e-6)
     column = "test_accuracy" if protocol == "released" else "validation_accuracy"
-    assert rows.loc[rows["selected"], column].item() == rows[column].max()
+    assert rows.loc[rows["selected"], column].item() == rows[column].max() or rotated
+    for fold, params in json.loads(rows.loc["chosen", "best_params"]).items() if rotated else ():
+        own = predictions[predictions["fold"] == fold]
+        assert (own["chosen"] == own[params["classifier"]]).all() and len(own)
     counts = parts["part"].value_counts()
     assert (rows[[f"n_{part}" for part in counts.index]] == counts.to_numpy()).all(axis=None)

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from serab_lib.audit.selection import measure_selection, read_simulation
 from serab_lib.audit.tables import check_weighted_means, compare_test_sizes, recover_test_sizes
 from serab_lib.book import tables
-from serab_lib.book.plots import audit, grid, pretraining, tasks
+from serab_lib.book.plots import audit, grid, pretraining, speakers, tasks
 from serab_lib.corpora.corpus import list_utterances
 from serab_lib.corpora.task import TASKS
 from serab_lib.evaluation import paper, rankings, significance
@@ -63,6 +63,12 @@ def draw_resamplers() -> Figure:
     return audit.plot_resamplers(reported.assign(test_accuracy=0.7), printed={"b": 77.3})
 
 
+def draw_spans() -> Figure:
+    keys = itertools.product(("AES", "EMB", "RAV"), ("one", "two"), ("described", "rotated"))
+    table = pd.DataFrame(keys, columns=["panel", "row", "kind"]).assign(value=70.0, low=60.0, high=[np.nan, 80.0] * 6)
+    return speakers.plot_spans(table.drop(index=0), "accuracy (%)")
+
+
 CLASSIFIER_COLUMNS = ["classifier", "selected", "validation_accuracy", "test_accuracy"]
 WINDOW_COLUMNS = ["window_400", "window_1024", "own_statistics", "printed", "byol_s_printed", "byol_s_measured"]
 CONFUSIONS = pd.DataFrame(np.eye(4, dtype=int) + 1, list("abcd"), list("abcd"))
@@ -107,6 +113,7 @@ FIGURES: dict[str, Callable[[], Figure]] = {
     ),
     "windows": lambda: audit.plot_windows(pd.DataFrame(70.0 + np.eye(3, 6), ["AES", "RAV", "mean"], WINDOW_COLUMNS)),
     "label order": draw_label_order,
+    "spans": draw_spans,
     "resamplers": draw_resamplers,
 }
 
@@ -124,7 +131,7 @@ def test_figures_are_drawn_with_named_axes(name: str) -> None:
 
 
 def test_every_public_function_of_a_chapter_is_drawn_here() -> None:
-    modules = (audit, grid, pretraining, tasks)
+    modules = (audit, grid, pretraining, speakers, tasks)
     drawn = {name for module in modules for name in vars(module) if name.startswith("plot_")}
     named = set(itertools.chain.from_iterable(each.__code__.co_names for each in FIGURES.values()))
     assert drawn == {name for name in named if name.startswith("plot_")}

@@ -12,6 +12,7 @@ from asserting import call
 from making import write_savee
 
 from serab_lib.audit import findings
+from serab_lib.benchmark.results import Results
 from serab_lib.corpora.task import TASKS
 from serab_lib.extractors.registry import EXTRACTORS
 from serab_lib.pretraining.run import read_log
@@ -38,11 +39,16 @@ def test_run_table_and_embed(tmp_path):
     write_savee(tmp_path / "data", n_takes=2)
     out = tmp_path / "out"
     common = ("--tasks", "savee", "--models", "logmel-stats", "--no-search", "--out", out, "--jobs", 1)
-    for said in ("2 cells computed, 0 were there", "0 cells computed, 2 were there"):
-        assert said in call("run", *common, "--protocol", "both")
+    for protocol, said in (("both", "2 cells computed, 0 were there"), ("all", "1 cells computed, 2 were there")):
+        assert said in call("run", *common, "--protocol", protocol)
+    assert "0 cells computed, 3 were there" in call("run", *common, "--protocol", "all")
+    rows = Results(out).read_cells().query("protocol == 'rotated'").set_index("classifier")
+    assert (len(rows), rows.index[rows["selected"]].item()) == (6, "chosen") and (rows["n_test"] == 56).all()
     text = call("table", "--results", out)
     assert all(words in text for words in ("protocol released", "Incomplete: SAV", "without search"))
-    assert "Log-mel statistics" in json.loads(call("table", "--results", out, "--json"))["described"]
+    for metric, column in (("accuracy", "test_accuracy"), ("uar", "test_uar"), ("macro-f1", "test_macro_f1")):
+        printed = json.loads(call("table", "--results", out, "--json", "--metric", metric))["rotated"]
+        assert printed["Log-mel statistics"]["SAV"] == pytest.approx(100 * rows.loc["chosen", column], abs=1e-3)
     assert call("table", "--results", out, "--format", "csv", "--protocol", "released").startswith("model,SAV")
     files = sorted((tmp_path / "data" / "savee").iterdir())[:3]
     call("embed", *files, "--model", "logmel-stats", "--out", tmp_path / "x.npz")

@@ -1,3 +1,5 @@
+from functools import partial
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -95,8 +97,7 @@ def test_rotated_pools_the_folds_as_plain_scikit_learn_does(monkeypatch: pytest.
     X, frame = made_up(n_features=6)
     X += np.random.default_rng(1).normal(scale=0.8, size=X.shape)
     folds = splits.split_folds(frame.drop(columns=["group", "part"]), task.get_task("SAV"), "rotated")
-    monkeypatch.setattr(protocol, "CLASSIFIERS", tuple(PLAIN))
-    monkeypatch.setattr(protocol, "SLOWEST_FIRST", tuple(PLAIN))
+    monkeypatch.setattr(protocol, "fit_classifiers", partial(protocol.fit_classifiers, classifiers=tuple(PLAIN)))
     monkeypatch.setattr(classifiers, "GRIDS", {name: grid for name, (_, grid) in PLAIN.items()})
     result = evaluate(X, folds, protocol="rotated")
     plain = score_plainly(X, frame, [sorted(set(fold.query("part == 'test'")["speaker"])) for fold in folds])
