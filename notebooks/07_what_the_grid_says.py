@@ -508,6 +508,9 @@ if len(shown):
         caption="Accuracy with every speaker tested (`rotated`), and on the fixed split (`described`) where that has three speakers or more; lines: Student's 95 % interval over speakers.",
         alt=f"For {len(accuracy)} cells the accuracy with all speakers tested lies within a narrow interval.",
     )
+
+# %% tags=["hide-input"]
+if len(shown):
     table = accuracy.assign(difference=move).join(half.where(tested > 2).add_prefix("± "))
     show_table(
         table.join(tested.astype(int).add_prefix("speakers, ")).reset_index(),
@@ -520,11 +523,14 @@ if len(shown):
 shrunk = half[many]
 record(before=f"{shrunk['described'].mean():.1f}", after=f"{shrunk['rotated'].mean():.1f}")
 record(wide_tasks=", ".join(shrunk.index.unique("task")), half_all=f"{half['rotated'].mean():.1f}")
-agree = {code: own["described"].corr(own["rotated"], method="kendall") for code, own in accuracy.groupby("task")}
-best = {code: [own[name].idxmax()[1] for name in splits] for code, own in accuracy.groupby("task")}
+several = {code: own for code, own in accuracy.groupby("task") if len(own) > 2}
+agree = {code: own["described"].corr(own["rotated"], method="kendall") for code, own in several.items()}
+best = {code: [own[name].idxmax()[1] for name in splits] for code, own in several.items()}
 record(agree=", ".join(f"{value:.2f} ({code})" for code, value in agree.items()))
 changed = [f"{code} ({old}; of all speakers {new})" for code, (old, new) in best.items() if old != new]
 record(changed=", ".join(changed) or "none", n_tasks=len(best))
+
+# %% tags=["hide-input"]
 everywhere = accuracy["rotated"].unstack("task").dropna(axis=1).columns
 means = accuracy.loc[list(everywhere)].groupby("model").mean().sort_values("rotated", ascending=False)
 record(everywhere=", ".join(everywhere))
@@ -562,15 +568,11 @@ record(silent=f"File names and records of {' and '.join(silent)} tell nothing of
 # %% tags=["hide-input"]
 for code, own in worse.items():
     if len(own):
-        own = own[own["model"] == "mean"].rename(columns={"fact": "panel", "level": "row"})
-        recalls = own.assign(kind="recall, mean over emotions", value=own["recall"], low=None, high=None)
+        own = own[own["model"] == "mean"].rename(columns={"fact": "panel", "level": "row", "accuracy": "value"})
+        recalls = own.assign(kind="recall, mean over emotions", value=own["recall"]).assign(low=float("nan"))
         show_figure(
             speakers.plot_spans(
-                pd.concat(
-                    [own.assign(kind="accuracy", value=own["accuracy"]), recalls.astype(own.dtypes[["low", "high"]])]
-                ),
-                "percent, mean over the extractors",
-                n_columns=1,
+                pd.concat([own.assign(kind="accuracy"), recalls]), "mean of extractors (%)", n_columns=1
             ),
             name=f"fig-worse-{code.lower()}",
             caption=f"Who is heard worse on {get_task(code).title}: mean over the extractors measured, protocol `{kinds[code]}`; lines: 95 % intervals over speakers.",
@@ -578,16 +580,19 @@ for code, own in worse.items():
         )
 
 # %% tags=["hide-input"]
-comparisons = []
+rows = []
 for code, own in worse.items():
     for (fact, model), levels in own.groupby(["fact", "model"], sort=False) if len(own) else ():
-        first, row = levels["level"].iloc[0], levels.iloc[0]
-        others = levels["level"].iloc[1] if len(levels) == 2 else "the others"
-        title = "mean of all" if model == "mean" else TITLES.get(model, model)
+        row, names = levels.iloc[0], list(levels["level"])
         numbers = [row[name] for name in ("difference", "difference_low", "difference_high")]
-        comparisons += [(code, fact, f"{first} less {others}", title, *numbers)] if len(levels) == 2 else []
-columns = ["task", "fact", "compared", "model", "difference", "low", "high"]
-table = pd.DataFrame(comparisons, columns=columns)
+        title = "mean of all" if model == "mean" else TITLES.get(model, model)
+        rows += [(code, fact, f"{names[0]} less {names[1]}", title, *numbers)] if len(names) == 2 else []
+table = pd.DataFrame(rows, columns=["task", "fact", "compared", "model", "difference", "low", "high"])
+clear = table[(table["low"] > 0) | (table["high"] < 0)]
+record(n_worse=len(table), n_clear_worse=len(clear))
+record(clear_kinds="; ".join(sorted(set(clear["task"] + ", " + clear["fact"]))) or "none")
+
+# %% tags=["hide-input"]
 if len(table):
     show_table(
         table,
@@ -598,25 +603,16 @@ if len(table):
     )
 
 # %% tags=["hide-input"]
-clear = table[(table["low"] > 0) | (table["high"] < 0)]
-record(
-    n_worse=len(table),
-    n_clear_worse=len(clear),
-    clear_kinds=", ".join(sorted(set(clear["task"] + ", " + clear["fact"]))),
-)
-means = table[table["model"] == "mean of all"]
-said = [
-    f"{row.task}, {row.fact}, {row.compared}: {row.difference:+.1f} ({row.low:+.1f} to {row.high:+.1f})"
-    for row in means.itertuples()
-]
+said = []
+for row in table[table["model"] == "mean of all"].itertuples():
+    said += [f"{row.task}, {row.fact}, {row.compared}: {row.difference:+.1f} ({row.low:+.1f} to {row.high:+.1f})"]
 record(worse_means="; ".join(said))
-many = {code: own[(own["model"] == "mean") & (own["fact"] == "sentence")] for code, own in worse.items() if len(own)}
-ends = {code: own.sort_values("accuracy").iloc[[0, -1]] for code, own in many.items() if len(own) > 2}
-sentences = [
-    f"{code}, from {low.accuracy:.0f} ({low.level}) to {high.accuracy:.0f} ({high.level})"
-    for code, own in ends.items()
-    for low, high in [own.itertuples()]
-]
+sentences = []
+for code, own in worse.items():
+    own = own[(own["model"] == "mean") & (own["fact"] == "sentence")].sort_values("accuracy") if len(own) else own
+    if len(own) > 2:
+        low, high = own.iloc[0], own.iloc[-1]
+        sentences += [f"{code}, {low['accuracy']:.0f} ({low['level']}) to {high['accuracy']:.0f} ({high['level']})"]
 record(sentences="; ".join(sentences))
 
 # %% [markdown]
