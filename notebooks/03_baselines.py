@@ -119,6 +119,11 @@ record(
 # VGGish has {glue:text}`vggish` million parameters and YAMNet's trunk {glue:text}`yamnet` million. TRILL's network
 # comes as a TensorFlow model and was not counted. openSMILE has nothing to train.
 #
+# Has any of them heard the test recordings before? Those that are trained, are trained on sounds of YouTube videos or on
+# read speech, by the papers and pages that the tables link to; none of these names one of the corpora here, and a cell
+# whose corpus a model is known to have heard would be marked. That is not proof: the clips that BYOL-S was trained on
+# are not published, and nobody has compared AudioSet's clips with the corpora.
+#
 # ## More recent extractors
 #
 # Besides the three that need no weights, the library runs more recent models. The largest has {glue:text}`largest` times

@@ -16,7 +16,7 @@ from serab_lib.corpora.task import PAPER_TASKS, TASKS, get_task
 from serab_lib.evaluation.paper import read_accuracies, read_datasets
 from serab_lib.evaluation.protocol import summarise_tasks
 from serab_lib.evaluation.significance import wilson_interval
-from serab_lib.extractors.registry import EXTRACTORS
+from serab_lib.extractors.registry import EXTRACTORS, Entry
 
 _MILLION = 1e6
 # What readers see of an extractor: its name is for the command line.
@@ -77,6 +77,7 @@ def describe_extractors() -> pd.DataFrame:
         "size, paper": table["embedding_size"],
         "size, measured": [entry.embedding_size for entry in entries],
         "difference": said.mask(measured.isna(), "not measured: the model needs TensorFlow"),
+        "trained on": [_write_training(entry) for entry in entries],
         "licence": [entry.licence for entry in entries],
     }
     return pd.DataFrame(columns)
@@ -87,7 +88,12 @@ def describe_modern_extractors() -> pd.DataFrame:
     entries = [entry for entry in EXTRACTORS.values() if not entry.paper_row]
     rows = [(each.name, each.title, (each.n_parameters or 0) / _MILLION, each.embedding_size) for each in entries]
     table = pd.DataFrame(rows, columns=["name", "title", "parameters (M)", "size"]).set_index("name")
-    return table.assign(licence=[each.licence for each in entries])
+    training = [_write_training(each) for each in entries]
+    return table.assign(**{"trained on": training}, licence=[each.licence for each in entries])
+
+
+def _write_training(entry: Entry) -> str:
+    return f"[{entry.trained_on}]({entry.trained_on_source})" if entry.trained_on else "–"
 
 
 def list_corpus_licences() -> pd.DataFrame:
@@ -225,7 +231,7 @@ def list_measured(cells: pd.DataFrame) -> pd.DataFrame:
     table = pd.DataFrame(
         {
             "task": chosen["task"],
-            "model": chosen["model"].replace(TITLES),
+            "model": [_name_model(*each) for each in zip(chosen["model"], chosen["task"], strict=True)],
             "protocol": chosen["protocol"],
             "accuracy": 100 * chosen["test_accuracy"],
             "interval": [
@@ -240,6 +246,12 @@ def list_measured(cells: pd.DataFrame) -> pd.DataFrame:
         }
     )
     return table.sort_values(["task", "protocol", "accuracy"], ascending=[True, True, False])
+
+
+def _name_model(name: str, task: str) -> str:
+    """An extractor's title, marked where the task's corpus is part of what it was trained on."""
+    entry = EXTRACTORS.get(name)
+    return f"{entry.title} (heard the corpus before)" if entry and task in entry.heard else TITLES.get(name, name)
 
 
 def _count_originals(cell: pd.Series) -> str:

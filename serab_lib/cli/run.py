@@ -18,7 +18,7 @@ def models(weights: app.Weights = None, as_json: app.AsJson = False) -> None:
     """List the extractors: parameters, embedding size, and whether their weights are at hand."""
     from serab_lib.extractors.registry import EXTRACTORS
 
-    described = ("name", "title", "embedding_size", "n_parameters", "sample_rate", "licence", "trained_on")
+    described = ("name", "title", "embedding_size", "n_parameters", "sample_rate", "licence", "trained_on", "heard")
     rows = []
     for entry in EXTRACTORS.values():
         row = {name: getattr(entry, name) for name in described} | {"notes": " ".join(entry.notes.split())}

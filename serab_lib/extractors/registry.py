@@ -40,6 +40,8 @@ class Entry:
     licence_url: str = ""
     needs_consent: bool = False
     trained_on: str = ""
+    trained_on_source: str = ""
+    heard: tuple[str, ...] = ()
     notes: str = ""
     sample_rate: int = 16_000
     version: int = 1

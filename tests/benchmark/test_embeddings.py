@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from asserting import one_line
 from making import make_byol_state, write_savee
 
 from serab_lib.audio import load_audio, log_mel
@@ -13,7 +12,6 @@ from serab_lib.benchmark.embeddings import EmbeddingCache, extract, extract_corp
 from serab_lib.corpora.corpus import MARKER, find_corpus, load_task
 from serab_lib.corpora.splits import split
 from serab_lib.extractors.base import Statistics, default_statistics, length_sorted_batches
-from serab_lib.extractors.logmel_stats import LogMelStats
 from serab_lib.extractors.registry import load_extractor
 
 
@@ -50,14 +48,11 @@ def test_statistics_and_weights_are_part_of_the_cache_key(tmp_path: Path, byol_c
     assert len(folders) == 3
 
 
-def test_unusable_files_are_named_and_numbers_that_are_not_finite_stop_the_run(paths, tmp_path, monkeypatch) -> None:
+def test_unusable_files_are_named(paths: list[str], tmp_path: Path) -> None:
     Path(paths[3]).write_text("no audio")
     made = embed(paths, tmp_path / "cache")
     assert list(made.unusable) == [3] and paths[3] in made.unusable[3]
     assert np.isnan(made.matrix[3]).all() and np.isfinite(np.delete(made.matrix, 3, axis=0)).all()
-    monkeypatch.setattr(LogMelStats, "encode", lambda self, prepared: torch.full((len(prepared), 128), torch.nan))
-    with one_line("not finite"):
-        embed(paths, tmp_path / "other")
 
 
 def test_statistics_average_the_utterances_own_and_the_defaults_the_nine_published_pairs(paths: list[str]) -> None:

@@ -13,26 +13,16 @@ from serab_lib.core import SerabError, UnknownNameError
 
 ROOT = Path(__file__).resolve().parents[2]
 
-NOTEBOOK = """# ---
-# jupyter:
-#   kernelspec:
-#     display_name: Python 3
-#     language: python
-#     name: python3
-# ---
-# %% [markdown]
-# # A chapter
-#
-# Seen: {{glue:text}}`seen`
-# %% tags=["parameters"]
-profile: str = "demo"
-n_draws: int = 3
-# %% tags=["real"]
-from serab_lib.book.show import record
-record(seen=f"{{profile}} with {{n_draws}} draws")
-# %%
-{last}
-"""
+# Markdown, parameters, what only the real book shows, and what each test adds.
+CELLS = [
+    new_markdown_cell("# A chapter\n\nSeen: {glue:text}`seen`"),
+    new_code_cell('profile: str = "demo"\nn_draws: int = 3', metadata={"tags": ["parameters"]}),
+    new_code_cell(
+        'from serab_lib.book.show import record\nrecord(seen=f"{profile} with {n_draws} draws")',
+        metadata={"tags": ["real"]},
+    ),
+]
+KERNEL = {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}}
 TOC = "format: jb-book\nroot: book/welcome\nchapters:\n- file: notebooks/01_a\n- file: book/status\n"
 
 
@@ -48,9 +38,9 @@ def project(tmp_path):
         (tmp_path / "_toc.yml").write_text(TOC)
         (tmp_path / "book" / "welcome.md").write_text("# Welcome\n")
         (tmp_path / "_build/published/html/index.html").write_text("the site before")
-        source = tmp_path / "notebooks" / "01_a.py"
-        source.write_text(NOTEBOOK.format(last=last))
-        jupytext.write(jupytext.read(source), source.with_suffix(".ipynb"))
+        notebook = new_notebook(cells=[*CELLS, new_code_cell(last)], metadata=KERNEL)
+        for suffix in ("py:percent", "ipynb"):
+            jupytext.write(notebook, tmp_path / "notebooks" / f"01_a.{suffix.partition(':')[0]}", fmt=suffix)
         return tmp_path
 
     return make
@@ -59,9 +49,8 @@ def project(tmp_path):
 @pytest.mark.slow
 def test_a_site_is_built_with_parameters_and_progress(project, caplog):
     told, root = [], project(last="import sys; print('careful', file=sys.stderr)")
-    first = build.build_book(
-        "published", root=root, parameters={"n_draws": 5}, progress=lambda *each: told.append(each)
-    )
+    options = {"parameters": {"n_draws": 5}, "progress": lambda *each: told.append(each)}
+    first = build.build_book("published", root=root, **options)
     assert first == root / "_build/published/html/index.html"
     assert "published with 5 draws" in (first.parent / "notebooks" / "01_a.html").read_text()
     assert "A chapter" in (first.parent / "book" / "status.html").read_text()
@@ -91,10 +80,11 @@ def test_a_warning_is_an_error(project, tmp_path):
         build._make_pages(source, tmp_path)
 
 
-@pytest.mark.parametrize(("profile", "has_real"), [("demo", False), ("published", True)])
-def test_the_demo_leaves_real_numbers_out(project, tmp_path, profile, has_real):
-    (notebook,) = build._stage(project(), tmp_path / "source", profile)
-    assert ("record(" in notebook.read_text()) == has_real
+def test_the_demo_leaves_real_numbers_out(project, tmp_path):
+    root = project()
+    for profile, has_real in (("demo", False), ("published", True)):
+        (notebook,) = build._stage(root, tmp_path / profile, profile)
+        assert ("record(" in notebook.read_text()) == has_real
 
 
 def test_mistakes_are_one_line(project, monkeypatch):

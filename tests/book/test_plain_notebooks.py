@@ -1,37 +1,21 @@
+import tomllib
+from pathlib import Path
+
 import nbformat
 import plain_notebooks
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-WORKS = """@article{one, author = {Wilson, Edwin}, title = {T}, year = {1927}, doi = {10.1/x}}
-@article{two, author = {de Hoop, An and Bo, Cy and Do, Ed}, title = {T}, year = {2017}, note = {arXiv:2006.07733}}
-"""
-OTHER = """# %% [markdown]
-# (audit)=
-# # The audit
-#
-# (order)=
-# ## The order of classes
-# %%
-show_figure(plot(), name=f"fig-{task}", caption="C.", alt="A.")
-"""
-DRAWING = "```{figure} ../book/drawing.svg\n:alt: A.\n\nSeen.\n```"
+FILES, TEXTS = tomllib.loads(Path(__file__).with_name("plain_notebooks.toml").read_text()).values()
 
 
 @pytest.fixture
 def plain(tmp_path):
     """Write a text as it would stand in chapter 1 of a small book, above a cell that shows `tbl-x`."""
-    table = 'show_table(frame, name="tbl-x", caption="C.")'
-    for name, content in {
-        "_config.yml": "html:\n  baseurl: https://site.org/book/\n",
-        "book/references.bib": WORKS,
-        "book/glossary.md": "# Glossary\n",
-        "book/drawing.svg": "<svg/>",
-        "notebooks/02_audit.py": OTHER,
-        "notebooks/01_a.py": f"# %% [markdown]\n# # A\n\n# %%\n{table}\n",
-    }.items():
+    for name, content in FILES.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(content)
+    table = FILES["notebooks/01_a.py"].splitlines()[-1]
     book = plain_notebooks.read_book(tmp_path)
 
     def write(text, *, outputs=(), papermill=None, below=""):
@@ -46,27 +30,11 @@ def plain(tmp_path):
     return write
 
 
-@pytest.mark.parametrize(
-    ("text", "written"),
-    [
-        ("See {doc}`02_audit`.", "See [The audit](https://site.org/book/notebooks/02_audit.html)."),
-        ("See {doc}`words </book/glossary>`.", "See [words](https://site.org/book/book/glossary.html)."),
-        ("By {ref}`order`.", "By [The order of classes](https://site.org/book/notebooks/02_audit.html#order)."),
-        ("By Wilson {cite}`one`.", "By Wilson ([Wilson, 1927](https://doi.org/10.1/x))."),
-        ("{cite}`one,two`", "; [de Hoop et al., 2017](https://arxiv.org/abs/2006.07733))"),
-        ("{numref}`tbl-x` has it, as {numref}`tbl-x` says.", "The table below has it, as the table below says."),
-        ("{numref}`fig-rav`", "[a figure of *The audit*](https://site.org/book/notebooks/02_audit.html#fig-rav)"),
-        ("{glue:text}`n` of {glue:text}`02_audit.ipynb::n:.1f`, {glue:text}`share`", "84 of 15.0, 0.10"),
-        ("A {term}`cell`.", "A [cell](https://site.org/book/book/glossary.html)."),
-        ("```{admonition} Mind\n:class: tip\n\nThe {math}`n`.\n```", "> **Mind**\n>\n> The $n$."),
-        ("cell\n: One task.", "- **cell**: One task."),
-        (DRAWING, "![A.](data:image/svg+xml;base64,PHN2Zy8+)\n\n*Seen.*"),
-    ],
-)
-def test_text_becomes_links_words_and_numbers(plain, text, written):
-    source = plain(text).cells[0].source
+@pytest.mark.parametrize("text", TEXTS, ids=lambda text: text["in"])
+def test_text_becomes_links_words_and_numbers(plain, text):
+    source = plain(text["in"]).cells[0].source
     assert source.startswith("# A\n\n*A chapter of [SERAB, recomputed](https://site.org/book/notebooks/01_a.html).")
-    assert source.split("*\n\n", 1)[1].endswith(written)
+    assert source.split("*\n\n", 1)[1].endswith(text["out"])
 
 
 def test_code_is_not_touched_a_number_that_is_not_known_shows_and_what_stands_above_is_called_so(plain):

@@ -1,4 +1,5 @@
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -123,3 +124,16 @@ def test_measured_cells_are_listed_in_percent_with_the_share_of_originals_and_of
     origins = {"SAV/m/released": copies, "SAV/m/described": copies, "own/m/described": copies}
     (copy,) = tables.list_copies(origins | {"RAV/m/described": originals, "EMB/m/described": {}})
     assert copy.startswith("- SAVEE: 480 of 480 recordings at 16 kHz")
+
+
+def test_what_an_extractor_was_trained_on_has_a_source_and_a_cell_that_it_has_heard_is_marked(monkeypatch) -> None:
+    for entry in EXTRACTORS.values():
+        assert entry.trained_on_source.startswith("https://") == bool(entry.trained_on)
+        assert set(entry.heard) <= set(TASKS)
+    assert tables.describe_extractors()["trained on"]["yamnet"].startswith("[AudioSet](https://github.com/")
+    cells = make_grid(ACCURACIES)
+    assert not tables.list_measured(cells)["model"].str.contains("heard").any()
+    for name, entry in EXTRACTORS.items():
+        monkeypatch.setitem(EXTRACTORS, name, replace(entry, heard=("RAV",)))
+    after = tables.list_measured(cells)
+    assert list(after["model"].str.endswith("(heard the corpus before)")) == list(after["task"] == "RAV")

@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,8 @@ from serab_lib.benchmark.results import Results
 from serab_lib.corpora.task import TASKS
 from serab_lib.extractors.registry import EXTRACTORS
 from serab_lib.pretraining.run import read_log
+
+MISTAKES = tomllib.loads(Path(__file__).with_name("mistakes.toml").read_text())
 
 
 @pytest.fixture(autouse=True)
@@ -56,27 +59,12 @@ def test_run_table_and_embed(tmp_path):
         assert (content["embeddings"].shape, [*content["files"]]) == ((3, 128), [str(file) for file in files])
 
 
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        (("run", "--tasks", "RAV", "--models", "logmel-stats"), "no folder"),
-        (("run", "--tasks", ",", "--models", "opensmile"), "--tasks is empty"),
-        (("check",), "--data"),
-        (("table", "--results", "nowhere"), "serab run --out nowhere"),
-        (("audit", "--data", "nowhere"), "nowhere"),
-        (("audit", "--results", "nowhere"), "nowhere"),
-        (("pretrain",), "no audio to train on"),
-        (("pretrain", ".", "--speech"), "--audioset-csv"),
-        (("pretrain", ".", "--batch-size", "3", "--accumulate", "2"), "--batch-size 4"),
-        (("embed", "nowhere.wav", "--model", "opensmile", "--out", "x.npz"), "nowhere.wav"),
-        (("embed", "a.wav", "--model", "logmel-stats", "--out", "x.npz"), "a.wav cannot be decoded"),
-    ],
-)
-def test_mistakes_are_one_line_with_a_remedy(arguments, words, tmp_path, monkeypatch):
+@pytest.mark.parametrize("command", MISTAKES)
+def test_mistakes_are_one_line_with_a_remedy(command, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "a.wav").write_text("no audio")
-    (line,) = [line for line in call(*arguments, code=1).splitlines() if "error:" in line]
-    assert words in line and not (tmp_path / "x.npz").exists()
+    (line,) = [line for line in call(*command.split(), code=1).splitlines() if "error:" in line]
+    assert MISTAKES[command] in line and not (tmp_path / "x.npz").exists()
 
 
 def test_a_missing_or_unknown_option_is_a_usage_error():

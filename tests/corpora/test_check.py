@@ -49,7 +49,6 @@ def write_half(path: Path) -> None:
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
 
-POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"
 NOT_FINITE = np.append(make_noise(9), math.nan)
 
 
@@ -57,7 +56,6 @@ NOT_FINITE = np.append(make_noise(9), math.nan)
     ("name", "write", "kind", "said"),
     [
         ("CC_a01.wav", write_text, "undecodable", "incomplete"),
-        ("CC_a01.wav", partial(write_text, text=POINTER), "undecodable", "git lfs pull"),
         ("CC_a01.flac", write_half, "undecodable", "flac"),
         ("CC_a01.mp3", write_half, "undecodable", "samples decode"),
         ("CC_a01.wav", partial(write_audio, samples=NOT_FINITE, subtype="FLOAT"), "undecodable", "not finite"),

@@ -68,7 +68,7 @@ def test_rotated_tests_every_speaker_once_as_published_and_never_shares_one(code
     assert splits.cut_folds(["DC", "JE", "KL", "JK", "DC"]) == [["JK"], ["KL"], ["JE"], ["DC"]]
 
 
-def test_rotated_needs_three_speakers_and_every_class_in_each_train_part():
+def test_rotated_needs_every_class_in_each_train_part_and_one_missing_elsewhere_is_a_warning():
     for speakers, options, message in (
         ("DC JE", {}, "rotated: 2 speakers, expected 3 or more"),
         ("DC JE JK", {"DC": "abc"}, r"rotated, fold 2: class c has no .* in train"),
@@ -79,6 +79,10 @@ def test_rotated_needs_three_speakers_and_every_class_in_each_train_part():
     assert splits.split_warnings(folds) == [
         "class c has no utterance in validation of 1 folds: the hyperparameters are chosen without it"
     ]
+    parts = split(toy("DC JE JK KL", "abc", DC="ab", JE="bc"), TASKS["SAV"], "described")
+    first, second = splits.split_warnings([parts])
+    assert first == "class a has no utterance in validation: the hyperparameters are chosen without it"
+    assert second == "class c has no utterance in test: its recall cannot be measured"
 
 
 def test_cuts_use_a_running_float_sum_and_no_order_of_files():
@@ -104,10 +108,3 @@ def test_cuts_use_a_running_float_sum_and_no_order_of_files():
 def test_too_few_speakers_or_a_class_that_cannot_be_learnt(code, speakers, options, message):
     with one_line(message):
         split(toy(speakers, **options), TASKS[code], "described")
-
-
-def test_class_missing_elsewhere_is_a_warning():
-    parts = split(toy("DC JE JK KL", "abc", DC="ab", JE="bc"), TASKS["SAV"], "described")
-    first, second = splits.split_warnings([parts])
-    assert first == "class a has no utterance in validation: the hyperparameters are chosen without it"
-    assert second == "class c has no utterance in test: its recall cannot be measured"

@@ -1,15 +1,13 @@
 import hashlib
 import os
 import random
-import signal
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pooch
 import pytest
 from asserting import one_line
+from faulting import call_in_child, die_fetching
 
 from serab_lib.corpora.task import RemoteFile
 from serab_lib.download import transfer
@@ -48,25 +46,10 @@ def test_what_passes_is_waited_for_and_gone_on_with(site, tmp_path, monkeypatch,
     assert site.ranges() == [None, *(n and f"bytes={n}-" for n in n_there)]
 
 
-KILLED = """
-import sys, time
-from pathlib import Path
-from serab_lib.corpora.task import RemoteFile
-from serab_lib.download.transfer import retrieve
-def tell(n_done, n_total):
-    if n_done:
-        print("there", flush=True)
-        time.sleep(60)
-retrieve(RemoteFile(name="a.zip", urls=(sys.argv[1],)), Path(sys.argv[2]), tell)
-"""
-
-
 def test_a_killed_download_is_gone_on_with_and_its_progress_told(site, tmp_path):
     content, told = os.urandom(4_000_000), []
     url = site.add("a.zip", content)
-    with subprocess.Popen([sys.executable, "-c", KILLED, url, str(tmp_path)], stdout=subprocess.PIPE) as process:
-        assert process.stdout.readline() == b"there\n"
-        process.send_signal(signal.SIGKILL)
+    assert call_in_child(die_fetching, url, tmp_path) == -9
     assert "a.zip" not in os.listdir(tmp_path)
     path = retrieve(remote(url, checksum=None), tmp_path, lambda *n: told.append(n))
     assert path.read_bytes() == content and told[-1] == (4, 4)

@@ -32,7 +32,7 @@ def write_results(folder: Path, models: dict[str, float], *, n: int = 200) -> Re
     return Results(folder)
 
 
-def test_wilson_and_mcnemar_agree_with_statsmodels_and_bounds_are_at_both_ends_of_the_pairings() -> None:
+def test_intervals_and_mcnemar_agree_with_others_and_bounds_are_at_both_ends_of_the_pairings() -> None:
     for k, n in ((232, 300), (0, 20), (84, 84)):
         assert wilson_interval(k, n) == pytest.approx(proportion_confint(k, n, method="wilson"), abs=1e-9)
     for b, c in ((0, 0), (10, 2), (3, 3), (0, 7), (40, 25)):
@@ -40,6 +40,10 @@ def test_wilson_and_mcnemar_agree_with_statsmodels_and_bounds_are_at_both_ends_o
     assert bound_mcnemar(80, 70, 100) == pytest.approx((exact_mcnemar(10, 0), exact_mcnemar(30, 20)))
     assert bound_mcnemar(15, 15, 30) == (1, 1)
     assert bound_mcnemar(12, 20, 30) == pytest.approx((exact_mcnemar(8, 0), exact_mcnemar(18, 10)))
+    values = [0.6, 0.9, 0.7, 0.75, 0.4]
+    wanted = stats.ttest_1samp(values, 0).confidence_interval()
+    assert t_interval(values) == pytest.approx((wanted.low, wanted.high))
+    assert np.isnan(t_interval([0.7])).all()
 
 
 def test_every_printed_accuracy_has_an_interval() -> None:
@@ -52,13 +56,6 @@ def test_every_printed_accuracy_has_an_interval() -> None:
     assert wide[["low", "high"]].to_numpy()[0] == pytest.approx(ends)
     with pytest.raises(SerabError, match="cannot occur with 372"):
         significance.confidence_intervals(pd.DataFrame({"SHE": [86.9]}, index=["x"]), TEST_SIZES[["SHE"]])
-
-
-def test_few_units_give_wide_intervals_and_one_gives_none() -> None:
-    values = [0.6, 0.9, 0.7, 0.75, 0.4]
-    wanted = stats.ttest_1samp(values, 0).confidence_interval()
-    assert t_interval(values) == pytest.approx((wanted.low, wanted.high))
-    assert np.isnan(t_interval([0.7])).all()
 
 
 def test_holm_agrees_with_its_definition(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -42,10 +42,6 @@ BREAKAGES = {
 }
 
 
-def test_an_extractor_that_keeps_its_promises() -> None:
-    check_extractor(Moments(), Moments(2.0))
-
-
 @pytest.mark.parametrize("message", BREAKAGES)
 def test_each_broken_promise_is_named(message: str) -> None:
     kind = type("Broken", (Moments,), BREAKAGES[message])

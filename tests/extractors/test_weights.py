@@ -95,7 +95,7 @@ def test_what_is_no_checkpoint_is_refused_in_one_line(tmp_path: Path, monkeypatc
     assert not (tmp_path / "pwned").exists()
 
 
-def test_an_encoder_inside_a_checkpoint_is_found_and_else_its_keys_are_named(tmp_path: Path) -> None:
+def test_an_encoder_inside_a_checkpoint_is_found_and_else_its_keys_or_width_are_named(tmp_path: Path) -> None:
     plain = make_byol_state()
     names = {"module.": plain, "online.encoder.": plain, "": plain}
     wrapped = [{f"{prefix}{name}": tensor for name, tensor in state.items()} for prefix, state in names.items()]
@@ -111,9 +111,6 @@ def test_an_encoder_inside_a_checkpoint_is_found_and_else_its_keys_are_named(tmp
     torch.save({"blocks.0.weight": torch.zeros(2)}, path)
     with one_line(r"no tensor fc\.3\.weight but blocks\.0\.weight", CheckpointError):
         byol.ByolExtractor(path)
-
-
-def test_a_wrapped_state_dict_is_read_and_another_width_is_named(tmp_path: Path) -> None:
     torch.save({"state_dict": make_byol_state(1024), "epoch": 3}, tmp_path / "wide.pth")
     with one_line("1024 numbers, the model has 512", CheckpointError):
         byol.ByolExtractor(tmp_path / "wide.pth", embedding_size=512)

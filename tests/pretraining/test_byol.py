@@ -43,7 +43,7 @@ def test_target_follows_by_the_momentum() -> None:
         torch.testing.assert_close(new, old + (0.1 if i < n_encoder else 0.0))
 
 
-def test_loss_of_equal_of_orthogonal_and_of_opposite_directions_which_both_count() -> None:
+def test_loss_and_spread_of_known_vectors_and_both_views_count() -> None:
     vectors = torch.tensor([[3.0, 0.0], [0.0, 5.0], [-0.5, 0.0]])
     assert prediction_loss(vectors, torch.tensor([[1.0, 0.0]]).expand(3, 2)).tolist() == [0, 2, 4]
     learner = make_learner()
@@ -51,9 +51,6 @@ def test_loss_of_equal_of_orthogonal_and_of_opposite_directions_which_both_count
     targets = [learner.target(view) for view in VIEWS]
     expected = prediction_loss(online[0], targets[1]) + prediction_loss(online[1], targets[0])
     assert learner(*VIEWS)[0].item() == pytest.approx(expected.mean().item(), rel=1e-5)
-
-
-def test_spread_of_random_and_of_equal_vectors() -> None:
     vectors = torch.from_numpy(np.random.default_rng(0).normal(size=(500, 64)))
     assert measure_spread(vectors).item() == pytest.approx(1, abs=0.05)
     assert measure_spread(vectors[:1].expand(500, -1)).item() == pytest.approx(0, abs=1e-6)

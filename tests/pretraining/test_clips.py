@@ -41,7 +41,7 @@ def test_a_list_names_files_relative_to_itself_and_sources_without_audio_are_ref
             find_audio(tmp_path / name)
 
 
-def test_clips_hold_the_samples_of_their_files(tmp_path: Path) -> None:
+def test_clips_hold_the_samples_of_their_files_at_16_khz_and_short_ones_are_padded(tmp_path: Path) -> None:
     samples = np.random.default_rng(0).integers(-9000, 9000, 20_000, dtype=np.int16)
     soundfile.write(tmp_path / "a.wav", samples, 16_000, subtype="PCM_16")
     soundfile.write(tmp_path / "b.flac", samples[::-1], 16_000, subtype="PCM_16")
@@ -49,13 +49,11 @@ def test_clips_hold_the_samples_of_their_files(tmp_path: Path) -> None:
     np.testing.assert_array_equal(clips.samples, [*samples, *samples[::-1]])
     cut = clips.cut(np.array([1, 0]), np.array([7, 4800]))
     np.testing.assert_array_equal(cut, [samples[::-1][7 : 7 + CROP_SAMPLES], samples[4800:]])
-
-
-def test_other_rates_become_16_khz_and_a_clip_shorter_than_a_crop_is_padded(tmp_path: Path) -> None:
-    write_noises(tmp_path, n_files=1, seconds=2.0, rate=48_000)
+    others = tmp_path / "others"
+    write_noises(others, n_files=1, seconds=2.0, rate=48_000)
     samples = np.full(5001, 1000, dtype=np.int16)
-    soundfile.write(tmp_path / "short.wav", samples, 16_000, subtype="PCM_16")
-    clips = prepare(tmp_path)
+    soundfile.write(others / "short.wav", samples, 16_000, subtype="PCM_16")
+    clips = prepare(others)
     assert clips.offsets.tolist() == [0, 32_000, 32_000 + CROP_SAMPLES]
     assert clips.n_starts.tolist() == [32_000 - CROP_SAMPLES + 1, 1]
     np.testing.assert_array_equal(clips.samples[32_000:], np.pad(samples, (5099, 5100)))
@@ -69,8 +67,10 @@ def test_unusable_files_are_left_out_in_one_line(tmp_path: Path, caplog: pytest.
     assert [Path(name).name for name in prepare(tmp_path).names] == ["clip00.wav", "clip01.wav"]
     (record,) = caplog.records
     assert "2 of 4 audio files cannot be used and are left out; the first: " in record.getMessage()
-    with one_line(r"3 of 3 audio files cannot be used.* the first: .*is silent"):
-        prepare_clips([silent, broken, tmp_path / "missing.wav"])
+    with one_line(r"2 of 2 audio files cannot be used.* the first: .*is silent"):
+        prepare_clips([silent, broken])
+    with one_line(r"missing\.wav cannot be read .*: see that it is there"):
+        prepare_clips([silent, tmp_path / "missing.wav"])
 
 
 def test_files_are_decoded_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,6 +17,8 @@ import pandas as pd
 import pytest
 
 from serab_lib.benchmark import grid, results
+from serab_lib.corpora.task import RemoteFile
+from serab_lib.download import transfer
 
 KEY = ("SAV", "logmel-stats", "described")
 BOTH = ("logmel-stats", "egemaps")
@@ -73,9 +75,7 @@ def call_in_child(function: Callable[..., None], *arguments: Any) -> int:
 
 def start_child(function: Callable[..., Any], *arguments: Any) -> Any:
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(
-        ["serab_lib.benchmark.embeddings", "serab_lib.evaluation.protocol", "serab_lib.benchmark.grid"]
-    )
+    context.set_forkserver_preload(["serab_lib.benchmark.embeddings", "serab_lib.evaluation.protocol"])
     process = context.Process(target=function, args=arguments)
     process.start()
     return process
@@ -130,6 +130,11 @@ def die_fitting(folder: Path, classifier: str) -> None:
     try_candidates = protocol.try_candidates
     protocol.try_candidates = lambda name, *others: die() if name == classifier else try_candidates(name, *others)
     run(folder)
+
+
+def die_fetching(url: str, folder: Path) -> None:
+    """Download a file and die as soon as the first part of it is there."""
+    transfer.retrieve(RemoteFile(name="a.zip", urls=(url,)), folder, lambda n_done, n_total: n_done and die())
 
 
 class Deadly:

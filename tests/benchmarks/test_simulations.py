@@ -1,0 +1,76 @@
+from pathlib import Path
+
+import calibrate
+import interval_coverage
+import numpy as np
+import pandas as pd
+import pytest
+import selection
+from making import make_cells
+
+from serab_lib.audit.measurements import read_measurement
+from serab_lib.audit.selection import SHIFT, SPREAD, read_simulation
+from serab_lib.benchmark.results import Results
+from serab_lib.evaluation.significance import read_coverage
+
+
+def test_only_students_interval_keeps_its_word_with_few_speakers() -> None:
+    few, many = interval_coverage.simulate_coverage(3), interval_coverage.simulate_coverage(60, spread=0.01)
+    assert few["t"] == pytest.approx(0.95, abs=0.02)
+    assert max(few["Wilson"], few["bootstrap"]) < 0.8
+    assert min(many.values()) > 0.92
+    kept = read_coverage()
+    assert tuple(kept.index) == interval_coverage.N_SPEAKERS
+    pd.testing.assert_series_equal(kept.loc[3], pd.Series(few), check_names=False, atol=2e-3)
+
+
+def test_assumptions_are_found_again_in_simulated_cells(tmp_path) -> None:
+    """Cells with known differences, and predictions in which two classifiers always agree and the third does not."""
+    rng, rows = np.random.default_rng(0), []
+    (tmp_path / "predictions").mkdir()
+    for model in range(150):
+        true = 0.7 + 0.04 * rng.standard_normal(3)
+        shifted = (true + 0.02 * rng.standard_normal(3) for _ in range(2))
+        for name, validation, test in zip(("LDA", "LR", "SVC"), *shifted, strict=True):
+            accuracies = {"validation_accuracy": validation, "test_accuracy": test}
+            rows.append({"model": f"m{model}", "classifier": name} | accuracies)
+        answers = pd.DataFrame({"stem": range(8), "speaker": 1, "group": 1, "emotion": "joy"})
+        answers["LDA"] = answers["LR"] = ["joy"] * 4 + ["fear"] * 4
+        answers["SVC"] = ["joy", "fear"] * 4
+        answers.to_csv(tmp_path / "predictions" / f"RAV-m{model}-released.csv", index=False)
+    make_cells(*rows).assign(n_validation=10**9, n_test=10**9).to_csv(tmp_path / "cells.csv", index=False)
+    found = calibrate.calibrate(Results(tmp_path))
+    assert found[["spread", "shift"]].tolist() == pytest.approx([4, 2], rel=0.1)
+    assert found[["n_cells", "correlation"]].tolist() == pytest.approx([150, 100 / 3])
+
+
+def test_what_is_committed_is_what_the_committed_cells_say() -> None:
+    results = Results(Path(__file__).resolve().parents[2] / "results")
+    found = calibrate.calibrate(results)
+    assert found.to_dict() == pytest.approx(read_measurement(results, "selection").iloc[0].to_dict(), abs=1e-4)
+
+
+def test_a_gap_is_optimism_and_choice_and_the_packages_table_is_what_is_simulated() -> None:
+    tasks = selection.simulate(SPREAD, SHIFT).set_index("task")
+    rest = tasks["gap"] - tasks["optimism"] - tasks["better_choice"]
+    assert rest.abs().max() < 0.25, "what validation chose is not optimistic"
+    assert tasks.loc["SAV", "gap"] > tasks.loc["CRE", "gap"] > 0
+    assert ((tasks["low"] <= tasks["gap"]) & (tasks["gap"] <= tasks["high"])).all()
+    assert tasks["tau_test"].mean() > tasks["tau_validation"].mean() > 0.6
+    kept = read_simulation().loc[SPREAD, SHIFT].set_index("task")
+    pd.testing.assert_frame_equal(tasks[list(kept)].astype(float).round(4), kept.astype(float), atol=2e-4)
+
+
+def test_endless_parts_without_shift_leave_no_gap(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes = selection.list_readings().assign(n_validation=10**9, n_test=10**9)
+    monkeypatch.setattr(selection, "list_readings", lambda: sizes)
+    tasks = selection.simulate(SPREAD, 0, n_draws=50)
+    assert tasks[["gap", "optimism"]].abs().max(axis=None) < 0.05
+    assert tasks[["tau_test", "tau_validation"]].min(axis=None) > 0.95
+
+
+def test_optimism_grows_with_what_speakers_add() -> None:
+    table = read_simulation()
+    assert set(table.index) == {(spread, shift) for spread in selection.SPREADS for shift in selection.SHIFTS}
+    for _, own in table.groupby(level=["spread", "shift"]).mean(numeric_only=True).groupby("spread"):
+        assert own["optimism"].is_monotonic_increasing and own["tau_test"].is_monotonic_decreasing
