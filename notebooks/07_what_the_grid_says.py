@@ -54,6 +54,7 @@ from itertools import combinations
 import pandas as pd
 
 from serab_lib.book.plots import grid as plots, speakers
+from serab_lib.audit.measurements import read_measurement
 from serab_lib.audit.tables import check_means, recover_test_sizes
 from serab_lib.evaluation import rankings, significance
 from serab_lib.evaluation.paper import read_accuracies, read_models
@@ -559,30 +560,26 @@ record(agree_means=f"{means['described'].corr(means['rotated'], method='kendall'
 # level count; RAVDESS has no neutral of strong intensity, say.
 
 # %% tags=["hide-input"]
-kinds = {code: set(own["protocol"]) for code, own in measured.groupby("task")}
-kinds = {code: "rotated" if "rotated" in own else "described" for code, own in kinds.items()}
-worse = {code: significance.break_down(data.measured, get_task(code), kind) for code, kind in kinds.items()}
-silent = [code for code, own in worse.items() if not len(own)]
+worse = dict(list(read_measurement(data.measured, "heard_worse").groupby("task")))
+silent = [code for code in measured["task"].unique() if code not in worse]
 record(silent=f"File names and records of {' and '.join(silent)} tell nothing of it." if silent else "")
 
 # %% tags=["hide-input"]
 for code, own in worse.items():
-    if len(own):
-        own = own[own["model"] == "mean"].rename(columns={"fact": "panel", "level": "row", "accuracy": "value"})
-        recalls = own.assign(kind="recall, mean over emotions", value=own["recall"]).assign(low=float("nan"))
-        show_figure(
-            speakers.plot_spans(
-                pd.concat([own.assign(kind="accuracy"), recalls]), "mean of extractors (%)", n_columns=1
-            ),
-            name=f"fig-worse-{code.lower()}",
-            caption=f"Who is heard worse on {get_task(code).title}: mean over the extractors measured, protocol `{kinds[code]}`; lines: 95 % intervals over speakers.",
-            alt=f"Accuracy and recall by {' and '.join(own['panel'].unique())}, with intervals.",
-        )
+    own = own[own["model"] == "mean"].rename(columns={"fact": "panel", "level": "row", "accuracy": "value"})
+    recalls = own.assign(kind="recall, mean over emotions", value=own["recall"]).assign(low=float("nan"))
+    spans = pd.concat([own.assign(kind="accuracy"), recalls])
+    show_figure(
+        speakers.plot_spans(spans, "mean of extractors (%)", n_columns=1),
+        name=f"fig-worse-{code.lower()}",
+        caption=f"Who is heard worse on {get_task(code).title}: mean over the extractors measured, protocol `{own['protocol'].iloc[0]}`; lines: 95 % intervals over speakers.",
+        alt=f"Accuracy and recall by {' and '.join(own['panel'].unique())}, with intervals.",
+    )
 
 # %% tags=["hide-input"]
 rows = []
 for code, own in worse.items():
-    for (fact, model), levels in own.groupby(["fact", "model"], sort=False) if len(own) else ():
+    for (fact, model), levels in own.groupby(["fact", "model"], sort=False):
         row, names = levels.iloc[0], list(levels["level"])
         numbers = [row[name] for name in ("difference", "difference_low", "difference_high")]
         title = "mean of all" if model == "mean" else TITLES.get(model, model)
@@ -609,7 +606,7 @@ for row in table[table["model"] == "mean of all"].itertuples():
 record(worse_means="; ".join(said))
 sentences = []
 for code, own in worse.items():
-    own = own[(own["model"] == "mean") & (own["fact"] == "sentence")].sort_values("accuracy") if len(own) else own
+    own = own[(own["model"] == "mean") & (own["fact"] == "sentence")].sort_values("accuracy")
     if len(own) > 2:
         low, high = own.iloc[0], own.iloc[-1]
         sentences += [f"{code}, {low['accuracy']:.0f} ({low['level']}) to {high['accuracy']:.0f} ({high['level']})"]

@@ -74,8 +74,8 @@ def run_transfer(
     classes = tuple(emotions or shared)
     if len(classes) < 2 or not set(classes) <= set(shared):
         raise SerabError(
-            f"{', '.join(dict.fromkeys([source.code, *tasks]))} share the classes {', '.join(shared) or '(none)'}, got "
-            f"{', '.join(classes) or 'all of them'}: choose two or more of the shared ones with --emotions"
+            f"emotions {', '.join(classes)}, but {source.code} shares {', '.join(shared) or 'none'} with "
+            f"{', '.join(tasks)}: choose two or more of those with --emotions"
         )
     require_writable(Path(settings.out), "--out")
     folders = {"weights": weights_folder(settings.weights), "cache": cache_folder(settings.cache)}

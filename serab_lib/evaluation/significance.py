@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import combinations, product
 from pathlib import Path
@@ -20,12 +19,9 @@ from serab_lib.evaluation.protocol import unweighted_average_recall
 
 if TYPE_CHECKING:
     from serab_lib.benchmark.results import Results
-    from serab_lib.corpora.task import Task
 
 ALPHA = 0.05
 N_SIMULATED, COVERAGE = 1_000, Path(__file__).parents[1] / "data" / "interval_coverage.csv"
-# What is known of an utterance beside its speaker and emotion: from the task's record, and from the file names.
-FACTS = ("sex", "intensity", "sentence")
 
 
 def require(module: str) -> ModuleType:
@@ -96,7 +92,7 @@ def holm(p_values: Sequence[float]) -> np.ndarray:
 def read_right(results: Results, task: str, protocol: str, *, models: Iterable[str] | None = None) -> pd.DataFrame:
     """Read which test utterances (rows) each model (columns) gets right with the classifier that its cell reports."""
     right = {}
-    for cell, predictions in _read_reported(results):
+    for cell, predictions in read_reported(results):
         if (cell.task, cell.protocol) == (task, protocol):
             table = predictions.set_index(["stem", "speaker"]).sort_index()
             right[cell.model] = table[cell.classifier] == table["emotion"]
@@ -146,7 +142,7 @@ def score_cells(results: Results) -> pd.DataFrame:
     `high_speakers`).
     """
     rows = []
-    for cell, predictions in _read_reported(results):
+    for cell, predictions in read_reported(results):
         right = predictions["emotion"] == predictions[cell.classifier]
         by_speaker = right.groupby(predictions["speaker"]).mean()
         spans = *wilson_interval(right.sum(), len(right)), *np.clip(t_interval(by_speaker), 0, 1)
@@ -168,7 +164,7 @@ def confuse_cells(results: Results, task: str, protocol: str) -> dict[str, pd.Da
     """Map each model on a task to its table of `confuse`, all with the same emotions, the most accurate first."""
     cells = {
         cell.model: (predictions, cell.classifier)
-        for cell, predictions in _read_reported(results)
+        for cell, predictions in read_reported(results)
         if (cell.task, cell.protocol) == (task, protocol)
     }
     classes = sorted({each for table, name in cells.values() for each in (*table["emotion"], *table[name])})
@@ -186,58 +182,8 @@ def tabulate_recalls(confusions: dict[str, pd.DataFrame]) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("model")
 
 
-def break_down(results: Results, task: Task, protocol: str) -> pd.DataFrame:
-    """Ask who is heard worse: accuracy and recall by sex, and by what file names tell.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row for each `model` (and ``mean`` of all), each of `FACTS` that is told, and each `level`: `accuracy`, the
-        mean of the speakers' own, with its 95 % t-interval over them (`low`, `high`); `recall`, the mean over emotions;
-        `difference` of the accuracy from that of the other levels, with its own interval (`difference_low`,
-        `difference_high`): speaker by speaker, or between speakers (Welch) where each has one level. Percent. Only
-        emotions that occur at every level count. No rows where nothing is told.
-    """
-    right = {}
-    for cell, predictions in _read_reported(results):
-        if (cell.task, cell.protocol) == (task.code, protocol):
-            known = predictions.set_index("stem")
-            right[cell.model] = 100.0 * (known["emotion"] == known[cell.classifier])
-    if not right:
-        return pd.DataFrame()
-    table = known[["speaker", "emotion"]].join(pd.DataFrame(right).assign(mean=lambda own: own.mean(axis=1)))
-    matches = [re.fullmatch(task.pattern, stem) for stem in table.index]
-    told = pd.DataFrame([match.groupdict() if match else {} for match in matches], index=table.index)
-    told["sex"] = table["speaker"].map(task.gender).replace("unknown", pd.NA)
-    rows = []
-    for fact in FACTS:
-        own = table.assign(level=told.get(fact)).dropna(subset="level")
-        everywhere = own.groupby("emotion")["level"].nunique() == own["level"].nunique()
-        own = own[own["emotion"].map(everywhere).astype(bool)]
-        for model in (*right, "mean") if own["level"].nunique() > 1 else ():
-            rows += [{"model": model, "fact": fact, **row} for row in _compare_levels(own, model)]
-    return pd.DataFrame(rows)
-
-
-def _compare_levels(table: pd.DataFrame, model: str) -> Iterator[dict[str, object]]:
-    """Set each level of a fact against the others."""
-    by_speaker = table.pivot_table(model, "speaker", "level")
-    recalls = table.pivot_table(model, "emotion", "level").mean()
-    for level in by_speaker:
-        own, others = by_speaker[level].dropna(), by_speaker.drop(columns=level).mean(axis=1).dropna()
-        row = {"level": level, "accuracy": own.mean(), "recall": recalls[level], "n_speakers": len(own)}
-        row |= dict(zip(("low", "high"), np.clip(t_interval(own), 0, 100), strict=True))
-        paired = (own - others).dropna()
-        if len(paired):
-            difference, ends = paired.mean(), t_interval(paired)
-        else:
-            difference = own.mean() - others.mean()
-            ends = stats.ttest_ind(own, others, equal_var=False).confidence_interval()
-        yield row | {"difference": difference, "difference_low": ends[0], "difference_high": ends[1]}
-
-
-def _read_reported(results: Results) -> Iterator[tuple]:
-    """Each cell's row with the classifier that its protocol reports, and its predictions."""
+def read_reported(results: Results) -> Iterator[tuple]:
+    """Read each cell's row with the classifier that its protocol reports, and its predictions."""
     cells = results.read_cells()
     for cell in cells[cells["selected"].astype(bool)].itertuples():
         yield cell, results.read_predictions(cell.task, cell.model, cell.protocol)

@@ -1,16 +1,19 @@
 from pathlib import Path
 
 import calibrate
+import heard_worse
 import interval_coverage
 import numpy as np
 import pandas as pd
 import pytest
 import selection
 from making import make_cells
+from scipy import stats
 
 from serab_lib.audit.measurements import read_measurement
 from serab_lib.audit.selection import SHIFT, SPREAD, read_simulation
 from serab_lib.benchmark.results import Results
+from serab_lib.corpora.task import get_task
 from serab_lib.evaluation.significance import read_coverage
 
 
@@ -74,3 +77,43 @@ def test_optimism_grows_with_what_speakers_add() -> None:
     assert set(table.index) == {(spread, shift) for spread in selection.SPREADS for shift in selection.SHIFTS}
     for _, own in table.groupby(level=["spread", "shift"]).mean(numeric_only=True).groupby("spread"):
         assert own["optimism"].is_monotonic_increasing and own["tau_test"].is_monotonic_decreasing
+
+
+def test_who_is_heard_worse_has_the_interval_of_scipys_tests_and_counts_what_occurs_at_every_level(tmp_path) -> None:
+    """RAVDESS has no neutral (01) of strong intensity (02); the even speakers are women."""
+    rng = np.random.default_rng(0)
+    rows = [
+        (e, i, s, f"{n:02d}") for n in range(1, 7) for e in ("01", "03", "05") for i in ("01", "02") for s in "1234"
+    ]
+    table = pd.DataFrame(rows, columns=["emotion", "intensity", "take", "speaker"]).query(
+        "emotion + intensity != '0102'"
+    )
+    table["stem"] = (
+        "03-01-" + table["emotion"] + "-" + table["intensity"] + "-01-0" + table["take"] + "-" + table["speaker"]
+    )
+    share = 0.4 + 0.3 * (table["intensity"] == "02") + 0.2 * (table["speaker"].astype(int) % 2)
+    right = rng.random(len(table)) < share
+    kept = table.assign(LDA=np.where(right, table["emotion"], "other"), right=100.0 * right)
+    (tmp_path / "predictions").mkdir()
+    kept.to_csv(tmp_path / "predictions" / "RAV-m-rotated.csv", index=False)
+    make_cells({"model": "m", "protocol": "rotated", "classifier": "LDA"}).to_csv(tmp_path / "cells.csv", index=False)
+    found = heard_worse.break_down(Results(tmp_path), get_task("RAV"), "rotated").set_index(["model", "fact", "level"])
+    assert {fact for _, fact, _ in found.index} == {"sex", "intensity"}
+    told = kept[kept["emotion"] != "01"].groupby(["speaker", "intensity"])["right"].mean().unstack()
+    by_sex = kept.groupby("speaker")["right"].mean()
+    women = by_sex.index.astype(int) % 2 == 0
+    plain = {
+        ("intensity", "02"): stats.ttest_rel(told["02"], told["01"]),
+        ("sex", "female"): stats.ttest_ind(by_sex[women], by_sex[~women], equal_var=False),
+    }
+    for (fact, level), test in plain.items():
+        for model in ("m", "mean"):
+            row, interval = found.loc[(model, fact, level)], test.confidence_interval()
+            assert (row["difference_low"], row["difference_high"]) == pytest.approx((interval.low, interval.high))
+    row = found.loc[("m", "intensity", "02")]
+    assert row[["accuracy", "difference"]].tolist() == pytest.approx(
+        [told["02"].mean(), (told["02"] - told["01"]).mean()]
+    )
+    recalls = kept[kept["intensity"] == "02"].groupby("emotion")["right"].mean()
+    assert row["recall"] == pytest.approx(recalls.mean()) and row["n_speakers"] == 6
+    assert heard_worse.break_down(Results(tmp_path), get_task("AES"), "rotated").empty
