@@ -87,7 +87,7 @@ embeddings.shape
 #
 # A package that you have installed, such as `hearbaseline` or `serab_byols`, is used by its own name, with its weights
 # after an `@`. A checkpoint with the tensors of BYOL-A or BYOL-S/CvT needs no code at all: `path:encoder.pth`. For
-# speed, write a class of the library's own; `CONTRIBUTING.md` says how.
+# speed, add it to the library; `CONTRIBUTING.md` says how.
 #
 # ## A corpus of your own
 #

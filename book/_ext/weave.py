@@ -69,8 +69,12 @@ def weave(executed: Path, path: Path, provenance: Mapping[str, Any]) -> dict[str
         tags += [_BOOK_TAGS[tag] for tag in tags if tag in _BOOK_TAGS]
         described = [output for output in cell.outputs if _describe(output).get("kind")]
         cell.outputs = [each for each in cell.outputs if each not in described and each.get("name") != "stderr"]
+        if "injected-parameters" in tags:
+            cell.metadata["mystnb"] = {"code_prompt_show": "Show the set-up"}
         if _is_folded(cell) and cells and _is_folded(cells[-1]):  # one bar for code that follows on code
-            cell.source, cell.outputs = f"{cells[-1].source}\n\n{cell.source}", cells.pop().outputs + cell.outputs
+            above = cells.pop()
+            cell.source, cell.outputs = f"{above.source}\n\n{cell.source}", above.outputs + cell.outputs
+            cell.metadata = cell.metadata if described else above.metadata
         cells += [cell, *(new_markdown_cell(_write(output, path)) for output in described)]
     notebook.cells = [*cells, new_markdown_cell(_write_origin(papermill, path, provenance))]
     nbformat.write(notebook, path)

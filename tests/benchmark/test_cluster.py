@@ -63,9 +63,7 @@ def test_workers_with_a_gpu_extract(folder: Path) -> None:
     assert "cpu" in {name for kind, name in by_kind if kind != "extract_there"}
 
 
-def test_a_wrong_address_a_mistake_in_a_description_of_jobs_and_a_missing_extra_are_one_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_wrong_address_a_wrong_description_of_jobs_and_a_missing_extra_are_one_line(tmp_path, monkeypatch) -> None:
     pytest.importorskip("dask_jobqueue")
     (tmp_path / "a.toml").write_text("jobs = [")
     (tmp_path / "b.toml").write_text('memory = "1GB"')

@@ -63,9 +63,7 @@ def test_predictions_that_are_kept_as_text_stay_text_and_without_them_a_cell_is_
     assert KEY not in results.finished_inputs()
 
 
-@pytest.mark.parametrize(
-    "change", [(",0.75", ",7.5"), (",3,2,2,", ",,2,2,"), (",3,2,2,", ",1e999,2,2,"), ("False", "no")]
-)
+@pytest.mark.parametrize("change", [(",0.75", ",7.5"), (",3,2,", ",,2,"), (",3,2,", ",1e999,2,"), ("False", "no")])
 def test_a_row_that_cannot_be_read_leaves_its_cell_unfinished(results: Results, change: tuple[str, str]) -> None:
     """Its own, and no other: a damaged number changes how the whole column is read."""
     path = results.folder / "cells.csv"

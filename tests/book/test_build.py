@@ -149,6 +149,8 @@ def test_code_that_follows_on_folded_code_shares_its_bar_until_something_is_show
     cells = weave_in(tmp_path, notebook)[0].cells
     assert [cell.source for cell in cells if cell.cell_type == "code"] == ["show()\n\nimport x\n\nshow()", "more()"]
     assert cells[1].outputs[0].text == "hello" and "tbl-x" in cells[2].source
+    notebook.cells = notebook.cells[:3]
+    assert "set-up" in weave_in(tmp_path, notebook)[0].cells[1].metadata.mystnb.code_prompt_show
 
 
 def test_page_is_folded_and_ends_with_how_it_was_made(tmp_path):

@@ -48,15 +48,6 @@ def draw_gain() -> Figure:
     return pretraining.plot_gain(pd.DataFrame(rows, columns=columns).assign(model="byol-s-512"), level=45)
 
 
-def draw_selection() -> Figure:
-    return audit.plot_selection_gap(read_simulation().loc[2, 2], measure_selection(make_cells()))
-
-
-def draw_label_order() -> Figure:
-    params = [{"kernel": kernel, "C": 10.0, "class_weight": None} for kernel in ("rbf", "linear", "rbf")]
-    return audit.plot_label_order(pd.DataFrame({"released": [0.7, 0.71, 0.75], "best_params": params}), printed=77.3)
-
-
 def draw_resamplers() -> Figure:
     keys = itertools.product(("a", "b"), ("sinc", "other"), ("described", "released"))
     reported = pd.DataFrame(keys, columns=["model", "resampler", "protocol"])
@@ -82,14 +73,10 @@ FIGURES: dict[str, Callable[[], Figure]] = {
     ),
     "audio": lambda: tasks.plot_audio(torch.zeros(16_000), torch.zeros(64, 101)),
     "projections": draw_projections,
-    "classifiers": lambda: tasks.plot_classifiers(
-        pd.DataFrame([("LDA", False, 0.5, 0.4), ("SVC", True, 0.6, 0.7)], columns=CLASSIFIER_COLUMNS)
-    ),
+    "classifiers": lambda: tasks.plot_classifiers(SCORES),
     "augmentations": lambda: pretraining.plot_augmentations(*illustrate(*make_noise(2, 20_000))),
     "training": draw_training,
-    "probe": lambda: pretraining.plot_probe(
-        pd.DataFrame({"epoch": [0, 1], "task": "SAV", "validation_accuracy": [0.3, 0.4]})
-    ),
+    "probe": lambda: pretraining.plot_probe(PROBE),
     "gain": draw_gain,
     "intervals": lambda: grid.plot_intervals(significance.confidence_intervals(ACCURACIES, SIZES)),
     "agreement": lambda: grid.plot_agreement(beside()),
@@ -108,12 +95,10 @@ FIGURES: dict[str, Callable[[], Figure]] = {
     "weighted means": lambda: audit.plot_weighted_means(
         check_weighted_means("IEM", [1100, 1122, 1157]), {"released": 1122, "described": 1157}
     ),
-    "selection": draw_selection,
-    "measured leak": lambda: audit.plot_measured_leak(
-        {"model": pd.DataFrame({"unseen": [0.6, 0.62], "seen": [0.7, 0.68]})}
-    ),
+    "selection": lambda: audit.plot_selection_gap(read_simulation().loc[2, 2], measure_selection(make_cells())),
+    "measured leak": lambda: audit.plot_measured_leak({"model": LEAKS}),
     "windows": lambda: audit.plot_windows(pd.DataFrame(70.0 + np.eye(3, 6), ["AES", "RAV", "mean"], WINDOW_COLUMNS)),
-    "label order": draw_label_order,
+    "label order": lambda: audit.plot_label_order(ORDERS, printed=77.3),
     "spans": draw_spans,
     "transfer": lambda: speakers.plot_transfer(dict.fromkeys("abc", TRANSFER), 33.3),
     "resamplers": draw_resamplers,

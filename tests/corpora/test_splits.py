@@ -76,9 +76,8 @@ def test_rotated_needs_every_class_in_each_train_part_and_one_missing_elsewhere_
         with one_line(message):
             splits.split_folds(toy(speakers, **options), TASKS["SAV"], "rotated")
     folds = splits.split_folds(toy("DC JE JK KL", "abc", DC="ab"), TASKS["SAV"], "rotated")
-    assert splits.split_warnings(folds) == [
-        "class c has no utterance in validation of 1 folds: the hyperparameters are chosen without it"
-    ]
+    said = "class c has no utterance in validation of 1 folds: the hyperparameters are chosen without it"
+    assert splits.split_warnings(folds) == [said]
     parts = split(toy("DC JE JK KL", "abc", DC="ab", JE="bc"), TASKS["SAV"], "described")
     first, second = splits.split_warnings([parts])
     assert first == "class a has no utterance in validation: the hyperparameters are chosen without it"

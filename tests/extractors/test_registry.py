@@ -10,16 +10,8 @@ from making import make_byol_state, make_cvt_state, write_checkpoint, write_save
 from serab_lib.benchmark.results import Results
 from serab_lib.core import UnknownNameError
 from serab_lib.evaluation.paper import read_accuracies
-from serab_lib.extractors import base, byol, weights
-from serab_lib.extractors.registry import (
-    EXTRACTORS,
-    Entry,
-    find_device,
-    get_entry,
-    identify,
-    load_extractor,
-    read_entries,
-)
+from serab_lib.extractors import base, byol, registry, weights
+from serab_lib.extractors.registry import EXTRACTORS, Entry, find_device, get_entry, identify, load_extractor
 
 ENTRIES = list(EXTRACTORS.values())
 # Others are too large, or of a form that cannot be made here: test_ssl.py and test_trill.py have small networks.
@@ -60,9 +52,8 @@ def test_identities_tell_extractors_versions_and_weights_apart() -> None:
     entry = EXTRACTORS["wavlm-large"]
     others = [replace(entry, version=2), replace(entry, options={**entry.options, "layer": 3})]
     assert len({identify(each, "a") for each in (entry, *others)} | {identify(entry, "b")}) == 4
-    assert identify(EXTRACTORS["byol-s-512"], "c") == (
-        "byol:ByolExtractor 1, embedding_size 512, window_samples 400, weights c"
-    )
+    identity = "byol:ByolExtractor 1, embedding_size 512, window_samples 400, weights c"
+    assert identify(EXTRACTORS["byol-s-512"], "c") == identity
 
 
 def test_the_random_encoder_is_one_for_all() -> None:
@@ -118,7 +109,7 @@ def test_one_more_extractor_is_one_class_and_one_record(tmp_path: Path, monkeypa
     (tmp_path / "own_package" / "extractors.py").write_text(CLASS)
     (tmp_path / "own.toml").write_text(RECORD)
     monkeypatch.syspath_prepend(tmp_path)
-    for name, entry in read_entries(tmp_path / "own.toml").items():
+    for name, entry in registry.read_entries(tmp_path / "own.toml").items():
         monkeypatch.setitem(EXTRACTORS, name, entry)
     base.check_extractor(load_extractor("crossings"))
     options = ["--tasks", "SAV", "--models", "crossings", "--data", tmp_path, "--out", tmp_path / "out"]

@@ -2,8 +2,6 @@ import json
 import runpy
 from pathlib import Path
 
-import pytest
-
 ROOT = Path(__file__).resolve().parents[2]
 house, dependencies = (runpy.run_path(f"{ROOT}/scripts/{name}.py") for name in ("count_house", "audit_dependencies"))
 SAFE = {"name": "one", "version": "1.0", "vulns": []}
@@ -11,19 +9,16 @@ UNSAFE = {"name": "two", "version": "2.0", "vulns": [{"id": "PYSEC-1", "fix_vers
 UNKNOWN = {"name": "three", "skip_reason": "not found"}
 
 
-@pytest.mark.parametrize(
-    ("packages", "status", "words"),
-    [
+def test_vulnerabilities_that_are_found_decide():
+    for packages, status, words in (
         ([SAFE, UNKNOWN], 0, "1 of 2 pinned packages audited: 0 found"),
         ([SAFE, UNSAFE], 1, "two 2.0: PYSEC-1, fixed in 2.1"),
         ([UNKNOWN], 0, "not audited"),
         (None, 0, "dependencies are not audited: ConnectionError: no route to host"),
-    ],
-)
-def test_vulnerabilities_that_are_found_decide(packages, status, words):
-    printed = json.dumps({"dependencies": packages}) if packages else ""
-    got, lines = dependencies["judge"](printed, "Traceback\n  x\nConnectionError: no route to host\n")
-    assert got == status and words in "\n".join(lines)
+    ):
+        printed = json.dumps({"dependencies": packages}) if packages else ""
+        got, lines = dependencies["judge"](printed, "Traceback\n  x\nConnectionError: no route to host\n")
+        assert got == status and words in "\n".join(lines)
 
 
 def test_code_is_no_blank_comment_or_docstring_and_a_circle_of_rooms_is_named(monkeypatch, capsys):
