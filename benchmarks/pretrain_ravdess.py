@@ -131,7 +131,7 @@ def measure(encoder: Path, utterances: pd.DataFrame, work: Path) -> list[dict]:
     results = fit_classifiers(make_parts(made.matrix, parts, TASK.classes))
     rows = []
     for protocol in PROTOCOLS:
-        cell = score(results, parts, protocol, TASK.classes)
+        cell = score([results], [parts], protocol, TASK.classes)
         chosen = cell.scores[cell.scores["selected"]].iloc[0]
         right = (cell.predictions[chosen["classifier"]] == cell.predictions["emotion"]).to_numpy()
         draws = np.random.default_rng(0).integers(0, len(right), (N_RESAMPLES, len(right)))

@@ -34,13 +34,16 @@ if importlib.util.find_spec("serab_lib") is None:
 profile: str = "demo"
 
 # %% tags=["hide-input"]
+from itertools import zip_longest
+
 import pandas as pd
+import seaborn as sns
 
 from serab_lib.benchmark.transfer import COMMON_EMOTIONS
-from serab_lib.book.plots import speakers as plots
+from serab_lib.book.plots import new_figure
 from serab_lib.book.profile import open_profile
 from serab_lib.book.show import record, show_figure, show_table
-from serab_lib.book.tables import TITLES, arrange_transfer
+from serab_lib.book.tables import TITLES
 from serab_lib.corpora.task import get_task
 
 data = open_profile(profile)
@@ -63,14 +66,24 @@ rows = data.read_transfer()
 common = rows[rows["emotions"] == " ".join(COMMON_EMOTIONS)]
 own = common[common["normalised"] == "speaker"]
 chance = 100 / len(COMMON_EMOTIONS)
-languages = [
-    f"{code} {get_task(code).language} ({get_task(code).language_family})" for code in sorted(set(own["train"]))
-]
+known = [get_task(code) for code in own["train"].unique()]
+order = [code for _, _, code in sorted((each.language_family, each.language, each.code) for each in known)]
+languages = [f"{each.code} {each.language} ({each.language_family})" for each in map(get_task, order)]
+style = {"annot": True, "fmt": ".0f", "cmap": "Blues", "vmin": chance, "vmax": 100, "cbar": False}
+
+# %% tags=["hide-input"]
+models = own["model"].unique()
+n_rows = -(-len(models) // 2)
+figure, panels = new_figure(n_rows, 2, height=n_rows * (0.34 * len(order) + 0.9), squeeze=False)
+for axes, model in zip_longest(panels.flat, models):
+    matrix = own[own["model"] == model].pivot_table("test_uar", "train", "test").reindex(index=order, columns=order)
+    sns.heatmap(100 * matrix.astype(float), ax=axes, **style) if model else axes.set_visible(False)
+    axes.set(title=TITLES.get(model), xlabel="tested on", ylabel="trained on")
 show_figure(
-    plots.plot_transfer({TITLES[model]: arrange_transfer(each) for model, each in own.groupby("model")}, chance),
+    figure,
     name="fig-transfer",
-    caption=f"UAR in percent on anger, happiness and sadness: rows teach, columns are tested; framed, a corpus tests itself (`rotated`). White is chance. {', '.join(languages)}. {data.origin}",
-    alt=f"Matrices of {len(set(own['train']))} corpora, one for each extractor; the framed diagonals are darkest.",
+    caption=f"UAR in percent on anger, happiness and sadness: rows teach, columns are tested; on the diagonal a corpus tests itself (`rotated`). White is chance, {chance:.0f}. {', '.join(languages)}. {data.origin}",
+    alt=f"Matrices of {len(order)} corpora, one for each extractor; diagonals are darkest.",
 )
 
 # %% tags=["hide-input"]
@@ -131,9 +144,13 @@ record(gain_within=f"{gain[is_within].mean():+.1f}", gain_across=f"{gain[~is_wit
 record(n_gains=f"{(gain[~is_within] > 0).sum()} of {(~is_within).sum()}")
 
 # %% tags=["hide-input"]
-ways = {"speaker": "normalised by speaker", "training": "by the training part"}
+figure, panels = new_figure(1, 2, height=0.34 * len(order) + 1.1, sharey=True)
+for axes, (way, each) in zip(panels, common.groupby("normalised"), strict=True):
+    matrix = each.pivot_table("test_uar", "train", "test").reindex(index=order, columns=order)
+    sns.heatmap(100 * matrix.astype(float), ax=axes, **style)
+    axes.set(title=f"normalised by {way}", xlabel="tested on", ylabel="trained on")
 show_figure(
-    plots.plot_transfer({ways[way]: arrange_transfer(each) for way, each in common.groupby("normalised")}, chance),
+    figure,
     name="fig-normalisation",
     caption=f"The same, mean over the extractors, with speaker normalisation as in the protocols and without it. {data.origin}",
     alt=f"Two matrices; off the diagonal the mean is {average['speaker']:.0f} % with speaker normalisation and {average['training']:.0f} % without.",

@@ -13,7 +13,7 @@ import pandas as pd
 
 from serab_lib.benchmark.grid import Job, Settings, Summary, extract, find_recordings
 from serab_lib.benchmark.results import find_commit
-from serab_lib.core import Progress, SerabError, cache_folder, replaced, require_writable
+from serab_lib.core import SerabError, cache_folder, replaced, require_writable
 from serab_lib.corpora.splits import ROTATED, split_folds
 from serab_lib.corpora.task import Task, get_task
 from serab_lib.evaluation.classifiers import CLASSIFIERS
@@ -39,7 +39,6 @@ def run_transfer(
     *,
     emotions: Sequence[str] = COMMON_EMOTIONS,
     classifiers: Sequence[str] = CLASSIFIERS,
-    progress: Progress | None = None,
 ) -> pd.DataFrame:
     """Train on one corpus and test on all of others; on the same one, fold by fold.
 
@@ -55,8 +54,6 @@ def run_transfer(
         What is told apart; if empty, all that these corpora share.
     classifiers : sequence of str
         Of these the training corpus's own validation speakers choose.
-    progress : callable, optional
-        Told how many models are done.
 
     Returns
     -------
@@ -69,8 +66,7 @@ def run_transfer(
     The train and validation parts of `described` teach; a corpus that tests itself is split as `rotated` has it.
     """
     source, tasks, summary = get_task(train), {task.code: task for task in map(get_task, test)}, Summary()
-    known = [set(task.classes) for task in (source, *tasks.values())]
-    shared = [name for name in source.classes if all(name in each for each in known)]
+    shared = [name for name in source.classes if all(name in task.classes for task in tasks.values())]
     classes = tuple(emotions or shared)
     if len(classes) < 2 or not set(classes) <= set(shared):
         raise SerabError(
@@ -84,8 +80,8 @@ def run_transfer(
     for warning in summary.warnings:
         logger.warning("warning: %s", warning)
     options = {"classifiers": classifiers, "search": settings.search, "n_jobs": settings.n_jobs or 1}
-    tests, chosen, tables = [[source.code], [code for code in tasks if code != source.code]], list(models), []
-    for number, model in enumerate(chosen, start=1):
+    tests, tables = [[source.code], [code for code in tasks if code != source.code]], []
+    for model in models:
         jobs = {code: Job(corpus, get_entry(model), settings, {}) for code, corpus in corpora.items()}
         utterances, matrix = _embed(jobs)
         for codes in (codes for codes in tests if set(codes) & set(tasks)):
@@ -94,8 +90,6 @@ def run_transfer(
             labels = {"train": source.code, "model": model, "emotions": " ".join(classes), "commit": find_commit()}
             name = f"{source.code}-{'-'.join(codes)}-{model}-{len(classes)}.csv"
             tables.append(_write(labels, answers, Path(settings.out), name))
-        if progress:
-            progress("models", number, len(chosen))
     return pd.concat(tables, ignore_index=True)
 
 

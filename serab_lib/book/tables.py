@@ -271,11 +271,3 @@ def list_copies(provenance: Mapping[str, Mapping[str, Any]]) -> list[str]:
         if code in TASKS and (said := describe_copies(TASKS[code], origin.get("sample_rates_hz", {}))):
             lines[f"- {TASKS[code].title}: {said}."] = None
     return list(lines)
-
-
-def arrange_transfer(rows: pd.DataFrame) -> pd.DataFrame:
-    """Arrange the UAR of a transfer as training by tested corpora, mean over models, sorted by family of language."""
-    order = sorted(set(rows["train"]), key=lambda code: (get_task(code).language_family, get_task(code).language, code))
-    matrix = 100 * rows.pivot_table("test_uar", "train", "test").reindex(index=order, columns=order)
-    names = {code: f"{code} {get_task(code).language_code}" for code in order}
-    return matrix.rename(index=names, columns=names)

@@ -162,9 +162,7 @@ def transfer(
     train: Annotated[str, typer.Option(help="The corpus that teaches.")],
     test: Annotated[str, typer.Option(help="Corpora that test, comma-separated; itself is tested by rotation.")],
     models: Annotated[str, typer.Option(help="Extractors, comma-separated.")],
-    emotions: Annotated[
-        str, typer.Option(help="What is told apart; `shared` for all that the corpora share.")
-    ] = "anger,happiness,sadness",
+    emotions: Annotated[str, typer.Option(help="`shared`: all that they share.")] = "anger,happiness,sadness",
     classifiers: Annotated[str, typer.Option(help="What validation chooses from.")] = "LDA,LR,QDA,RF,SVC",
     data: app.Data = None,
     weights: app.Weights = None,
@@ -177,11 +175,10 @@ def transfer(
     from serab_lib.benchmark.transfer import run_transfer
 
     names = app.split_names(test, "--test"), app.split_names(models, "--models")
-    options = {"emotions": () if emotions == "shared" else app.split_names(emotions, "--emotions")}
-    options |= {"classifiers": app.split_names(classifiers, "--classifiers")}
-    with app.progress() as tell:
-        settings = Settings(out=out, data=data, weights=weights, cache=cache)
-        rows = run_transfer(train, *names, settings, progress=tell, **options)
+    options = {"classifiers": app.split_names(classifiers, "--classifiers")}
+    options |= {"emotions": () if emotions == "shared" else app.split_names(emotions, "--emotions")}
+    settings = Settings(out=out, data=data, weights=weights, cache=cache)
+    rows = run_transfer(train, *names, settings, **options)
     if not as_json:
         rows["chance"] = 1 / rows["emotions"].str.split().str.len()
         for column in ("test_uar", "low", "high", "chance"):

@@ -1,13 +1,9 @@
-"""Figures about who is tested: every speaker, other corpora, and who is heard worse."""
+"""Figures about who is tested: every speaker, and who is heard worse."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import pandas as pd
-import seaborn as sns
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 
 from serab_lib.book.plots import PALETTE, name_rows, new_figure, put_legend_above
 
@@ -33,25 +29,4 @@ def plot_spans(table: pd.DataFrame, label: str, *, n_columns: int = 2) -> Figure
     for axes in grid.flat[len(panels) :]:
         axes.set_visible(False)
     put_legend_above(figure)
-    return figure
-
-
-def plot_transfer(tables: Mapping[str, pd.DataFrame], chance: float) -> Figure:
-    """Draw how well each corpus (rows) teaches what another one (columns) tests; a panel a table of percentages."""
-    n_columns, n_corpora = min(2, len(tables)), max(len(table) for table in tables.values())
-    n_rows = -(-len(tables) // n_columns)
-    options = {"height": n_rows * (0.34 * n_corpora + 0.7) + 0.6, "width": 0.6 + 3.3 * n_columns}
-    figure, panels = new_figure(n_rows, n_columns, squeeze=False, sharex=True, sharey=True, **options)
-    style = {"annot": True, "fmt": ".0f", "annot_kws": {"size": 8.5}, "cmap": "Blues", "cbar": False}
-    for axes, (title, table) in zip(panels.flat, tables.items(), strict=False):
-        sns.heatmap(table.astype(float), ax=axes, vmin=chance, vmax=100, **style)
-        for place in range(len(table)):
-            axes.add_patch(Rectangle((place, place), 1, 1, fill=False, edgecolor=PALETTE[1], linewidth=2))
-        axes.set(xlabel="", ylabel="")
-        axes.set_title(title, fontsize=10)
-    for axes in panels.flat[len(tables) :]:
-        axes.set_visible(False)
-    figure.supxlabel("tested on", fontsize=10)
-    figure.supylabel("trained on", fontsize=10)
-    figure.colorbar(panels[0, 0].collections[0], ax=panels, label="UAR (%)")
     return figure
