@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from making import make_cells
+from making import ROOT, make_cells
 
 from serab_lib.audit import findings, tables
 from serab_lib.audit.findings import FINDERS, Finding, audit, link, read_departures, write_findings
@@ -21,7 +21,6 @@ from serab_lib.corpora.task import PAPER_TASKS, get_task
 from serab_lib.evaluation.paper import read_accuracies
 from serab_lib.extractors.registry import EXTRACTORS
 
-ROOT = Path(__file__).resolve().parents[2]
 DATA = ROOT / "serab_lib" / "data"
 RECORDS = tomllib.loads((DATA / "findings.toml").read_text())
 FACTS = {name: record.get("values") for name, record in RECORDS.items()}

@@ -1,16 +1,16 @@
 import tomllib
 from collections.abc import Iterable
 from decimal import ROUND_HALF_DOWN, ROUND_HALF_UP, Decimal
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from making import ROOT
 
 from serab_lib.audit import tables
 from serab_lib.evaluation.paper import find_counts, read_accuracies
 
-PAPER = Path(__file__).resolve().parents[2] / "serab_lib" / "data" / "paper"
+PAPER = ROOT / "serab_lib" / "data" / "paper"
 PRINTED = pd.read_csv(PAPER / "table3_accuracy.csv", index_col="model")
 SIZES = {"AES": 207, "CAF": 216, "CRE": 1556, "EMB": 84, "EMV": 196, "IEM": 1122, "RAV": 300, "SAV": 120, "SHE": 372}
 
