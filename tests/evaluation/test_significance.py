@@ -1,3 +1,4 @@
+import itertools
 import sys
 from pathlib import Path
 
@@ -133,15 +134,10 @@ def test_confusions_and_recalls_of_all_models_of_a_task(tmp_path: Path) -> None:
 def test_who_is_heard_worse_has_the_interval_of_scipys_tests_and_counts_what_occurs_at_every_level(tmp_path) -> None:
     """RAVDESS has no neutral (01) of strong intensity (02); the even speakers are women."""
     rng = np.random.default_rng(0)
-    rows = [
-        (e, i, s, f"{n:02d}") for n in range(1, 7) for e in ("01", "03", "05") for i in ("01", "02") for s in "1234"
-    ]
-    table = pd.DataFrame(rows, columns=["emotion", "intensity", "take", "speaker"]).query(
-        "emotion + intensity != '0102'"
-    )
-    table["stem"] = (
-        "03-01-" + table["emotion"] + "-" + table["intensity"] + "-01-0" + table["take"] + "-" + table["speaker"]
-    )
+    levels = (("01", "03", "05"), ("01", "02"), "1234", [f"{n:02d}" for n in range(1, 7)])
+    table = pd.DataFrame(itertools.product(*levels), columns=["emotion", "intensity", "take", "speaker"])
+    table = table[table["emotion"] + table["intensity"] != "0102"]
+    table["stem"] = [f"03-01-{emotion}-{how}-01-0{take}-{who}" for emotion, how, take, who in table.to_numpy()]
     share = 0.4 + 0.3 * (table["intensity"] == "02") + 0.2 * (table["speaker"].astype(int) % 2)
     right = rng.random(len(table)) < share
     kept = table.assign(LDA=np.where(right, table["emotion"], "other"), right=100.0 * right)
@@ -162,9 +158,8 @@ def test_who_is_heard_worse_has_the_interval_of_scipys_tests_and_counts_what_occ
             row, interval = found.loc[(model, fact, level)], test.confidence_interval()
             assert (row["difference_low"], row["difference_high"]) == pytest.approx((interval.low, interval.high))
     row = found.loc[("m", "intensity", "02")]
-    assert row[["accuracy", "difference"]].tolist() == pytest.approx(
-        [told["02"].mean(), (told["02"] - told["01"]).mean()]
-    )
+    means = [told["02"].mean(), (told["02"] - told["01"]).mean()]
+    assert row[["accuracy", "difference"]].tolist() == pytest.approx(means)
     recalls = kept[kept["intensity"] == "02"].groupby("emotion")["right"].mean()
     assert row["recall"] == pytest.approx(recalls.mean()) and row["n_speakers"] == 6
     assert significance.break_down(Results(tmp_path), get_task("AES"), "rotated").empty
