@@ -36,9 +36,11 @@ profile: str = "demo"
 
 # %% tags=["hide-input"]
 import pandas as pd
+import seaborn as sns
 
 from serab_lib.book import tables
-from serab_lib.book.plots import tasks as plots
+from serab_lib.book.plots import PART_COLOURS, emotion_colours, name_rows, new_figure, put_legend_above
+from serab_lib.book.plots.tasks import plot_shared_speakers
 from serab_lib.corpora.corpus import list_utterances
 from serab_lib.book.show import record, show_figure, show_table
 from serab_lib.corpora.task import TASKS
@@ -126,8 +128,14 @@ record(
 # %% tags=["hide-input"]
 counts = tables.count_classes()
 record(n_fear=int(counts.loc["fear", "SHE"]))
+shares, colours = 100 * (counts / counts.sum()).T, emotion_colours(list(counts.index))
+figure, axes = new_figure(height=0.34 * len(shares))
+shares.plot.barh(stacked=True, width=0.8, color=colours, edgecolor="white", legend=False, ax=axes)
+name_rows(axes, list(shares.index))
+axes.set(xlabel="share of the utterances (%)", ylabel="", xlim=(0, 100))
+put_legend_above(figure, n_columns=5)
 show_figure(
-    plots.plot_class_balance(counts),
+    figure,
     name="fig-classes",
     caption="Share of each emotion in each task. SUB is SUBESCO, which is in the release but not in the paper's grid.",
     alt="One bar per task, divided by emotion. ShEMO and IEM4 are unbalanced, the acted corpora nearly even.",
@@ -142,8 +150,16 @@ show_table(counts.T, name="tbl-classes", caption="Utterances of each emotion in 
 # An extractor makes one vector of an utterance, whatever its length. Most utterances last two to five seconds.
 
 # %% tags=["hide-input"]
+known = pd.DataFrame(durations).dropna(axis="columns", how="all")
+figure, axes = new_figure(height=3.2)
+box = {"color": PART_COLOURS["train"], "saturation": 1, "width": 0.5, "boxprops": {"edgecolor": PART_COLOURS["train"]}}
+median = {"color": "white", "linewidth": 2}
+ends = {"whis": (5, 95), "showfliers": False, "showcaps": False, "linecolor": "0.6"}
+sns.boxplot(known, orient="h", **box, **ends, medianprops=median, ax=axes)
+name_rows(axes, list(known))
+axes.set(xlabel="duration of an utterance (s)", xlim=(0, None))
 show_figure(
-    plots.plot_durations(durations),
+    figure,
     name="fig-durations",
     caption="Durations: the white mark is the median, the bar holds the middle half, the line 5 to 95 %.",
     alt="Box summaries of utterance durations per task; most lie between two and five seconds, ShEMO spreads widest.",
@@ -161,17 +177,27 @@ show_figure(
 
 # %% tags=["hide-input"]
 splits = tables.describe_splits()
+sizes = splits[["train", "validation", "test"]]
+shares = 100 * sizes.div(sizes.sum(axis=1), axis=0)
+described, shown = (table.xs("described", level="protocol") for table in (splits, shares))
+figure, axes = new_figure(height=0.34 * len(shown))
+shown.plot.barh(stacked=True, width=0.8, color=PART_COLOURS, edgecolor="white", legend=False, ax=axes)
+for bars, part in zip(axes.containers, shown, strict=True):
+    axes.bar_label(bars, described[f"{part} speakers"].astype(str), label_type="center", color="white", size=9)
+name_rows(axes, list(shown.index))
+axes.set(xlabel="share of the utterances (%); numbers in the bars count speakers", ylabel="", xlim=(0, 100))
+put_legend_above(figure)
+
+# %% tags=["hide-input"]
 show_figure(
-    plots.plot_parts(splits, "described"),
+    figure,
     name="fig-parts",
     caption="The split of the protocol `described`. Numbers in the bars count speakers.",
     alt="One bar per task, cut into training, validation and test set, with the number of speakers in each.",
 )
 
 # %% tags=["hide-input"]
-sizes = splits[["train", "validation", "test"]]
-shares = 100 * sizes.div(sizes.sum(axis=1), axis=0)
-described = splits.xs("described", level="protocol").drop("SUB")
+described = described.drop("SUB")
 others = shares.xs("described", level="protocol").loc[described.index].drop("CRE")
 fewest = {part: described[f"{part} speakers"] for part in sizes}
 record(
@@ -200,7 +226,7 @@ record(
 
 # %% tags=["hide-input"]
 show_figure(
-    plots.plot_shared_speakers(splits.reset_index().rename(columns={"test speakers": "n_speakers"})),
+    plot_shared_speakers(splits.reset_index().rename(columns={"test speakers": "n_speakers"})),
     name="fig-shared",
     caption="Share of test utterances by seen speakers (also in the training or validation set); at the bars, the number of test speakers.",
     alt="Bars are zero for all tasks but IEM and SHE under the released protocol, where they are at 100 percent.",

@@ -45,11 +45,14 @@ model: str = "opensmile"
 protocol: str = "described"
 
 # %% tags=["hide-input"]
+import numpy as np
+
 from serab_lib import evaluate, load_extractor, split
 from serab_lib.book import tables
-from serab_lib.book.plots import tasks as plots
+from serab_lib.book.plots import PALETTE, PART_COLOURS, emotion_colours, explain, new_figure
 from serab_lib.book.plots.grid import plot_confusions
-from serab_lib.audio import load_audio, log_mel
+from serab_lib.book.plots.tasks import project_2d
+from serab_lib.audio import SAMPLE_RATE_HZ, load_audio, log_mel
 from serab_lib.benchmark.embeddings import extract_corpus
 from serab_lib.evaluation.protocol import normalise_speakers
 from serab_lib.evaluation.significance import confuse
@@ -57,6 +60,7 @@ from serab_lib.book.show import record, show_audio, show_figure, show_table
 from serab_lib.corpora.splits import PARTS
 from serab_lib.book.profile import open_profile
 
+# %% tags=["hide-input"]
 data = open_profile(profile)
 corpus = data.find_corpus(task)
 data.show_origin(corpus)
@@ -95,8 +99,16 @@ waveform = load_audio(utterances["path"].iloc[0])
 spectrogram = log_mel(waveform)
 
 # %% tags=["hide-input"]
+figure, (upper, lower) = new_figure(2, 1, height=4.2, sharex=True, height_ratios=(1, 1.6))
+upper.plot(np.arange(len(waveform)) / SAMPLE_RATE_HZ, waveform, color=PALETTE[0], linewidth=0.4, rasterized=True)
+upper.set_ylabel("amplitude")
+extent = (0, spectrogram.shape[-1] * 0.01, 0, spectrogram.shape[-2])  # a column every 10 ms
+image = lower.imshow(spectrogram, origin="lower", aspect="auto", extent=extent, cmap="magma")
+lower.set(xlabel="time (s)", ylabel="mel band")
+lower.grid(visible=False)
+figure.colorbar(image, ax=lower, label="log power")
 show_figure(
-    plots.plot_audio(waveform, spectrogram),
+    figure,
     name="fig-audio",
     caption="The first utterance: its waveform, and its log-mel spectrogram.",
     alt="A waveform above a spectrogram with 64 mel bands; harmonics of the voice show as bright stripes.",
@@ -149,11 +161,24 @@ show_table(
 
 # %%
 normalised = normalise_speakers(embeddings, parts["group"], parts["part"])
-points = {"as extracted": plots.project_2d(embeddings), "normalised": plots.project_2d(normalised)}
+points = {"as extracted": project_2d(embeddings), "normalised": project_2d(normalised)}
+
+# %% tags=["hide-input"]
+figure, axes = new_figure(2, 2, height=6.2)
+for row, kind in zip(axes, ("emotion", "speaker"), strict=True):
+    names = sorted(parts[kind].unique())
+    colours = emotion_colours(names) if kind == "emotion" else dict(zip(names, PALETTE * 9, strict=False))
+    for panel, (title, xy) in zip(row, points.items(), strict=True):
+        panel.scatter(*xy.T, s=14, c=[colours[name] for name in parts[kind]], linewidths=0)
+        panel.set_title(f"{title}, by {kind}", fontsize=10)
+        panel.set(xticks=[], yticks=[])
+        panel.spines[:].set_visible(False)
+    handles = [explain(name, colour, "o", markersize=4) for name, colour in colours.items()]
+    panel.legend(handles=handles, loc="center left", bbox_to_anchor=(1, 0.5), fontsize=8, frameon=False)
 
 # %% tags=["hide-input"]
 show_figure(
-    plots.plot_projections(points, parts),
+    figure,
     name="fig-maps",
     caption="The embeddings in two dimensions, before and after speaker normalisation: t-SNE puts similar vectors near each other, and its axes mean nothing.",
     alt="Four scatter plots, coloured by emotion and by speaker, before and after speaker normalisation.",
@@ -175,14 +200,6 @@ show_figure(
 result = evaluate(embeddings, parts, protocol=protocol, classes=corpus.task.classes)
 
 # %% tags=["hide-input"]
-show_figure(
-    plots.plot_classifiers(result.scores),
-    name="fig-classifiers",
-    caption="Accuracy of the five classifiers on the validation and the test set, in percent.",
-    alt="Two bars per classifier. The selected classifier is marked below its bars.",
-)
-
-# %% tags=["hide-input"]
 scores = result.scores.assign(
     hyperparameters=[
         ", ".join(
@@ -195,6 +212,22 @@ scores = result.scores.assign(
     validation=100 * result.scores["validation_accuracy"],
     test=100 * result.scores["test_accuracy"],
     UAR=100 * result.scores["test_uar"],
+)
+
+# %% tags=["hide-input"]
+figure, axes = new_figure(height=2.8)
+scores.plot.bar(y=["validation", "test"], color=PART_COLOURS, width=0.76, edgecolor="white", ax=axes)
+for bars in axes.containers:
+    axes.bar_label(bars, fmt="%.0f", size=8)
+axes.set_xticklabels(scores["classifier"] + np.where(scores["selected"], "\n(selected)", ""), rotation=0)
+axes.set(ylabel="accuracy (%)", ylim=(0, 109))
+axes.grid(axis="x", visible=False)
+axes.legend(loc="upper right", ncols=2, frameon=False)
+show_figure(
+    figure,
+    name="fig-classifiers",
+    caption="Accuracy of the five classifiers on the validation and the test set, in percent.",
+    alt="Two bars per classifier. The selected classifier is marked below its bars.",
 )
 
 # %% tags=["hide-input"]

@@ -15,22 +15,11 @@
 # (grid-says)=
 # # What the grid says, and what it cannot say
 #
-# The paper draws conclusions from 117 accuracies. Which of them do the numbers support? This chapter puts intervals on
-# the printed grid, tests the contrasts that the paper makes, compares ranks over tasks, and asks the paper's own
-# question: how far can a subset of the tasks mislead? All of it but the last section is computed from the printed
-# table; simulations are seeded and say how many draws they take.
-#
-# In short, with the evidence below:
-#
-# | the paper | in its table | beyond it |
-# | --- | --- | --- |
-# | The BYOL-derived models are above VGGish, YAMNet and TRILL. | Holds: in all three means, and in {glue:text}`others_up` of {glue:text}`others_n` pairs of cells. | Groups of models are separated, not every pair of models. |
-# | They are above openSMILE. | Holds in all three means, for {glue:text}`n_ahead` of nine. | Beyond chance over nine tasks for {glue:text}`n_wilcoxon` of nine. |
-# | BYOL-S improves consistently on BYOL-A. | By WM at every size; by UM and GM not at 1,024. | Open: the two differ in more than their data. |
-# | Larger models and embeddings improve the proposed approaches. | Holds: UM, WM and GM {glue:text}`all_rise` with size in both families. | One checkpoint of each size; batches differ, too. |
-# | CvT brings no clear gain. | Holds at the largest size: {glue:text}`cvt_gain` points of UM. | No difference beyond chance. |
-# | BYOL-S 2048 is best. | Holds: first by all three means. | Not told from the largest CvT. |
-# | A subset of the tasks can mislead. | Holds. | It concerns all nine tasks, too. |
+# The paper draws its conclusions about models from 117 accuracies. {doc}`06_claims` gives each conclusion a verdict; here
+# are the methods and the figures behind them. This chapter puts intervals on the printed grid, tests the contrasts that
+# the paper makes, compares ranks over tasks, and asks the paper's own question: how far can a subset of the tasks
+# mislead? All of it but the last section is computed from the printed table; simulations are seeded and say how many
+# draws they take.
 
 # %% tags=["setup"]
 # On Colab, this installs the library; where it is installed, it does nothing.

@@ -17,14 +17,13 @@ import pytest
 import torch
 import typer
 from benchmarks.test_programs import PROGRAMS
-from making import enter_world, make_byol_state, write_noises, write_world
+from making import ROOT, enter_world, make_byol_state, write_noises, write_world
 from packaging.requirements import Requirement
 from typer.testing import CliRunner, Result
 
 from serab_lib.audit import findings
 from serab_lib.cli.app import app
 
-ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "book").glob("*.md"))]
 DOCUMENTS += sorted((ROOT / "notebooks").glob("*.py"))
 TARGETS = re.findall(r"^([a-z-]+):.*##", (ROOT / "Makefile").read_text(), re.M)

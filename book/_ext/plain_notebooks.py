@@ -215,6 +215,17 @@ def read_numbers(folder: Path) -> dict[str, Any]:
     return numbers
 
 
+def read_shown_sections(folder: Path) -> dict[str, tuple[str, str]]:
+    """Read page and title of every section that the cells of executed notebooks show, by its anchor."""
+    sections = {}
+    for path in folder.glob("*.ipynb"):
+        outputs = [each for cell in nbformat.read(path, 4).cells for each in cell.get("outputs", [])]
+        text = "\n".join(each.get("data", {}).get("text/markdown", "") for each in outputs)
+        found = re.findall(r'<a id="([\w-]+)"></a>\n+#+ (.+)', text)
+        sections |= {anchor: (f"notebooks/{path.stem}", title) for anchor, title in found}
+    return sections
+
+
 def derive(source: Path, book: Book, numbers: Numbers) -> nbformat.NotebookNode:
     """Derive the notebook that is committed beside its source."""
     return make_plain(jupytext.read(source), f"notebooks/{source.stem}", book, numbers, source.parent)
@@ -238,6 +249,7 @@ def finish(app: Any, exception: Exception | None) -> None:
     if exception or app.builder.format != "html" or not executed.is_dir():
         return
     book, numbers = read_book(root), read_numbers(executed)
+    book.sections.update(read_shown_sections(executed))
     for path in executed.glob("*.ipynb"):
         page = f"notebooks/{path.stem}"
         plain = make_plain(nbformat.read(path, 4), page, book, numbers, root / "notebooks")

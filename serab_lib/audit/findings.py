@@ -24,7 +24,7 @@ from serab_lib.evaluation.paper import read_accuracies
 from serab_lib.evaluation.significance import ALPHA, exact_mcnemar
 
 Values = dict[str, Any]
-_FILE = Path(str(resources.files("serab_lib"))) / "data" / "findings.toml"
+DATA = Path(str(resources.files("serab_lib"))) / "data"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,6 +85,7 @@ class Measured(NamedTuple):
     orders: pd.DataFrame = NO_ROWS
     windows: pd.DataFrame = NO_ROWS
     sounds: Mapping[str, pd.DataFrame] = {}
+    ablations: Mapping[str, pd.DataFrame] = {}
 
 
 def audit(*, results: Path | None = None, data: Path | None = None) -> list[Finding]:
@@ -102,19 +103,25 @@ def audit(*, results: Path | None = None, data: Path | None = None) -> list[Find
     list of Finding
         In the order of `data/findings.toml`.
     """
-    measured = Measured()
-    if results:
-        folder = Results(results)
-        cells = folder.read_cells()
-        tables = (measurements.read_measurement(folder, name) for name in ("label_order", "byol_a_window"))
-        measured = Measured(cells[~cells["synthetic"].astype(bool)], *tables)
+    measured = read_measured(results)
     if data:
         measured = measured._replace(sounds=measurements.hash_corpora(data))
     found = []
-    for name, record in read_toml(_FILE, dict[str, dict[str, Any]]).items():
+    for name, record in read_toml(DATA / "findings.toml", dict[str, dict[str, Any]]).items():
         for values in FINDERS[name](measured) if name in FINDERS else [{}]:
             found.append(_write(name, record, record.get("values", {}) | values))
     return found
+
+
+def read_measured(results: Path | None) -> Measured:
+    """Read what a folder of results has of the evidence; `ablations` are in `audit/ablation-NAME.csv`, by name."""
+    if results is None:
+        return Measured()
+    folder = Results(results)
+    cells = folder.read_cells()
+    tables = (measurements.read_measurement(folder, name) for name in ("label_order", "byol_a_window"))
+    ablations = {path.stem.partition("-")[2]: pd.read_csv(path) for path in results.glob("audit/ablation-*.csv")}
+    return Measured(cells[~cells["synthetic"].astype(bool)], *tables, ablations=ablations)
 
 
 def _write(name: str, record: Mapping[str, Any], values: Values) -> Finding:
@@ -122,22 +129,26 @@ def _write(name: str, record: Mapping[str, Any], values: Values) -> Finding:
     words = record | record.get(values.pop("case", ""), {})
     name = values.pop("name", name)
     values = {key: value.item() if hasattr(value, "item") else value for key, value in values.items()}
-    filled = {key: _Prose().vformat(text, (), values) for key, text in words.items() if isinstance(text, str)}
+    filled = {key: fill(text, (), values) for key, text in words.items() if isinstance(text, str)}
     return Finding(name=name, values=values, read_at=tuple(record.get("read_at", ())), **filled)
 
 
 class _Prose(string.Formatter):
-    """Format strings with lists in words, and per cent with the space that it has in the text."""
+    """Format strings with lists in words, a true minus, and per cent with the space that it has in the text."""
 
     def format_field(self, value: Any, format_spec: str) -> str:
         if isinstance(value, list | tuple):
             return join([self.format_field(each, format_spec) for each in value])
-        return format(value, format_spec).replace("%", " %")
+        text = format(value, format_spec).replace("%", " %")
+        return text if isinstance(value, str) else text.replace("-", "−")
 
 
-def join(items: list[str]) -> str:
-    """Write a list as English does: `a, b and c`."""
-    return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"
+fill = _Prose().vformat
+
+
+def join(items: Sequence[str]) -> str:
+    """Write a list as English does: `a, b and c`, or `none`."""
+    return "".join(items) or "none" if len(items) < 2 else f"{', '.join(items[:-1])} and {items[-1]}"
 
 
 def write_findings(findings: list[Finding]) -> str:
@@ -173,18 +184,16 @@ def _list_places(places: Sequence[Mapping[str, Any]], write: Callable[[Mapping[s
 
 def read_departures() -> pd.DataFrame:
     """Read where the protocol `released` knowingly does something else than the release, one row each."""
-    table = pd.read_csv(_FILE.with_name("departures.csv"))
-    places = table[["repository", "commit", "file", "line"]].to_dict("records")
-    return table.assign(read_at=list(map(link, places)))
+    table = pd.read_csv(DATA / "departures.csv")
+    return table.assign(read_at=list(map(link, table.to_dict("records"))))
 
 
 def _find_window(measured: Measured) -> Iterator[Values]:
     if measured.windows.empty:
         yield {"n_tasks": 0}
         return
-    table, described = (
-        measurements.compare_windows(measured.windows, measured.cells, name) for name in ("released", "described")
-    )
+    given = measured.windows, measured.cells
+    table, described = (measurements.compare_windows(*given, name) for name in ("released", "described"))
     tasks, mean = table.drop("mean"), table.loc["mean"]
     measures = tasks[["window_400", "window_1024", "own_statistics"]]
     exact = measures.round(1).eq(tasks["printed"], axis=0).sum()
@@ -194,54 +203,34 @@ def _find_window(measured: Measured) -> Iterator[Values]:
     only = measured.windows.groupby("protocol")[["only_400", "only_1024"]].sum()
     pooled = {f"p_{protocol}": exact_mcnemar(*pair) for protocol, *pair in only.itertuples()}
     moved = (tasks["own_statistics"] - tasks["window_1024"]).abs()
-    yield {
-        "case": "measured",
-        "n_tasks": len(tasks),
-        "tasks": list(tasks.index),
-        **mean,
-        **described.loc["mean"].add_prefix("described_"),
-        **(mean - mean["window_400"]).add_prefix("gain_"),
-        "lead": mean["byol_s_printed"] - mean["printed"],
-        **measures.sub(tasks["printed"], axis=0).abs().mean().add_prefix("distance_"),
-        **exact.add_prefix("exact_"),
-        "n_same": exact["window_1024"] or "none",
-        **off.min().add_prefix("least_"),
-        **off.max().add_prefix("most_"),
-        "n_test": released["n_test"].sum(),
-        **pooled,
-        "a_or_no": "a" if max(pooled.values()) < ALPHA else "no",
-        "most_moved": moved.idxmax(),
-        "most_moved_by": moved.max(),
-    }
+    values = {"case": "measured", "n_tasks": len(tasks), "tasks": list(tasks.index), "n_test": released["n_test"].sum()}
+    values |= {**mean, **described.loc["mean"].add_prefix("described_"), **exact.add_prefix("exact_"), **pooled}
+    values |= (mean - mean["window_400"]).add_prefix("gain_").to_dict()
+    values |= measures.sub(tasks["printed"], axis=0).abs().mean().add_prefix("distance_").to_dict()
+    values |= {**off.min().add_prefix("least_"), **off.max().add_prefix("most_")}
+    values |= {"lead": mean["byol_s_printed"] - mean["printed"], "n_same": exact["window_1024"] or "none"}
+    values |= {"most_moved": moved.idxmax(), "most_moved_by": moved.max()}
+    yield values | {"a_or_no": "a" if max(pooled.values()) < ALPHA else "no"}
 
 
 def _compare_sizes(code: str) -> Values:
     """How a column bears on the released against the described test size of a task."""
     own = tables.compare_test_sizes().query("task == @code").set_index("reading")
     released, described = own.loc["released"], own.loc["described"]
-    return {
-        "n_rows": released["n_rows"],
-        "small_size": tables.SMALL_SIZE,
-        "small_sizes": list(released["small_sizes"]),
-        "n_test_released": released["n_test"],
-        "n_test_described": described["n_test"],
-        "impossible_described": described["impossible"],
-        "n_impossible": len(described["impossible"]),
-    }
+    values = {"n_test_released": released["n_test"], "n_test_described": described["n_test"]}
+    values |= {"impossible_described": described["impossible"], "n_impossible": len(described["impossible"])}
+    sizes = list(released["small_sizes"])
+    return values | {"n_rows": released["n_rows"], "small_size": tables.SMALL_SIZE, "small_sizes": sizes}
 
 
 def _find_shared_speakers(code: str) -> Iterator[Values]:
     own = f"task == '{code}' and protocol == 'released'"
     shared = speakers.compare_speakers().query(own).set_index("part")["shared_with_train"]
     groups = speakers.describe_normalisation().query(own).set_index("part")
-    yield {
-        "shared": shared["test"],
-        **groups[["n_groups", "n_alone"]].loc["test"].add_suffix("_test").astype(int),
-        "speakers_per_group": groups["speakers_per_group"]["test"],
-        "n_alone_validation": groups["n_alone"]["validation"],
-        "n_groups": groups["n_groups"].sum(),
-        **_compare_sizes(code),
-    }
+    tested = groups[["n_groups", "n_alone"]].loc["test"].add_suffix("_test").astype(int)
+    values = {"shared": shared["test"], "speakers_per_group": groups["speakers_per_group"]["test"], **tested}
+    values |= {"n_alone_validation": groups["n_alone"]["validation"], "n_groups": groups["n_groups"].sum()}
+    yield values | _compare_sizes(code)
 
 
 def _find_shared_iem4(_: Measured) -> Iterator[Values]:
@@ -268,11 +257,8 @@ def _find_left_out_class(_: Measured) -> Iterator[Values]:
 def _find_file_count(_: Measured) -> Iterator[Values]:
     row = tables.check_counts().query("task == 'CRE' and quantity == 'utterances'").iloc[0]
     sizes = tables.compare_test_sizes().query("task == 'CRE' and fits").set_index("reading")["n_test"]
-    values = {
-        "n_printed": row["printed"],
-        "n_listed": row["described"],
-        "difference": row["printed"] - row["described"],
-    }
+    printed, listed = row["printed"], row["described"]
+    values = {"n_printed": printed, "n_listed": listed, "difference": printed - listed}
     values |= {"n_test": sizes["released"], "left_out": next(iter(get_task("CRE").excluded))}
     yield values | {"fitting_sizes": sorted(set(sizes.tolist()))}
 
@@ -325,17 +311,12 @@ def _find_means(_: Measured) -> Iterator[Values]:
     own = means[means["model"] == model].set_index("mean")
     um = means[means["mean"] == "UM"].set_index("model")[["printed", "computed"]]
     wm = means[means["mean"] == "WM"].set_index("model")["computed"]
-    yield {
-        **own["printed"].add_suffix("_printed"),
-        **own["computed"].add_suffix("_computed"),
-        **um.rank(ascending=False, method="min").loc[model].astype(int).add_prefix("rank_"),
-        "tolerance": 2 * tables.HALF_DIGIT,
-        "n_models": len(um),
-        "n_agreeing_rows": means.groupby("model")["agrees"].all().sum(),
-        **(um.loc[model] - um.loc["openSMILE"]).add_prefix("lead_"),
-        **(um.loc["BYOL-S, 512"] - um.loc[model]).add_prefix("behind_"),
-        "lead_WM_computed": wm[model] - wm["openSMILE"],
-    }
+    values = {**own["printed"].add_suffix("_printed"), **own["computed"].add_suffix("_computed")}
+    values |= um.rank(ascending=False, method="min").loc[model].astype(int).add_prefix("rank_").to_dict()
+    values |= (um.loc[model] - um.loc["openSMILE"]).add_prefix("lead_").to_dict()
+    values |= (um.loc["BYOL-S, 512"] - um.loc[model]).add_prefix("behind_").to_dict()
+    values |= {"tolerance": 2 * tables.HALF_DIGIT, "lead_WM_computed": wm[model] - wm["openSMILE"], "n_models": len(um)}
+    yield values | {"n_agreeing_rows": means.groupby("model")["agrees"].all().sum()}
 
 
 def _find_durations(_: Measured) -> Iterator[Values]:
@@ -347,12 +328,9 @@ def _find_durations(_: Measured) -> Iterator[Values]:
 def _find_parameters(_: Measured) -> Iterator[Values]:
     table = tables.check_parameters().set_index("extractor")
     wrong = table.loc[["vggish", "yamnet"]]
-    yield {
-        **wrong["printed_millions"].add_suffix("_printed_millions"),
-        **(wrong["n_parameters"] / 1e6).add_suffix("_millions"),
-        "n_agreeing": table["agrees"].eq(True).sum(),
-        "n_unknown": table["agrees"].isna().sum(),
-    }
+    values = {"n_agreeing": table["agrees"].eq(True).sum(), "n_unknown": table["agrees"].isna().sum()}
+    values |= wrong["printed_millions"].add_suffix("_printed_millions").to_dict()
+    yield values | (wrong["n_parameters"] / 1e6).add_suffix("_millions").to_dict()
 
 
 def _find_duplicates(measured: Measured) -> Iterator[Values]:
@@ -362,31 +340,21 @@ def _find_duplicates(measured: Measured) -> Iterator[Values]:
             continue
         labelled = [zip(row.files, row.emotions, strict=True) for row in twice.itertuples()]
         n_in_use, n_contradicting = (twice["n_used"] > 1).sum(), twice["contradicting"].sum()
-        yield {
-            "name": f"duplicates-{task.code}",
-            "case": "contradicting" if n_contradicting else "",
-            "title": task.title,
-            "pairs": [" = ".join(f"{file} ({emotion})" for file, emotion in pair) for pair in labelled],
-            "recordings": "recording" if len(twice) == 1 else "recordings",
-            "n_duplicates": len(twice),
-            "n_contradicting": n_contradicting,
-            "n_in_use": n_in_use,
-            "in_use": f"{n_in_use or 'None'} of them {'is' if n_in_use < 2 else 'are'}",
-        }
+        values = {"name": f"duplicates-{task.code}", "case": "contradicting" if n_contradicting else ""}
+        values |= {"title": task.title, "recordings": "recording" if len(twice) == 1 else "recordings"}
+        values |= {"pairs": [" = ".join(f"{file} ({emotion})" for file, emotion in pair) for pair in labelled]}
+        values |= {"n_duplicates": len(twice), "n_contradicting": n_contradicting, "n_in_use": n_in_use}
+        yield values | {"in_use": f"{n_in_use or 'None'} of them {'is' if n_in_use < 2 else 'are'}"}
 
 
 def _find_rare(_: Measured) -> Iterator[Values]:
     n_enough = 10
     rare = speakers.count_classes().query("protocol == 'released' and n_total > 0 and n_test < @n_enough")
     names = rare["task"] + " " + rare["emotion"]
-    yield {
-        **dict(zip(names.str.replace(" ", "_"), rare["n_test"], strict=True)),
-        "n_enough": n_enough,
-        "rare": list(names + " (" + rare["n_test"].astype(str) + " of " + rare["n_total"].astype(str) + ")"),
-        "untested": list(names[rare["n_test"] == 0]),
-        "widest": rare["half_width"].max(),
-        "moved_by_one": 100 / rare["n_test"].loc[names == "EMB disgust"].item() / len(get_task("EMB").classes),
-    }
+    values = dict(zip(names.str.replace(" ", "_"), rare["n_test"], strict=True))
+    values |= {"rare": list(names + " (" + rare["n_test"].astype(str) + " of " + rare["n_total"].astype(str) + ")")}
+    values |= {"moved_by_one": 100 / values["EMB_disgust"] / len(get_task("EMB").classes), "n_enough": n_enough}
+    yield values | {"untested": list(names[rare["n_test"] == 0]), "widest": rare["half_width"].max()}
 
 
 def _find_narrow(_: Measured) -> Iterator[Values]:

@@ -70,18 +70,10 @@ def describe_normalisation() -> pd.DataFrame:
         key = task.released_group if protocol == "released" else "speaker"
         groups = table[table["part"] == names["part"]].groupby("group")
         sizes = groups.size()
-        rows.append(
-            {
-                **names,
-                "groups_are": "speakers" if key == "speaker" else key,
-                "n_groups": len(sizes),
-                "smallest": int(sizes.min()),
-                "median": float(sizes.median()),
-                "largest": int(sizes.max()),
-                "n_alone": int((sizes == 1).sum()),
-                "speakers_per_group": float(groups["speaker"].nunique().mean()),
-            }
-        )
+        row = {**names, "groups_are": "speakers" if key == "speaker" else key, "n_groups": len(sizes)}
+        row |= {"smallest": int(sizes.min()), "median": float(sizes.median()), "largest": int(sizes.max())}
+        row |= {"n_alone": int((sizes == 1).sum()), "speakers_per_group": float(groups["speaker"].nunique().mean())}
+        rows.append(row)
     return pd.DataFrame(rows)
 
 

@@ -1,4 +1,4 @@
-"""`serab audit`, `book` and `reproduce`: what the book says, the book, and all that it is made of."""
+"""`serab audit`, `claims`, `book` and `reproduce`: what the book says, the book, and all that it is made of."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from serab_lib.cli import app
 from serab_lib.cli.corpora import announce_source
 from serab_lib.core import SerabError
 
+Results = Annotated[Path | None, typer.Option(help="Folder that `serab run --out` wrote: its cells are evidence, too.")]
 Root = Annotated[Path, typer.Option(help="The project's folder.")]
 
 
@@ -23,9 +24,7 @@ def audit(
         Path | None,
         typer.Option(help="Folder of corpora: also looks in their sound for recordings that are twice there."),
     ] = None,
-    results: Annotated[
-        Path | None, typer.Option(help="Folder that `serab run --out` wrote: also measures selection on test in it.")
-    ] = None,
+    results: Results = None,
     as_json: app.AsJson = False,
 ) -> None:
     """Recompute the paper's inconsistencies, and say how sure each is; no data is needed."""
@@ -51,16 +50,27 @@ def _tabulate() -> dict[str, Any]:
     from serab_lib.audit import speakers, tables
     from serab_lib.evaluation.paper import read_accuracies
 
-    return {
-        "test_sizes": tables.compare_test_sizes(),
-        "speakers": speakers.compare_speakers(),
-        "normalisation": speakers.describe_normalisation(),
-        "means": tables.check_means(read_accuracies(), tables.recover_test_sizes()),
-        "durations": tables.check_durations(),
-        "counts": tables.check_counts(),
-        "parameters": tables.check_parameters(),
-        "classes": speakers.count_classes(),
-    }
+    found = {"test_sizes": tables.compare_test_sizes(), "speakers": speakers.compare_speakers()}
+    found |= {"normalisation": speakers.describe_normalisation(), "classes": speakers.count_classes()}
+    found |= {"durations": tables.check_durations(), "counts": tables.check_counts()}
+    means = tables.check_means(read_accuracies(), tables.recover_test_sizes())
+    return found | {"means": means, "parameters": tables.check_parameters()}
+
+
+@app.command
+def claims(
+    results: Results = None,
+    as_json: app.AsJson = False,
+) -> None:
+    """Judge what the paper claims, one by one; measured cells are of --results, else SERAB_RESULTS, else results/."""
+    from serab_lib.audit.claims import judge_claims
+    from serab_lib.book.profile import open_profile
+
+    if results is not None:
+        app.read_results(results)
+    found = judge_claims(results=results or open_profile("published").measured.folder)
+    rows = [vars(each) | {"values": json.loads(each.values.to_json(orient="records"))} for each in found]
+    app.print_rows(rows, ("title", "verdict", "evidence"), as_json)
 
 
 @app.command

@@ -7,17 +7,15 @@ import numpy as np
 import pandas as pd
 import pytest
 import soundfile
-from making import write_savee
+from making import COMMITTED, write_savee
 
 from serab_lib.audit import findings, measurements
-from serab_lib.benchmark.results import Results
 from serab_lib.corpora.task import get_task
 from serab_lib.evaluation.paper import read_accuracies
 
-RESULTS = Path(__file__).resolve().parents[2] / "results"
-FOLDER = RESULTS / "byol-a-window"
+FOLDER = COMMITTED.folder / "byol-a-window"
 CELLS = pd.read_csv(FOLDER / "cells.csv")
-WINDOWS = measurements.read_measurement(Results(RESULTS), "byol_a_window")
+WINDOWS = measurements.read_measurement(COMMITTED, "byol_a_window")
 TASKS = ("AES", "EMB", "EMV", "RAV")
 
 
@@ -58,7 +56,7 @@ def test_the_table_of_the_windows_is_that_of_the_cells(protocol: str) -> None:
 def test_the_finding_holds_against_a_second_implementation(monkeypatch: pytest.MonkeyPatch) -> None:
     others = dict.fromkeys(findings.FINDERS.keys() - {"byol-a-window"}, lambda _: ())
     monkeypatch.setattr(findings, "FINDERS", findings.FINDERS | others)
-    (finding,) = (each for each in findings.audit(results=RESULTS) if each.name == "byol-a-window")
+    (finding,) = (each for each in findings.audit(results=COMMITTED.folder) if each.name == "byol-a-window")
     for protocol in ("released", "described"):
         total = sum(count_answers(protocol).values(), Counter())
         a, b = total[True, False], total[False, True]
@@ -89,7 +87,7 @@ def test_byol_s_is_averaged_where_all_its_cells_are_there() -> None:
 
 
 def test_the_committed_leaks_are_differences_of_accuracies() -> None:
-    leaks = measurements.read_measurement(Results(RESULTS), "speaker_leak")
+    leaks = measurements.read_measurement(COMMITTED, "speaker_leak")
     assert set(leaks["task"]) == {"RAV"}
     assert (leaks["leak"] - leaks["seen"] + leaks["unseen"]).abs().max() < 2e-6
     assert (leaks.groupby(["model", "takes"])["speaker"].nunique() == 5).all()

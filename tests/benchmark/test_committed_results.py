@@ -1,18 +1,17 @@
 import json
-from pathlib import Path
 
 import pandas as pd
 import pytest
+from making import COMMITTED
 
 from serab_lib.benchmark import transfer
-from serab_lib.benchmark.results import CELL_KEY, Results
+from serab_lib.benchmark.results import CELL_KEY
 from serab_lib.corpora import corpus, splits
 from serab_lib.corpora.task import get_task
 from serab_lib.evaluation.classifiers import CLASSIFIERS
 from serab_lib.evaluation.protocol import measure
 
-RESULTS = Results(Path(__file__).resolve().parents[2] / "results")
-CELLS = RESULTS.read_cells()
+CELLS = COMMITTED.read_cells()
 KEYS = list(CELLS[CELL_KEY].drop_duplicates().itertuples(index=False, name=None))
 
 
@@ -22,16 +21,16 @@ def test_the_cells_are_those_that_were_to_be_measured_all_of_originals_and_say_w
     fixed = {(task, model, protocol) for task in tasks for model in models for protocol in protocols}
     rotated = {(task, model, "rotated") for task in tasks for model in models} & set(KEYS)
     assert set(KEYS) == fixed | rotated and {task for task, _, _ in rotated} == tasks
-    assert set(RESULTS.read_provenance()) == {"/".join(key) for key in KEYS}
+    assert set(COMMITTED.read_provenance()) == {"/".join(key) for key in KEYS}
     n_all = (
         CELLS[["n_train", "n_validation", "n_test"]].sum(axis=1).mask(CELLS["protocol"] == "rotated", CELLS["n_test"])
     )
     assert (CELLS["n_originals"] == n_all).all()
-    for key, origin in RESULTS.read_provenance().items():
+    for key, origin in COMMITTED.read_provenance().items():
         assert origin["commit"] and "dirty" not in origin["commit"], key
         assert origin["extractor"] and origin["inputs"] and origin["n_originals"] == origin["n_utterances"]
         assert not origin["unusable_files"] and not origin["missing"]
-    assert len({origin["data"] for origin in RESULTS.read_provenance().values()} - {""}) == 4
+    assert len({origin["data"] for origin in COMMITTED.read_provenance().values()} - {""}) == 4
 
 
 @pytest.mark.parametrize("key", KEYS, ids="-".join)
@@ -40,7 +39,7 @@ def test_a_cell_is_whole_and_follows_from_its_predictions(key: tuple[str, str, s
     rows = CELLS[(CELLS[CELL_KEY] == list(key)).all(axis=1)].set_index("classifier")
     assert list(rows.index) == [*CLASSIFIERS, *(["chosen"] if rotated else [])] and rows["selected"].sum() == 1
     assert rows["complete"].all() and rows["search"].all() and not rows["synthetic"].any()
-    predictions = RESULTS.read_predictions(*key)
+    predictions = COMMITTED.read_predictions(*key)
     task = get_task(code)
     parts = pd.concat(splits.split_folds(corpus.list_utterances(task), task, protocol))
     test = parts[parts["part"] == "test"].set_index("stem")
@@ -61,13 +60,13 @@ def test_a_cell_is_whole_and_follows_from_its_predictions(key: tuple[str, str, s
 
 
 def test_every_transfer_follows_from_its_predictions() -> None:
-    rows = transfer.read_transfer(RESULTS.folder)
+    rows = transfer.read_transfer(COMMITTED.folder)
     assert (
         set(rows["train"]) == set(rows["test"]) == {"AES", "EMB", "EMV", "RAV"}
         and not rows["commit"].str.endswith("y").any()
     )
     kept = {}
-    for file in (RESULTS.folder / "transfer").glob("*.csv"):
+    for file in (COMMITTED.folder / "transfer").glob("*.csv"):
         train, rest = file.stem.split("-", 1)
         table = pd.read_csv(file, dtype=str)
         model, n_classes = rest[len("-".join(table["task"].unique())) + 1 :].rsplit("-", 1)

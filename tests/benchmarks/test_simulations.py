@@ -1,5 +1,3 @@
-from pathlib import Path
-
 import calibrate
 import heard_worse
 import interval_coverage
@@ -7,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import selection
-from making import make_cells
+from making import COMMITTED, make_cells
 from scipy import stats
 
 from serab_lib.audit.measurements import read_measurement
@@ -48,9 +46,8 @@ def test_assumptions_are_found_again_in_simulated_cells(tmp_path) -> None:
 
 
 def test_what_is_committed_is_what_the_committed_cells_say() -> None:
-    results = Results(Path(__file__).resolve().parents[2] / "results")
-    found = calibrate.calibrate(results)
-    assert found.to_dict() == pytest.approx(read_measurement(results, "selection").iloc[0].to_dict(), abs=1e-4)
+    found = calibrate.calibrate(COMMITTED)
+    assert found.to_dict() == pytest.approx(read_measurement(COMMITTED, "selection").iloc[0].to_dict(), abs=1e-4)
 
 
 def test_a_gap_is_optimism_and_choice_and_the_packages_table_is_what_is_simulated() -> None:

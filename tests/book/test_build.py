@@ -1,17 +1,15 @@
 import shutil
-from pathlib import Path
 
 import jupytext
 import nbformat
 import pytest
 import weave
 from asserting import call
+from making import ROOT
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from serab_lib.book import build
 from serab_lib.core import SerabError, UnknownNameError
-
-ROOT = Path(__file__).resolve().parents[2]
 
 # Markdown, parameters, what only the real book shows, and what each test adds.
 CELLS = [

@@ -1,11 +1,8 @@
-from pathlib import Path
-
 import first_page
 import pytest
 import yaml
+from making import ROOT
 from pybtex.database import parse_string
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.mark.parametrize("kind", ["real", "synthetic"])

@@ -5,7 +5,6 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 from making import make_cells, make_noise
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
@@ -14,8 +13,6 @@ from serab_lib.audit.selection import measure_selection, read_simulation
 from serab_lib.audit.tables import check_weighted_means, compare_test_sizes, recover_test_sizes
 from serab_lib.book import tables
 from serab_lib.book.plots import audit, grid, pretraining, speakers, tasks
-from serab_lib.corpora.corpus import list_utterances
-from serab_lib.corpora.task import TASKS
 from serab_lib.evaluation import paper, rankings, significance
 from serab_lib.pretraining.augmentations import illustrate
 
@@ -27,12 +24,6 @@ GRID = ACCURACIES[list(SIZES.index)]
 def beside() -> pd.DataFrame:
     cells = make_cells({"test_accuracy": 0.77}, {"task": "EMB", "model": "yamnet", "test_accuracy": 0.7})
     return tables.compare_with_paper(cells, "released")
-
-
-def draw_projections() -> Figure:
-    parts = pd.DataFrame({"emotion": ["anger", "calm"] * 6, "speaker": ["a", "b", "c"] * 4})
-    points = tasks.project_2d(np.random.default_rng(0).normal(size=(12, 5)))
-    return tasks.plot_projections({"as extracted": points, "normalised": -points}, parts)
 
 
 def draw_training() -> Figure:
@@ -60,8 +51,6 @@ def draw_spans() -> Figure:
     return speakers.plot_spans(table.drop(index=0), "accuracy (%)")
 
 
-SCORES = pd.DataFrame({"classifier": ["LDA", "SVC"], "selected": [False, True]})
-SCORES = SCORES.assign(validation_accuracy=[0.5, 0.6], test_accuracy=[0.4, 0.7])
 PARAMS = [{"kernel": kernel, "C": 10.0, "class_weight": None} for kernel in ("rbf", "linear", "rbf")]
 ORDERS = pd.DataFrame({"released": [0.7, 0.71, 0.75], "best_params": PARAMS})
 LEAKS = pd.DataFrame({"unseen": [0.6, 0.62], "seen": [0.7, 0.68]})
@@ -69,15 +58,9 @@ PROBE = pd.DataFrame({"epoch": [0, 1], "task": "SAV", "validation_accuracy": [0.
 WINDOW_COLUMNS = ["window_400", "window_1024", "own_statistics", "printed", "byol_s_printed", "byol_s_measured"]
 CONFUSIONS = pd.DataFrame(np.eye(4, dtype=int) + 1, list("abcd"), list("abcd"))
 FIGURES: dict[str, Callable[[], Figure]] = {
-    "classes": lambda: tasks.plot_class_balance(tables.count_classes()),
-    "durations": lambda: tasks.plot_durations({code: list_utterances(code)["duration_s"] for code in TASKS}),
-    "parts": lambda: tasks.plot_parts(tables.describe_splits(), "described"),
     "shared speakers": lambda: tasks.plot_shared_speakers(
         tables.describe_splits().reset_index().rename(columns={"test speakers": "n_speakers"})
     ),
-    "audio": lambda: tasks.plot_audio(torch.zeros(16_000), torch.zeros(64, 101)),
-    "projections": draw_projections,
-    "classifiers": lambda: tasks.plot_classifiers(SCORES),
     "augmentations": lambda: pretraining.plot_augmentations(*illustrate(*make_noise(2, 20_000))),
     "training": draw_training,
     "probe": lambda: pretraining.plot_probe(PROBE),
@@ -114,8 +97,7 @@ def test_figures_are_drawn_with_named_axes(name: str) -> None:
     figure.draw_without_rendering()
     assert plt.get_fignums() == []
     shown = [axes for axes in figure.axes if axes.get_visible()]
-    blank = name == "projections"  # positions mean nothing there
-    assert blank or figure.get_supxlabel() or any(axes.get_xlabel() or axes.get_ylabel() for axes in shown)
+    assert figure.get_supxlabel() or any(axes.get_xlabel() or axes.get_ylabel() for axes in shown)
     # The caption says what a figure shows.
     assert figure._suptitle is None and 3 < figure.get_size_inches()[0] <= 8
 
@@ -152,3 +134,9 @@ def test_a_row_of_confusions_is_in_percent_of_its_true_emotion() -> None:
     (axes,) = grid.plot_confusions({"model": pd.DataFrame([[3, 1], [0, 0]], ["a", "b"], ["a", "b"])}).axes
     assert [text.get_text() for text in axes.texts] == ["75", "25"]
     assert [label.get_text() for label in axes.get_yticklabels()] == ["a (4)", "b (0)"]
+
+
+def test_near_embeddings_stay_near_in_two_dimensions() -> None:
+    clouds = np.random.default_rng(0).normal(size=(30, 5)) + 50 * np.repeat([0, 1], 15)[:, None]
+    first, second = np.split(tasks.project_2d(clouds), 2)
+    assert np.linalg.norm(first.mean(axis=0) - second.mean(axis=0)) > 2 * max(first.std(), second.std())

@@ -168,7 +168,7 @@ def browser():
 
 @pytest.fixture
 def visit(browser, address):
-    """Open a page; what its console and its requests complain of comes back, too."""
+    """Open a page, by its name or address; what its console and its requests complain of comes back, too."""
     contexts = []
 
     def open_page(page, *, width=1280, scheme="light"):
@@ -176,11 +176,11 @@ def visit(browser, address):
         contexts.append(context)
         tab, complaints = context.new_page(), []
         # Only what this site serves is fetched: a page must not need the network.
-        tab.route(lambda url: not url.startswith((address, "data:")), lambda route: route.abort())
+        tab.route(lambda url: not url.startswith((address, "data:", "file:")), lambda route: route.abort())
         tab.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
         tab.on("pageerror", lambda error: complaints.append(str(error)))
         tab.on("requestfailed", lambda request: complaints.append(request.url))
-        tab.goto(f"{address}/{page}.html", wait_until="load")
+        tab.goto(page if "://" in page else f"{address}/{page}.html", wait_until="load")
         return tab, complaints
 
     yield open_page
@@ -376,17 +376,13 @@ def test_figure_opens_large_on_a_phone(visit):
     assert tab.locator("dialog[open]").count() == 0
 
 
-def test_site_works_from_disk(browser, site):
-    tab, complaints = browser.new_page(), []
-    tab.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
-    tab.on("pageerror", lambda error: complaints.append(str(error)))
-    tab.goto((site / "index.html").as_uri())
+def test_site_works_from_disk(visit, site):
+    tab, complaints = visit((site / "index.html").as_uri())
     tab.wait_for_url("**/book/welcome.html")
     tab.goto((site / f"{GRID}.html").as_uri())
     tab.locator("#tbl-beside thead th", has_text="task").get_by_role("button").click()
     assert read_column(tab, "task") == sorted(read_column(tab, "task"))
     assert complaints == []
-    tab.close()
 
 
 def test_search_finds_prose_and_no_code_and_lands_where_it_stands(visit, site):

@@ -12,7 +12,7 @@ import pytest
 from asserting import call
 from making import write_savee
 
-from serab_lib.audit import findings
+from serab_lib.audit import claims, findings
 from serab_lib.benchmark.results import Results
 from serab_lib.corpora.task import TASKS
 from serab_lib.extractors.registry import EXTRACTORS
@@ -104,6 +104,17 @@ def test_the_audit_prints_its_findings_and_dumps_the_tables_besides(monkeypatch)
     assert f"{place + 1}. {title}" in output
     assert "Table 3 prints for BYOL-A, 512: UM 72.7 where 71.4 follows" in output
     assert f"{len(content['findings'])} findings; what can be computed is computed anew each time" in output
+
+
+def test_claims_are_printed_with_verdicts_and_dumped_with_the_rows_behind_them(monkeypatch, tmp_path):
+    kept, read = ("best-on-two", "whole-utterance"), claims.read_toml
+    monkeypatch.setattr(claims, "read_toml", lambda *given: {name: read(*given)[name] for name in kept})
+    monkeypatch.setenv("SERAB_RESULTS", str(tmp_path))
+    output, content = call("claims"), json.loads(call("claims", "--json"))
+    assert output.split("\n")[0].split() == ["title", "verdict", "evidence"]
+    assert all(words in output for words in ("BYOL-S 2048 is best on two tasks", "cannot be told", "AES and CRE"))
+    assert [(each["name"], each["verdict"]) for each in content] == [(kept[0], "holds"), (kept[1], "cannot be told")]
+    assert content[0]["values"] == [{"won": ["AES", "CRE"], "shared": ["CRE"], "clear": [], "n_best": 2}]
 
 
 def test_control_c_keeps_what_is_finished(tmp_path):

@@ -11,9 +11,9 @@ import nbformat
 import plain_notebooks
 import pytest
 import yaml
+from making import ROOT
 from nbclient import NotebookClient
 
-ROOT = Path(__file__).resolve().parents[2]
 ROLE = re.compile(r"\{[\w:-]+\}[`<]|^[`:]{3,}\{|^\([\w-]+\)=", re.MULTILINE)
 SOURCES = sorted((ROOT / "notebooks").glob("*.py"))
 pytestmark = pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)

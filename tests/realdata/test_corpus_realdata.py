@@ -5,6 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from making import ROOT
 
 from serab_lib.audio import decode, resample
 from serab_lib.audit.measurements import find_duplicates, hash_corpora
@@ -13,7 +14,7 @@ from serab_lib.evaluation import paper, protocol
 from serab_lib.extractors.opensmile import OpenSmile
 
 pytestmark = pytest.mark.realdata
-FINDINGS = tomllib.loads((Path(__file__).parents[2] / "serab_lib" / "data" / "findings.toml").read_text())
+FINDINGS = tomllib.loads((ROOT / "serab_lib" / "data" / "findings.toml").read_text())
 CLICKS = FINDINGS["full-scale-click"]["values"]
 
 

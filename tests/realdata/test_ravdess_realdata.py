@@ -3,16 +3,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from making import COMMITTED
 from sklearn.svm import SVC
 
-from serab_lib.benchmark import embeddings, grid, results
+from serab_lib.benchmark import embeddings, grid
 from serab_lib.corpora import corpus, splits, task
 from serab_lib.evaluation import classifiers, paper, protocol
 from serab_lib.extractors import base, registry
 
 pytestmark = pytest.mark.realdata
 TASK = task.TASKS["RAV"]
-COMMITTED = results.Results(Path(__file__).resolve().parents[2] / "results")
 MODELS = ("opensmile", "egemaps", "yamnet", "byol-s-512", "logmel-stats", "byol-random-512")
 
 

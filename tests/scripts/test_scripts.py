@@ -1,8 +1,8 @@
 import json
 import runpy
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+from making import ROOT
+
 house, dependencies = (runpy.run_path(f"{ROOT}/scripts/{name}.py") for name in ("count_house", "audit_dependencies"))
 SAFE = {"name": "one", "version": "1.0", "vulns": []}
 UNSAFE = {"name": "two", "version": "2.0", "vulns": [{"id": "PYSEC-1", "fix_versions": ["2.1"]}]}

@@ -1,4 +1,4 @@
-"""What several tests make: corpora of tones, random checkpoints, a small world of both."""
+"""What several tests make or find: corpora of tones, random checkpoints, a small world of both; the repository."""
 
 import dataclasses
 from collections.abc import Callable, Sequence
@@ -11,8 +11,11 @@ import pytest
 import soundfile
 import torch
 
-from serab_lib.benchmark.results import COLUMNS
+from serab_lib.benchmark.results import COLUMNS, Results
 from serab_lib.extractors import byol, cvt, registry, vggish
+
+ROOT = Path(__file__).resolve().parents[2]
+COMMITTED = Results(ROOT / "results")
 
 
 def write_savee(data: Path, *, n_takes: int = 3, rate: int = 16_000) -> None:
