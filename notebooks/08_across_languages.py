@@ -39,12 +39,13 @@ from itertools import zip_longest
 import pandas as pd
 import seaborn as sns
 
-from serab_lib.benchmark.transfer import COMMON_EMOTIONS
+from serab_lib.benchmark.grid import Settings
+from serab_lib.benchmark.transfer import COMMON_EMOTIONS, read_transfer, run_transfer
 from serab_lib.book.plots import new_figure
 from serab_lib.book.profile import open_profile
 from serab_lib.book.show import record, show_figure, show_table
 from serab_lib.book.tables import TITLES
-from serab_lib.corpora.task import get_task
+from serab_lib.corpora.task import PAPER_TASKS, get_task
 
 data = open_profile(profile)
 data.show_origin()
@@ -62,7 +63,11 @@ data.show_origin()
 # ```
 
 # %% tags=["hide-input"]
-rows = data.read_transfer()
+if data.synthetic:
+    settings = Settings(out=data.results.folder, data=data.data)
+    for code in [data.find_corpus(code).task.code for code in PAPER_TASKS]:
+        run_transfer(code, PAPER_TASKS, ["logmel-stats"], settings, classifiers=("LDA", "SVC"))
+rows = read_transfer(data.results.folder)
 common = rows[rows["emotions"] == " ".join(COMMON_EMOTIONS)]
 own = common[common["normalised"] == "speaker"]
 chance = 100 / len(COMMON_EMOTIONS)

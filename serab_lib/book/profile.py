@@ -64,17 +64,6 @@ class Profile:
             )
         return cells
 
-    def read_transfer(self) -> pd.DataFrame:
-        """Read how well each corpus teaches what another one tests; the demo profile computes it first."""
-        from serab_lib.benchmark.grid import Settings
-        from serab_lib.benchmark.transfer import read_transfer, run_transfer
-
-        if self.synthetic:
-            settings = Settings(out=self.results.folder, data=_speak(map(get_task, PAPER_TASKS)), n_jobs=1)
-            for task in PAPER_TASKS:
-                run_transfer(task, PAPER_TASKS, ["logmel-stats"], settings, classifiers=("LDA", "SVC"))
-        return read_transfer(self.results.folder)
-
     def run(self, task: str, models: Sequence[str]) -> pd.DataFrame:
         """Compute a task's cells under `described`, also of a corpus and of extractors of one's own, and read them."""
         code, out = get_task(task).code, cache_folder() / "demo" / "own-results"

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from serab_lib.audit.selection import measure_selection, read_simulation
 from serab_lib.audit.tables import check_weighted_means, compare_test_sizes, recover_test_sizes
 from serab_lib.book import tables
-from serab_lib.book.plots import audit, grid, pretraining, speakers, tasks
+from serab_lib.book.plots import audit, grid, pretraining, tasks
 from serab_lib.evaluation import paper, rankings, significance
 from serab_lib.pretraining.augmentations import illustrate
 
@@ -43,12 +43,6 @@ def draw_resamplers() -> Figure:
     keys = itertools.product(("a", "b"), ("sinc", "other"), ("described", "released"))
     reported = pd.DataFrame(keys, columns=["model", "resampler", "protocol"])
     return audit.plot_resamplers(reported.assign(test_accuracy=0.7), printed={"b": 77.3})
-
-
-def draw_spans() -> Figure:
-    keys = itertools.product(("AES", "EMB", "RAV"), ("one", "two"), ("described", "rotated"))
-    table = pd.DataFrame(keys, columns=["panel", "row", "kind"]).assign(value=70.0, low=60.0, high=[np.nan, 80.0] * 6)
-    return speakers.plot_spans(table.drop(index=0), "accuracy (%)")
 
 
 PARAMS = [{"kernel": kernel, "C": 10.0, "class_weight": None} for kernel in ("rbf", "linear", "rbf")]
@@ -86,7 +80,6 @@ FIGURES: dict[str, Callable[[], Figure]] = {
     "measured leak": lambda: audit.plot_measured_leak({"model": LEAKS}),
     "windows": lambda: audit.plot_windows(pd.DataFrame(70.0 + np.eye(3, 6), ["AES", "RAV", "mean"], WINDOW_COLUMNS)),
     "label order": lambda: audit.plot_label_order(ORDERS, printed=77.3),
-    "spans": draw_spans,
     "resamplers": draw_resamplers,
 }
 
@@ -103,7 +96,7 @@ def test_figures_are_drawn_with_named_axes(name: str) -> None:
 
 
 def test_every_public_function_of_a_chapter_is_drawn_here() -> None:
-    modules = (audit, grid, pretraining, speakers, tasks)
+    modules = (audit, grid, pretraining, tasks)
     drawn = {name for module in modules for name in vars(module) if name.startswith("plot_")}
     named = set(itertools.chain.from_iterable(each.__code__.co_names for each in FIGURES.values()))
     assert drawn == {name for name in named if name.startswith("plot_")}
