@@ -7,8 +7,8 @@ from pathlib import Path
 from unittest.mock import Mock
 
 import pytest
-from asserting import call, one_line
 from faulting import read_numbers, run, settings
+from making import call, one_line
 
 from serab_lib.benchmark.grid import run_grid
 from serab_lib.core import SerabError
