@@ -6,8 +6,7 @@ import pytest
 import soundfile
 import torch
 import torchaudio
-from asserting import one_line
-from making import make_noise
+from making import make_noise, one_line
 from torch.torch_version import TorchVersion
 
 from serab_lib.audio import AudioError, decode, import_torchaudio, log_mel, resample

@@ -1,5 +1,6 @@
 import dataclasses
 import re
+import tomllib
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from making import ROOT
 from scipy import stats
 
 from serab_lib.audit import findings
@@ -16,7 +18,6 @@ from serab_lib.core import SerabError, read_toml
 from serab_lib.evaluation.paper import read_accuracies
 from serab_lib.evaluation.rankings import redraw
 
-ROOT = Path(__file__).resolve().parents[2]
 FILE = findings.DATA / "claims.toml"
 WORDS = read_toml(FILE, dict[str, Claim])
 HOLDS, IN_PART, UNKNOWN, FAILS = VERDICTS
@@ -24,15 +25,7 @@ PAPER, ROWS = Evidence(), read_accuracies()
 TASKS, BYOL = list(ROWS.columns[1:10]), [model for model in ROWS.index if model.startswith("BYOL")]
 OTHERS = [model for model in ROWS.index if model not in BYOL]
 S, CVT, SIZES = "BYOL-S, 2048", "BYOL-S/CvT, 2048", [[f"BYOL-{kind}, {n}" for n in (512, 1024, 2048)] for kind in "SA"]
-# By a reading that is independent of this code.
-REFERENCE = {
-    HOLDS: "above-trill above-vggish-yamnet best-by-all-means best-on-two best-on-four larger-is-better one-vector "
-    "transformer-no-gain subsets-mislead means-rank-alike transformer-comparable shared-emotions tasks-and-languages",
-    IN_PART: "above-opensmile lead-of-five speech-alone almost-three few-data same-recipe robust-estimates shares "
-    "tasks-that-differ means-follow spontaneous-speech durations",
-    UNKNOWN: "whole-utterance speech-is-the-cause inductive-bias amounts-of-data",
-    FAILS: "speaker-independent chosen-by-grid-search all-samples frames-like-vggish",
-}
+REFERENCE, SLIPS = tomllib.loads(Path(__file__).with_name("claims.toml").read_text()).values()
 
 
 def put(tasks: Any, values: Any, models: Any = BYOL) -> Evidence:
@@ -156,20 +149,7 @@ def test_every_text_is_filled_and_every_label_is_in_the_book(claims: dict[str, C
         assert not any(mark in text for text in [claim.title, *texts] for mark in ("{", "}", "nan", "  ", "\n", "inf"))
 
 
-@pytest.mark.parametrize(
-    ("old", "new", "said"),
-    [
-        ("settled_by = ", 'verdikt = "holds"\nsettled_by = ', "unknown key verdikt in above-opensmile"),
-        ("{least[UM]", "{least[VM]", "above-opensmile: it asks for what is not known: 'VM'"),
-        ("UM > 0 &", "VM > 0 &", "above-opensmile: it asks for what is not known: name 'VM' is not defined"),
-        (
-            '"contrasts"',
-            '"contrast"',
-            "above-opensmile: it asks for what is not known: 'Evidence' object has no attribute",
-        ),
-        ("over =", "under =", "unexpected keyword argument 'under'"),
-    ],
-)
+@pytest.mark.parametrize(("old", "new", "said"), SLIPS["rows"])
 def test_a_slip_in_the_words_is_told_in_one_line(old, new, said, tmp_path, monkeypatch) -> None:
     (tmp_path / "claims.toml").write_text(FILE.read_text().replace(old, new, 1))
     monkeypatch.setattr(findings, "DATA", tmp_path)

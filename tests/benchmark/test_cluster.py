@@ -7,8 +7,8 @@ from pathlib import Path
 from unittest.mock import Mock
 
 import pytest
-from asserting import call, one_line
 from faulting import read_numbers, run, settings
+from making import call, one_line
 
 from serab_lib.benchmark.grid import run_grid
 from serab_lib.core import SerabError
@@ -30,9 +30,8 @@ def test_a_cluster_gives_the_numbers_of_one_machine(folder: Path, monkeypatch: p
     seen = []
     options = settings(folder, cache="own-cache", search=True)
     with cluster.open_cluster("local:2") as compute:
-        summary = run_grid(
-            ["SAV"], ["logmel-stats"], options, compute=compute, progress=lambda *told: seen.append(told)
-        )
+        work = {"compute": compute, "progress": lambda *told: seen.append(told)}
+        summary = run_grid(["SAV"], ["logmel-stats"], options, **work)
     assert not summary.failures and len(summary.computed) == 2
     assert read_numbers(folder).equals(read_numbers(folder, "here"))
     assert ("cells", 2, 2) in seen

@@ -22,10 +22,8 @@ def test_the_cells_are_those_that_were_to_be_measured_all_of_originals_and_say_w
     rotated = {(task, model, "rotated") for task in tasks for model in models} & set(KEYS)
     assert set(KEYS) == fixed | rotated and {task for task, _, _ in rotated} == tasks
     assert set(COMMITTED.read_provenance()) == {"/".join(key) for key in KEYS}
-    n_all = (
-        CELLS[["n_train", "n_validation", "n_test"]].sum(axis=1).mask(CELLS["protocol"] == "rotated", CELLS["n_test"])
-    )
-    assert (CELLS["n_originals"] == n_all).all()
+    n_all = CELLS[["n_train", "n_validation", "n_test"]].sum(axis=1)
+    assert (CELLS["n_originals"] == n_all.mask(CELLS["protocol"] == "rotated", CELLS["n_test"])).all()
     for key, origin in COMMITTED.read_provenance().items():
         assert origin["commit"] and "dirty" not in origin["commit"], key
         assert origin["extractor"] and origin["inputs"] and origin["n_originals"] == origin["n_utterances"]

@@ -14,8 +14,7 @@ import pandas as pd
 import pytest
 import soundfile
 import torch
-from asserting import one_line
-from making import make_byol_state
+from making import make_byol_state, one_line
 
 from serab_lib.benchmark import grid
 from serab_lib.benchmark.grid import Summary, run_grid

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from asserting import one_line
+from making import one_line
 
 from serab_lib.benchmark.results import Cell, Results, describe_machine
 

@@ -11,8 +11,7 @@ from unittest.mock import Mock
 
 import pandas as pd
 import pytest
-from asserting import call
-from making import enter_world, write_world
+from making import call, enter_world, write_world
 
 from serab_lib.benchmark.grid import Settings
 

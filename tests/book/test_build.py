@@ -4,8 +4,7 @@ import jupytext
 import nbformat
 import pytest
 import weave
-from asserting import call
-from making import ROOT
+from making import ROOT, call
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from serab_lib.book import build

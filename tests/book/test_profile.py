@@ -1,9 +1,8 @@
 import functools
 
 import pytest
-from asserting import one_line
 from extractors.test_hear import GUEST
-from making import write_savee
+from making import one_line, write_savee
 
 from serab_lib.benchmark import grid
 from serab_lib.book import build, profile

@@ -5,8 +5,7 @@ from typing import Any
 from unittest.mock import Mock
 
 import pytest
-from asserting import call
-from making import write_savee
+from making import call, write_savee
 from serving import Site
 
 from serab_lib.benchmark import grid, results

@@ -9,8 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from asserting import call
-from making import write_savee
+from making import call, write_savee
 
 from serab_lib.audit import claims, findings
 from serab_lib.benchmark.results import Results

@@ -6,7 +6,7 @@ from pathlib import Path, PurePosixPath
 
 import pandas as pd
 import pytest
-from asserting import one_line
+from making import one_line
 
 from serab_lib.core import SerabError, printable
 from serab_lib.corpora import check, task

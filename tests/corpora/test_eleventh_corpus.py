@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import soundfile
-from asserting import call
 from corpora.test_task import TOML
+from making import call
 
 import serab_lib
 from serab_lib.corpora import corpus as lists

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from asserting import one_line
+from making import one_line
 
 import serab_lib
 from serab_lib.corpora.espeak import RATE_HZ, EspeakError, Request, speak

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import soundfile
-from asserting import one_line
+from making import one_line
 
 from serab_lib.benchmark.grid import Settings, run_grid
 from serab_lib.benchmark.results import Results

@@ -9,8 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from asserting import call, one_line
-from making import write_ravdess
+from making import call, one_line, write_ravdess
 
 from serab_lib.audio import load_audio
 from serab_lib.corpora.check import check_corpus

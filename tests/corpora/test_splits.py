@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from asserting import one_line
+from making import one_line
 
 from serab_lib.corpora import splits
 from serab_lib.corpora.corpus import list_utterances

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import soundfile
-from asserting import one_line
+from making import one_line
 
 from serab_lib.corpora import splits, synthetic
 from serab_lib.corpora.corpus import MARKER, find_corpus, list_utterances

@@ -5,7 +5,7 @@ from pathlib import Path, PurePosixPath
 
 import pandas as pd
 import pytest
-from asserting import one_line
+from making import one_line
 
 import serab_lib
 from serab_lib.core import UnknownNameError

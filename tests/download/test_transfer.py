@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pooch
 import pytest
-from asserting import one_line
 from faulting import call_in_child, die_fetching
+from making import one_line
 
 from serab_lib.corpora.task import RemoteFile
 from serab_lib.download import transfer

@@ -2,7 +2,7 @@ from collections.abc import Sequence
 
 import pytest
 import torch
-from asserting import one_line
+from making import one_line
 
 from serab_lib.extractors.base import Extractor, check_extractor, pad_batch
 

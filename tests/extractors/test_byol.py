@@ -1,6 +1,5 @@
 import torch
-from asserting import assert_padding_changes_nothing
-from making import make_byol_state, make_noise
+from making import assert_padding_changes_nothing, make_byol_state, make_noise
 
 from serab_lib.extractors.byol import AudioNTTEncoder, FrozenAudioNTT
 

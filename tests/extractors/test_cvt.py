@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from asserting import assert_padding_changes_nothing, one_line
-from making import make_byol_state, make_cvt_state, make_noise
+from making import assert_padding_changes_nothing, make_byol_state, make_cvt_state, make_noise, one_line
 from torch.nn.functional import conv2d
 
 from serab_lib.extractors.cvt import LARGE_WIDTHS, POOLINGS, SMALL_WIDTHS, CvtEncoder, CvtExtractor, FrozenCvt

@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from asserting import one_line
-from making import make_noise
+from making import make_noise, one_line
 
 from serab_lib.benchmark.embeddings import extract
 from serab_lib.extractors import base, hear, trill

@@ -4,8 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from asserting import call, one_line
-from making import make_byol_state, make_cvt_state, write_checkpoint, write_savee
+from making import call, make_byol_state, make_cvt_state, one_line, write_checkpoint, write_savee
 
 from serab_lib.benchmark.results import Results
 from serab_lib.core import UnknownNameError

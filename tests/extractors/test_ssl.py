@@ -4,8 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from asserting import one_line
-from making import make_noise
+from making import make_noise, one_line
 from torch.nn import functional
 from torchaudio import pipelines
 

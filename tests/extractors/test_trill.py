@@ -6,8 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from asserting import one_line
-from making import make_noise
+from making import make_noise, one_line
 
 from serab_lib.extractors import base, registry, trill
 from serab_lib.extractors.weights import CheckpointError

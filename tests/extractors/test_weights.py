@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from asserting import one_line
-from making import make_byol_state
+from making import make_byol_state, one_line
 
 from serab_lib.extractors import byol, registry
 from serab_lib.extractors.weights import Checkpoint, CheckpointError, read_state_dict, require_checkpoint

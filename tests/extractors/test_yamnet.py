@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 import tflite
 import torch
-from asserting import one_line
-from making import make_noise, write_yamnet_h5
+from making import make_noise, one_line, write_yamnet_h5
 from torch.nn import functional
 
 from serab_lib.extractors import registry, weights, yamnet

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from asserting import one_line
 from faulting import BOTH, assert_undisturbed, count_cached, fill, mounted, read_numbers, run
+from making import one_line
 
 from serab_lib.benchmark import embeddings, grid
 from serab_lib.extractors import logmel_stats, registry

@@ -9,8 +9,8 @@ import time
 from pathlib import Path
 
 import pytest
-from asserting import one_line
 from faulting import BOTH, Deadly, assert_undisturbed, is_wide, read_numbers, run, settings
+from making import one_line
 
 pytest.importorskip("distributed", reason="needs the extra [dask]")
 

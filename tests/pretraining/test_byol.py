@@ -3,8 +3,7 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from asserting import one_line
-from making import make_noise
+from making import make_noise, one_line
 
 from serab_lib.extractors import base, registry
 from serab_lib.pretraining.byol import Byol, build_encoder, measure_spread, prediction_loss

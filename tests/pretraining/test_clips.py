@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from asserting import one_line
-from making import write_noises, write_savee
+from making import one_line, write_noises, write_savee
 
 from serab_lib.pretraining import clips as clips_module
 from serab_lib.pretraining.clips import CROP_SAMPLES, CropBatches, find_audio, prepare_clips, select_segments

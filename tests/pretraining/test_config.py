@@ -1,5 +1,5 @@
 import pytest
-from asserting import one_line
+from making import one_line
 
 from serab_lib.pretraining.config import PretrainConfig
 

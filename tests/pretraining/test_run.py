@@ -2,7 +2,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from asserting import one_line
+from making import one_line
 
 from serab_lib.pretraining.run import COLUMNS, PROBE_COLUMNS, Log, keep_best, read_log, read_probe
 

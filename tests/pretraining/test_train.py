@@ -8,8 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
-from asserting import one_line
-from making import write_noises, write_savee
+from making import one_line, write_noises, write_savee
 
 from serab_lib.extractors.registry import load_extractor
 from serab_lib.pretraining import augmentations, byol, clips

@@ -1,7 +1,8 @@
-"""What several tests make or find: corpora of tones, random checkpoints, a small world of both; the repository."""
+"""What several tests make or ask for: corpora of tones, random checkpoints, the repository, errors of one line."""
 
+import contextlib
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -10,9 +11,13 @@ import pandas as pd
 import pytest
 import soundfile
 import torch
+from typer.testing import CliRunner
 
 from serab_lib.benchmark.results import COLUMNS, Results
+from serab_lib.cli.app import app
+from serab_lib.core import SerabError
 from serab_lib.extractors import byol, cvt, registry, vggish
+from serab_lib.extractors.base import pad_batch
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMITTED = Results(ROOT / "results")
@@ -170,3 +175,28 @@ def write_noises(folder: Path, *, n_files: int = 8, seconds: float = 1.2, rate: 
         tone = np.sin(2 * np.pi * (150 + 90 * number) * time)
         soundfile.write(path, 0.1 * envelope * (tone + 0.3 * generator.standard_normal(len(time))), rate)
     return paths
+
+
+@contextlib.contextmanager
+def one_line(match: str, kind: type[Exception] = SerabError) -> Iterator[None]:
+    """Expect an error that says so, in one line."""
+    with pytest.raises(kind, match=match) as caught:
+        yield
+    assert "\n" not in str(caught.value)
+
+
+def call(*arguments: object, code: int = 0) -> str:
+    """Run a command of `serab` that ends with an exit code, without a traceback; return what it prints."""
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    assert result.exit_code == code, result.output
+    assert "Traceback" not in result.output
+    return result.output
+
+
+def assert_padding_changes_nothing(network: Callable[..., torch.Tensor], lengths: Sequence[int], **tolerance) -> None:
+    """Hold that spectrograms get the same vectors alone and in one padded batch."""
+    log_mels = [make_noise(1, 64, length, seed=length) for length in lengths]
+    with torch.inference_mode():
+        together = network(pad_batch(log_mels, torch.device("cpu")), lengths)
+        alone = torch.cat([network(each[None], [each.shape[-1]]) for each in log_mels])
+    torch.testing.assert_close(together, alone, **tolerance)
