@@ -7,8 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from asserting import call, one_line
-from making import write_ravdess, write_savee
+from making import call, one_line, write_ravdess, write_savee
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import balanced_accuracy_score
@@ -97,7 +96,7 @@ def test_the_command_keeps_rows_and_predictions(tmp_path: Path) -> None:
     output = call(*arguments)
     assert "33.3" in output and "speaker" in output
     output = call(*arguments, "--json")
-    rows = json.loads(output[output.index("\n[") :])
+    rows = json.loads(output[output.index("[") :])
     keys = {(row["test"], row["normalised"]) for row in rows}
     assert keys == set(itertools.product(("RAV", "SAV"), ("speaker", "training"))) and len(rows) == 4
     for row in rows:
