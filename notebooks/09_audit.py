@@ -257,8 +257,8 @@ show_table(
 # %% tags=["hide-input"]
 leaks = measurements.read_measurement(data.measured, "speaker_leak").replace({"model": TITLES})
 figures = {}
-for task, own in leaks[leaks["takes"] == "together"].groupby("task", sort=False):
-    models = own.groupby("model", sort=False)[["unseen", "seen"]]
+for task, own in leaks.groupby("task", sort=False):
+    models = own[own["takes"] == "together"].groupby("model", sort=False)[["unseen", "seen"]]
     figures[task], panels = new_figure(1, models.ngroups, height=3.2, sharey=True, squeeze=False)
     for axes, (model, accuracies) in zip(panels.flat, models, strict=True):
         axes.plot([0, 1], 100 * accuracies.T, "o-", color=PAPER_COLOUR, linewidth=1, markersize=5)
