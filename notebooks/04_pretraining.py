@@ -54,9 +54,12 @@ hidden_size: int = 512
 # %% tags=["hide-input"]
 from tempfile import TemporaryDirectory
 
+import numpy as np
 import pandas as pd
 
-from serab_lib.book.plots import pretraining as plots
+# %% tags=["hide-input"]
+from serab_lib.book.plots import PALETTE, PAPER_COLOUR, explain, new_figure
+from serab_lib.book.plots.pretraining import plot_augmentations
 from serab_lib.audio import load_audio
 from serab_lib.pretraining.config import PretrainConfig
 from serab_lib.pretraining.run import read_probe
@@ -87,7 +90,7 @@ crops, views = illustrate(*waveforms)
 
 # %% tags=["hide-input"]
 show_figure(
-    plots.plot_augmentations(crops, views),
+    plot_augmentations(crops, views),
     name="fig-augmentations",
     caption="A crop and its partner, the earlier sound that is mixed in; the mixtures on their canvas with what is cut out (dashed); and the two views.",
     alt="Six log-mel spectrograms: crop and partner, two mixtures with a dashed rectangle, two resized views.",
@@ -116,8 +119,28 @@ else:
     accuracies = pd.read_csv(kept / "ravdess.csv")
 
 # %% tags=["hide-input"]
+figure, (left, middle, right) = new_figure(1, 3, height=3.0)
+for (name, log), colour, line in zip(logs.items(), PALETTE, ("-", "--", "-.", ":") * 2, strict=False):
+    epochs = log.groupby("epoch")[["step", "loss"]].mean()
+    mark = "o" if len(epochs) < 30 else ""
+    left.plot(log["step"], log["loss"], color=colour, alpha=0.3, linewidth=0.8)
+    left.plot(epochs["step"], epochs["loss"], color=colour, linestyle=line, marker=mark, markersize=3, label=name)
+    middle.plot(log["step"], log["embedding_std"], color=colour)
+    middle.plot(log["step"], log["projection_std"], color=colour, linestyle=":")
+    right.plot(log["step"], log["agreement"], color=colour, linestyle=line)
+kinds = [explain("embeddings", "0.3", line="-"), explain("projections", "0.3", line=":")]
+middle.legend(handles=kinds, fontsize="small", loc="lower right", frameon=False)
+left.legend(fontsize="small", frameon=False)
+
+# %% tags=["hide-input"]
+left.set(xlabel="step", ylabel="loss (0 to 8)", ylim=(0, None))
+middle.set(xlabel="step", ylabel="standard deviation", ylim=(0, 1.05))
+right.set(xlabel="step", ylabel="mean cosine", ylim=(None, 1.02))
+titles = ("loss, both directions", "spread (0: collapsed)", "target and online network")
+for axis, title in zip((left, middle, right), titles, strict=True):
+    axis.set_title(title, fontsize=10)
 show_figure(
-    plots.plot_training(logs),
+    figure,
     name="fig-training",
     caption=f"Loss, spread of the embeddings and of the projections (what the loss compares), and agreement of target and online network. {data.origin}",
     alt="The loss falls from step to step while the spread of the embeddings stays away from zero.",
@@ -131,8 +154,16 @@ record(first_loss=f"{next(iter(logs.values()))['loss'].iloc[0]:.1f}", n_steps=le
 
 # %% tags=["hide-input"]
 if data.synthetic:
+    accuracy = 100 * probe.set_index("epoch")["validation_accuracy"]
+    figure, axis = new_figure(height=3.0)
+    axis.plot(accuracy, color=PALETTE[0], marker="o", label="this run")
+    axis.axhline(accuracy[0], color=PAPER_COLOUR, linestyle="--", label="random weights")
+    axis.set(xlabel="epoch", ylabel="validation accuracy on EMV (%)")
+    axis.margins(y=0.15)
+    axis.xaxis.get_major_locator().set_params(integer=True)
+    axis.legend(frameon=False)
     show_figure(
-        plots.plot_probe(probe),
+        figure,
         name="fig-probe",
         caption="Probe: logistic regression on frozen embeddings, validation accuracy after each epoch. SYNTHETIC corpus.",
         alt="Accuracy of the probe against epochs, with a dashed line for the random weights at the beginning.",
@@ -155,8 +186,27 @@ if not data.synthetic:
     runs = accuracies.query("condition != 'gain'").replace({"model": TITLES})
     took = accuracies["seconds"].dropna() / 60
     record(small_encoder=" and ".join(runs["model"].unique()), took=f"{took.min():.0f} to {took.max():.0f} minutes")
+
+# %% tags=["hide-input", "real"]
+if not data.synthetic:
+    figure, axis = new_figure(height=3.2)
+    conditions = {"random": ("random weights", PAPER_COLOUR, "s"), "pretrained": ("pre-trained", PALETTE[0], "o")}
+    for condition, (label, colour, marker) in conditions.items():
+        own = runs.query("condition == @condition and protocol == 'described'")
+        low, middle, high = (100 * own[name] for name in ("low", "accuracy", "high"))
+        places = np.arange(len(own)) + (0.08 if condition == "pretrained" else -0.08)
+        style = {"fmt": marker, "color": colour, "capsize": 2, "label": label}
+        axis.errorbar(places, middle, (middle - low, high - middle), **style)
+    axis.axhline(floor["described"], color="0.2", linewidth=1.5, linestyle="--", label="log-mel statistics")
+    axis.set_xticks(range(len(own)), own["model"] + "\nseed " + own["seed"].astype(str))
+    axis.set(xlim=(-0.5, len(own) - 0.5), ylabel="test accuracy (%)", xlabel="encoder and run")
+    axis.grid(axis="x", visible=False)
+    axis.legend(frameon=False)
+
+# %% tags=["hide-input", "real"]
+if not data.synthetic:
     show_figure(
-        plots.plot_gain(runs[runs["protocol"] == "described"], level=floor["described"]),
+        figure,
         name="fig-gain",
         caption="Test accuracy on RAVDESS of pre-trained and of random encoders, with 95 % bootstrap intervals over utterances; `described`. Dashed: log-mel statistics.",
         alt="For each seed, the accuracy of the pre-trained and of the random encoder; all random ones lie below the dashed line, the pre-trained ones about it.",

@@ -105,5 +105,5 @@ for number, claim in enumerate(claims, start=1):
     text += [f"{badge} (the paper: {claim.place})", f"**The claim.** {claim.says}"]
     text += [f"**Evidence.** {claim.evidence}", f"**What would settle it.** {claim.settled_by}"]
     text[-1:-1] = [f"**Beyond the table.** {claim.beyond}"] if claim.beyond else []
-    text += [f"**See.** {', '.join(see)}."]
+    text += [f"**See.** {', '.join(see).replace('{ref}`finding', 'finding {ref}`finding')}."]
 show_markdown("\n\n".join(text))

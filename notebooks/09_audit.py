@@ -53,7 +53,8 @@ profile: str = "demo"
 import numpy as np
 import pandas as pd
 
-from serab_lib.book.plots import audit as plots
+from serab_lib.book.plots import PALETTE, PAPER_COLOUR, PROTOCOL_COLOURS, name_rows, new_figure, put_legend_above
+from serab_lib.book.plots.audit import plot_resamplers, plot_test_sizes
 from serab_lib.book.plots.tasks import plot_shared_speakers
 from serab_lib.audit import findings, measurements, selection, speakers, tables
 from serab_lib.audit.findings import join
@@ -63,6 +64,7 @@ from serab_lib.book.show import record, show_figure, show_markdown, show_table
 from serab_lib.book.tables import TITLES
 from serab_lib.book.profile import open_profile
 
+# %% tags=["hide-input"]
 data = open_profile(profile)
 found = findings.audit(results=data.measured.folder)
 
@@ -107,10 +109,33 @@ record(
 
 # %% tags=["hide-input"]
 windows = measurements.read_measurement(data.measured, "byol_a_window")
+series = {
+    "window_400": ("BYOL-A, window 400 (the release)", "o", PALETTE[1], PALETTE[1]),
+    "window_1024": ("BYOL-A, window 1,024 (NTT's)", "s", PALETTE[0], PALETTE[0]),
+    "own_statistics": ("BYOL-A, 1,024 with its own statistics", "s", PALETTE[0], "white"),
+    "byol_s_printed": ("BYOL-S 512, printed", "D", PAPER_COLOUR, PAPER_COLOUR),
+    "byol_s_measured": ("BYOL-S 512, measured here", "D", PAPER_COLOUR, "white"),
+}
+
+# %% tags=["hide-input"]
 if len(windows):
     heard = measurements.compare_windows(windows, data.read_measured())
+    figure, axes = new_figure(height=0.95 * len(heard) + 1.4)
+    axes.axvline(0, color="0.2", linewidth=1.5, linestyle="--", label="BYOL-A 512, printed")
+    for shift, (name, (label, marker, colour, face)) in enumerate(series.items(), start=-2):
+        points, y = heard[name] - heard["printed"], np.arange(len(heard)) + 0.16 * shift
+        axes.hlines(y, 0, points, color=colour, linewidth=1.5, alpha=0.6)
+        axes.plot(points, y, marker, markersize=7, color=colour, mfc=face, mew=1.6, label=label)
+    axes.axhline(len(heard) - 1.5, color="0.6", linewidth=0.8)
+    name_rows(axes, [f"{name}\n{value:.1f}" for name, value in heard["printed"].items()])
+    axes.set_xlabel("accuracy on test minus the printed accuracy of BYOL-A 512 (points)")
+    axes.set_ylabel("task, and printed accuracy (%)")
+    put_legend_above(figure, n_columns=2)
+
+# %% tags=["hide-input"]
+if len(windows):
     show_figure(
-        plots.plot_windows(heard),
+        figure,
         name="fig-window",
         caption="Measured with NTT's 512-d weights, under the released procedure: how far BYOL-A through either window, and BYOL-S, are from what the paper prints of BYOL-A. *Own statistics*: of the log-mel spectrograms through that window.",
         alt="Through window 400 all points lie within about a point of the dashed line; through 1,024 most lie to its right.",
@@ -138,7 +163,7 @@ if len(windows):
 
 # %% tags=["hide-input"]
 show_figure(
-    plots.plot_test_sizes(tables.compare_test_sizes()),
+    plot_test_sizes(tables.compare_test_sizes()),
     name="fig-denominators",
     caption="Test sizes that a column's thirteen values allow, and the sizes by each interpretation of the protocol.",
     alt="One row per task with ticks at the sizes that fit. For ShEMO 372 fits and 738 does not, for CaFE 216 but not 234.",
@@ -167,15 +192,24 @@ show_table(
 iem = comparison.query("task == 'IEM'")
 scan = tables.check_weighted_means("IEM", range(1050, 1200))
 sizes = dict(zip(iem["reading"], iem["n_test"], strict=True))
+possible, n_rows = scan.set_index("n")["n_possible"], scan["n_rows"].max()
 record(
-    iem_rows=scan["n_rows"].max(),
+    iem_rows=n_rows,
     **{f"iem_{name}": f"{n:,}" for name, n in sizes.items()},
-    **{f"iem_possible_{name}": scan.set_index("n")["n_possible"][n] for name, n in sizes.items()},
+    **{f"iem_possible_{name}": possible[n] for name, n in sizes.items()},
 )
 
 # %% tags=["hide-input"]
+figure, axes = new_figure(height=3.0)
+axes.bar(possible.index, possible, width=1.0, color=PAPER_COLOUR, alpha=0.6)
+axes.axhline(n_rows, color="0.5", linewidth=1, linestyle=":")
+for marker, (name, n) in zip("os", sizes.items(), strict=True):
+    axes.plot(n, possible[n], marker, markersize=8, color=PROTOCOL_COLOURS[name], label=name)
+axes.set(ylim=(0, n_rows + 1), ylabel=f"weighted means that are\npossible (of {n_rows})")
+axes.xaxis.set(label_text="assumed size of IEM's test set (utterances)", major_formatter="{x:,.0f}")
+put_legend_above(figure)
 show_figure(
-    plots.plot_weighted_means(scan, sizes),
+    figure,
     name="fig-weighted",
     caption="How many of the printed weighted means are possible with each test size of IEM4.",
     alt="Bars over test sizes: all rows allow sizes around 1,122, that of the released split; at 1,157 fewer than half do.",
@@ -222,10 +256,23 @@ show_table(
 
 # %% tags=["hide-input"]
 leaks = measurements.read_measurement(data.measured, "speaker_leak").replace({"model": TITLES})
+figures = {}
 for task, own in leaks.groupby("task", sort=False):
-    together = own[own["takes"] == "together"]
+    models = own[own["takes"] == "together"].groupby("model", sort=False)[["unseen", "seen"]]
+    figures[task], panels = new_figure(1, models.ngroups, height=3.2, sharey=True, squeeze=False)
+    for axes, (model, accuracies) in zip(panels.flat, models, strict=True):
+        axes.plot([0, 1], 100 * accuracies.T, "o-", color=PAPER_COLOUR, linewidth=1, markersize=5)
+        axes.plot([0, 1], 100 * accuracies.mean(), "_-", color=PALETTE[0], markersize=24, mew=3, linewidth=2)
+        axes.set(xticks=[0, 1], xticklabels=["unseen", "seen"], xlim=(-0.4, 1.4))
+        axes.set_title(model, fontsize=10)
+        axes.grid(axis="x", visible=False)
+    figures[task].supxlabel("test speakers in training", fontsize=10)
+    panels[0, 0].set_ylabel("accuracy on test (%)")
+
+# %% tags=["hide-input"]
+for task, figure in figures.items():
     show_figure(
-        plots.plot_measured_leak(dict(iter(together.groupby("model", sort=False)))),
+        figure,
         name=f"fig-measured-leak-{task.lower()}",
         caption=f"Measured on {task}: accuracy of LDA with the test speakers unseen and seen in training. Grey: one speaker, over random halves; blue: their mean.",
         alt="Pairs of accuracies, a panel for each model; most lines rise a little where the speakers were seen.",
@@ -271,8 +318,23 @@ if len(leaks):
 simulation = selection.read_simulation()
 simulated = simulation.loc[selection.SPREAD, selection.SHIFT]
 measured = selection.measure_selection(data.read_measured()).query("protocol == 'released'")
+
+# %% tags=["hide-input"]
+by_size = simulated.sort_values("n_test").reset_index(drop=True)
+figure, axes = new_figure(height=0.4 * len(by_size) + 1.2)
+axes.hlines(by_size.index, by_size["low"], by_size["high"], color=PALETTE[0], linewidth=5, alpha=0.3)
+label = "simulated: mean, and 95 % of the draws"
+axes.plot(by_size["gap"], by_size.index, "o", markersize=8, color=PALETTE[0], label=label)
+crosses = measured.merge(by_size.reset_index()[["task", "index"]], on="task")
+if len(crosses):
+    axes.plot(100 * crosses["gap"], crosses["index"], "x", color=PALETTE[1], markersize=8, mew=2, label="measured")
+name_rows(axes, list(by_size["task"] + by_size["n_test"].map(" ({:,})".format)))
+axes.set(xlabel="best on test minus chosen on validation (points)", ylabel="task (test utterances)", xlim=(-0.3, None))
+put_legend_above(figure)
+
+# %% tags=["hide-input"]
 show_figure(
-    plots.plot_selection_gap(simulated, measured),
+    figure,
     name="fig-selection",
     caption=f"Best on test minus chosen on validation, in points: simulated means with 95 % of {selection.N_DRAWS:,} draws, and measured cells.",
     alt="Mean gaps of two to four points, largest for the smallest test sets; measured cells lie among the draws.",
@@ -356,8 +418,27 @@ ends = "{:.1f} to {:.1f} %".format(*(100 * orders["released"].agg(["min", "max"]
 record(orders=ends)
 if len(orders):
     task, model = orders.loc[0, ["task", "model"]]
+    settings = orders["best_params"].map("{0[kernel]}, C = {0[C]:,g}, {0[class_weight]}".format)
+    accuracies = (100 * orders["released"]).groupby(settings.str.removesuffix(", None"))
+    by_setting = {name: accuracies.get_group(name) for name in accuracies.size().sort_values(ascending=False).index}
+
+# %% tags=["hide-input"]
+if len(orders):
+    figure, axes = new_figure(height=3.0)
+    step = 100 / 300 if orders["released"].nunique() < 60 else 0.5
+    bins = np.arange(100 * orders["released"].min() - step / 2, 100 * orders["released"].max() + step, step)
+    weights = [np.full(len(own), 100 / len(orders)) for own in by_setting.values()]
+    look = {"color": PALETTE[: len(by_setting)], "label": list(by_setting), "stacked": True}
+    axes.hist(list(by_setting.values()), bins=bins, weights=weights, **look)
+    printed = tables.read_printed(task)[model]
+    axes.axvline(printed, color="0.2", linewidth=1.5, linestyle="--", label="printed")
+    axes.set(xlabel="accuracy on test (%)", ylabel="orders of the classes (%)")
+    put_legend_above(figure, n_columns=2)
+
+# %% tags=["hide-input"]
+if len(orders):
     show_figure(
-        plots.plot_label_order(orders, printed=tables.read_printed(task)[model]),
+        figure,
         name="fig-orders",
         caption=f"Measured on {task} with {TITLES[model]}: what the released procedure gives over {len(orders):,} orders of the classes; the dashed line is printed. Colours: the kernel, C and class weights of the SVC that validation prefers.",
         alt="Accuracies in separate groups, one for each setting that validation prefers.",
@@ -379,7 +460,7 @@ for task, own in resamplers.groupby("task", sort=False):
     reported = own[own["selected"]].replace({"model": TITLES})
     printed = {TITLES[model]: accuracy for model, accuracy in tables.read_printed(task).items()}
     show_figure(
-        plots.plot_resamplers(reported, printed=printed),
+        plot_resamplers(reported, printed=printed),
         name=f"fig-resampler-{task.lower()}",
         caption=f"Measured on {task}: what each protocol reports on the same recordings, brought to 16 kHz by different resamplers. The filter of the release is kaiser-best-2021; dashed lines are printed values.",
         alt="One row per model with a mark for each resampler; the marks of a row differ by some points.",

@@ -9,8 +9,7 @@ from making import make_cells, make_noise
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-from serab_lib.audit.selection import measure_selection, read_simulation
-from serab_lib.audit.tables import check_weighted_means, compare_test_sizes, recover_test_sizes
+from serab_lib.audit.tables import compare_test_sizes, recover_test_sizes
 from serab_lib.book import tables
 from serab_lib.book.plots import audit, grid, pretraining, tasks
 from serab_lib.evaluation import paper, rankings, significance
@@ -26,39 +25,18 @@ def beside() -> pd.DataFrame:
     return tables.compare_with_paper(cells, "released")
 
 
-def draw_training() -> Figure:
-    steps = np.arange(1, 13)
-    constants = {"embedding_std": 0.8, "projection_std": 0.7, "agreement": 0.9}
-    log = pd.DataFrame({"step": steps, "epoch": (steps + 3) // 4, "loss": 4 / steps, **constants})
-    return pretraining.plot_training({"one": log, "two": log})
-
-
-def draw_gain() -> Figure:
-    rows = [("random", 0.4, 0.35, 0.46, "1"), ("pretrained", 0.5, 0.45, 0.55, "1"), ("gain", 0.1, 0.05, 0.15, "all")]
-    columns = ["condition", "accuracy", "low", "high", "seed"]
-    return pretraining.plot_gain(pd.DataFrame(rows, columns=columns).assign(model="byol-s-512"), level=45)
-
-
 def draw_resamplers() -> Figure:
     keys = itertools.product(("a", "b"), ("sinc", "other"), ("described", "released"))
     reported = pd.DataFrame(keys, columns=["model", "resampler", "protocol"])
     return audit.plot_resamplers(reported.assign(test_accuracy=0.7), printed={"b": 77.3})
 
 
-PARAMS = [{"kernel": kernel, "C": 10.0, "class_weight": None} for kernel in ("rbf", "linear", "rbf")]
-ORDERS = pd.DataFrame({"released": [0.7, 0.71, 0.75], "best_params": PARAMS})
-LEAKS = pd.DataFrame({"unseen": [0.6, 0.62], "seen": [0.7, 0.68]})
-PROBE = pd.DataFrame({"epoch": [0, 1], "task": "SAV", "validation_accuracy": [0.3, 0.4]})
-WINDOW_COLUMNS = ["window_400", "window_1024", "own_statistics", "printed", "byol_s_printed", "byol_s_measured"]
 CONFUSIONS = pd.DataFrame(np.eye(4, dtype=int) + 1, list("abcd"), list("abcd"))
 FIGURES: dict[str, Callable[[], Figure]] = {
     "shared speakers": lambda: tasks.plot_shared_speakers(
         tables.describe_splits().reset_index().rename(columns={"test speakers": "n_speakers"})
     ),
     "augmentations": lambda: pretraining.plot_augmentations(*illustrate(*make_noise(2, 20_000))),
-    "training": draw_training,
-    "probe": lambda: pretraining.plot_probe(PROBE),
-    "gain": draw_gain,
     "intervals": lambda: grid.plot_intervals(significance.confidence_intervals(ACCURACIES, SIZES)),
     "agreement": lambda: grid.plot_agreement(beside()),
     "coverage": lambda: grid.plot_coverage(beside()),
@@ -73,13 +51,6 @@ FIGURES: dict[str, Callable[[], Figure]] = {
     "model sizes": lambda: grid.plot_model_sizes(rankings.join_sizes(ACCURACIES, paper.read_models(), SIZES)),
     "confusion matrices": lambda: grid.plot_confusions(dict.fromkeys(("one", "two", "three"), CONFUSIONS)),
     "test sizes": lambda: audit.plot_test_sizes(compare_test_sizes()),
-    "weighted means": lambda: audit.plot_weighted_means(
-        check_weighted_means("IEM", [1100, 1122, 1157]), {"released": 1122, "described": 1157}
-    ),
-    "selection": lambda: audit.plot_selection_gap(read_simulation().loc[2, 2], measure_selection(make_cells())),
-    "measured leak": lambda: audit.plot_measured_leak({"model": LEAKS}),
-    "windows": lambda: audit.plot_windows(pd.DataFrame(70.0 + np.eye(3, 6), ["AES", "RAV", "mean"], WINDOW_COLUMNS)),
-    "label order": lambda: audit.plot_label_order(ORDERS, printed=77.3),
     "resamplers": draw_resamplers,
 }
 
