@@ -216,7 +216,7 @@ scores = result.scores.assign(
 
 # %% tags=["hide-input"]
 figure, axes = new_figure(height=2.8)
-scores.plot.bar(y=["validation", "test"], color=PART_COLOURS, width=0.76, edgecolor="white", ax=axes)
+scores.plot.bar(y=["validation", "test"], color=PART_COLOURS, width=0.76, edgecolor="white", grid=True, ax=axes)
 for bars in axes.containers:
     axes.bar_label(bars, fmt="%.0f", size=8)
 axes.set_xticklabels(scores["classifier"] + np.where(scores["selected"], "\n(selected)", ""), rotation=0)
