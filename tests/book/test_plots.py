@@ -1,22 +1,12 @@
 import functools
 import itertools
-from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
-import pytest
-from making import make_cells, make_noise
-from matplotlib import pyplot as plt
-from matplotlib.figure import Figure
+from making import make_cells
 
-from serab_lib.audit.tables import compare_test_sizes, recover_test_sizes
 from serab_lib.book import tables
-from serab_lib.book.plots import audit, grid, pretraining, tasks
-from serab_lib.evaluation import paper, rankings, significance
-from serab_lib.pretraining.augmentations import illustrate
-
-ACCURACIES, SIZES = paper.read_accuracies(), recover_test_sizes()
-GRID = ACCURACIES[list(SIZES.index)]
+from serab_lib.book.plots import audit, grid, tasks
 
 
 @functools.cache
@@ -25,57 +15,11 @@ def beside() -> pd.DataFrame:
     return tables.compare_with_paper(cells, "released")
 
 
-def draw_resamplers() -> Figure:
-    keys = itertools.product(("a", "b"), ("sinc", "other"), ("described", "released"))
-    reported = pd.DataFrame(keys, columns=["model", "resampler", "protocol"])
-    return audit.plot_resamplers(reported.assign(test_accuracy=0.7), printed={"b": 77.3})
-
-
-CONFUSIONS = pd.DataFrame(np.eye(4, dtype=int) + 1, list("abcd"), list("abcd"))
-FIGURES: dict[str, Callable[[], Figure]] = {
-    "shared speakers": lambda: tasks.plot_shared_speakers(
-        tables.describe_splits().reset_index().rename(columns={"test speakers": "n_speakers"})
-    ),
-    "augmentations": lambda: pretraining.plot_augmentations(*illustrate(*make_noise(2, 20_000))),
-    "intervals": lambda: grid.plot_intervals(significance.confidence_intervals(ACCURACIES, SIZES)),
-    "agreement": lambda: grid.plot_agreement(beside()),
-    "coverage": lambda: grid.plot_coverage(beside()),
-    "bold": lambda: grid.plot_bold(significance.compare_best(ACCURACIES, SIZES)),
-    "contrasts": lambda: grid.plot_contrasts(GRID, {f"{n}": (f"BYOL-S, {n}", f"BYOL-A, {n}") for n in (512, 1024)}),
-    "critical difference": lambda: grid.plot_critical_difference(rankings.compare_ranks(GRID)),
-    "subsets": lambda: grid.plot_subsets(
-        {"all": rankings.summarise_sizes(rankings.rank_subsets(GRID))},
-        rankings.redraw_rankings(GRID, SIZES, n_draws=10),
-    ),
-    "task spread": lambda: grid.plot_task_spread(rankings.measure_spread(GRID, SIZES)),
-    "model sizes": lambda: grid.plot_model_sizes(rankings.join_sizes(ACCURACIES, paper.read_models(), SIZES)),
-    "confusion matrices": lambda: grid.plot_confusions(dict.fromkeys(("one", "two", "three"), CONFUSIONS)),
-    "test sizes": lambda: audit.plot_test_sizes(compare_test_sizes()),
-    "resamplers": draw_resamplers,
-}
-
-
-@pytest.mark.parametrize("name", FIGURES)
-def test_figures_are_drawn_with_named_axes(name: str) -> None:
-    figure = FIGURES[name]()
-    figure.draw_without_rendering()
-    assert plt.get_fignums() == []
-    shown = [axes for axes in figure.axes if axes.get_visible()]
-    assert figure.get_supxlabel() or any(axes.get_xlabel() or axes.get_ylabel() for axes in shown)
-    # The caption says what a figure shows.
-    assert figure._suptitle is None and 3 < figure.get_size_inches()[0] <= 8
-
-
-def test_every_public_function_of_a_chapter_is_drawn_here() -> None:
-    modules = (audit, grid, pretraining, tasks)
-    drawn = {name for module in modules for name in vars(module) if name.startswith("plot_")}
-    named = set(itertools.chain.from_iterable(each.__code__.co_names for each in FIGURES.values()))
-    assert drawn == {name for name in named if name.startswith("plot_")}
-
-
 def test_every_resampler_has_its_mark_in_every_panel() -> None:
     """Of equal accuracies, too, none covers another; the released protocol, of the printed values, comes first."""
-    panels = draw_resamplers().axes
+    keys = itertools.product(("a", "b"), ("sinc", "other"), ("described", "released"))
+    reported = pd.DataFrame(keys, columns=["model", "resampler", "protocol"]).assign(test_accuracy=0.7)
+    panels = audit.plot_resamplers(reported, printed={"b": 77.3}).axes
     assert [axes.get_title() for axes in panels] == ["released", "described"]
     for axes in panels:
         lines = {line.get_label(): line.get_xydata().tolist() for line in axes.lines}

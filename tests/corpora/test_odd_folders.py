@@ -1,9 +1,7 @@
-"""What people have on Kaggle, on drives that drop out, after a sync: read, or named with the cure."""
-
-import gzip
 import json
 import os
 import re
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -15,12 +13,7 @@ from serab_lib.audio import load_audio
 from serab_lib.corpora.check import check_corpus
 from serab_lib.corpora.corpus import find_corpus, find_root, read_manifest
 
-HOLDINGS = {
-    "cremad": "Crema/1001_DFA_ANG_XX.wav",
-    "ravdess": "Ravdess/audio_speech_actors_01-24/Actor_01/03-01-05-01-02-01-01.wav",
-    "emodb": "Emo-DB/wav/03a01Wa.wav",
-    "savee": "savee-database/AudioData/DC/a01.wav",
-}
+ODD = tomllib.loads(Path(__file__).with_name("odd.toml").read_text())
 
 
 def touch(path: Path, content: bytes = b"") -> Path:
@@ -30,11 +23,8 @@ def touch(path: Path, content: bytes = b"") -> Path:
 
 
 def test_folders_are_found_by_name_in_any_case_by_what_they_hold_or_where_one_points(tmp_path):
-    for file in HOLDINGS.values():
-        touch(tmp_path / file)
-    for name, file in HOLDINGS.items():
-        (path,) = find_corpus(name, tmp_path).utterances["path"]
-        assert path == str(tmp_path / file)
+    files = {name: touch(tmp_path / file) for name, file in ODD["folders"].items()}
+    assert all(list(find_corpus(name, tmp_path).utterances["path"]) == [str(path)] for name, path in files.items())
     assert find_root("emovo", tmp_path) == tmp_path / "emovo"
     with one_line(r"no folder .*emovo: put .*--data emovo=PATH"):
         find_corpus("emovo", tmp_path)
@@ -48,11 +38,9 @@ def test_folders_are_found_by_name_in_any_case_by_what_they_hold_or_where_one_po
 
 
 def test_names_after_a_sync_are_read_where_they_can_only_mean_one_thing(tmp_path):
-    emodb = {"03A01FA.WAV": "03a01Fa", "03a01Nc.wav.wav": "03a01Nc", "wav\\03a01Wa.wav": "03a01Wa"}
-    emodb |= {"03a02Fc (1).wav": "03a02Fc"}
-    for name in emodb:
+    for name in ODD["names"]:
         touch(tmp_path / "emodb" / name)
-    assert sorted(emodb.values()) == list(find_corpus("emodb", tmp_path).utterances["stem"])
+    assert sorted(ODD["names"].values()) == list(find_corpus("emodb", tmp_path).utterances["stem"])
     touch(tmp_path / "emodb" / "03a02Fc.wav")
     assert [each.kind for each in find_corpus("emodb", tmp_path).left_out] == ["copy"]
     touch(tmp_path / "emodb" / "03a02Fc.wav", b"another")
@@ -63,20 +51,11 @@ def test_names_after_a_sync_are_read_where_they_can_only_mean_one_thing(tmp_path
     assert len(find_corpus("aesdd", tmp_path).utterances) == 1, "whose own names end so"
 
 
-DISGUISED = {
-    "a web page in place of the audio: the download failed": b"<!DOCTYPE html><html>quota</html>",
-    "AAC, whatever its name says: convert": b"\0\0\0\x20ftypM4A " + bytes(50),
-    r"an archive \(gzip or zip\): unpack": gzip.compress(bytes(1000)),
-    "a Git LFS pointer .*git lfs pull.*gitlab.com/cs-cooper-lab/crema-d-mirror": b"version https://git-lfs.github.com/spec/v1\n",
-    "an empty file: fetch it again": b"",
-}
-
-
-@pytest.mark.parametrize("said", DISGUISED)
+@pytest.mark.parametrize("said", ODD["disguised"])
 def test_what_is_only_called_a_recording_is_named_in_a_run_and_in_the_check(tmp_path, said):
     write_ravdess(tmp_path)
     path = next(tmp_path.rglob("*.wav"))
-    path.write_bytes(DISGUISED[said])
+    path.write_bytes(ODD["disguised"][said].encode("latin-1"))
     with one_line(said):
         load_audio(path)
     (problem,) = [each for each in check_corpus("ravdess", tmp_path).problems if each.file.endswith(path.name)]
