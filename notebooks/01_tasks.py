@@ -36,7 +36,6 @@ profile: str = "demo"
 
 # %% tags=["hide-input"]
 import pandas as pd
-import seaborn as sns
 
 from serab_lib.book import tables
 from serab_lib.book.plots import PART_COLOURS, emotion_colours, name_rows, new_figure, put_legend_above
@@ -151,11 +150,12 @@ show_table(counts.T, name="tbl-classes", caption="Utterances of each emotion in 
 
 # %% tags=["hide-input"]
 known = pd.DataFrame(durations).dropna(axis="columns", how="all")
+low, first, median, third, high = known.quantile([0.05, 0.25, 0.5, 0.75, 0.95]).to_numpy()
 figure, axes = new_figure(height=3.2)
-box = {"color": PART_COLOURS["train"], "saturation": 1, "width": 0.5, "boxprops": {"edgecolor": PART_COLOURS["train"]}}
-median = {"color": "white", "linewidth": 2}
-ends = {"whis": (5, 95), "showfliers": False, "showcaps": False, "linecolor": "0.6"}
-sns.boxplot(known, orient="h", **box, **ends, medianprops=median, ax=axes)
+rows = range(known.shape[1])
+axes.hlines(rows, low, high, color="0.6", zorder=2)
+axes.barh(rows, third - first, left=first, height=0.5, color=PART_COLOURS["train"], zorder=3)
+axes.scatter(median, rows, color="white", marker="|", s=140, linewidths=2, zorder=4)
 name_rows(axes, list(known))
 axes.set(xlabel="duration of an utterance (s)", xlim=(0, None))
 show_figure(

@@ -100,10 +100,10 @@ spectrogram = log_mel(waveform)
 
 # %% tags=["hide-input"]
 figure, (upper, lower) = new_figure(2, 1, height=4.2, sharex=True, height_ratios=(1, 1.6))
-upper.plot(np.arange(len(waveform)) / SAMPLE_RATE_HZ, waveform, color=PALETTE[0], linewidth=0.4, rasterized=True)
+upper.plot(np.arange(len(waveform)) / SAMPLE_RATE_HZ, waveform.numpy(), c=PALETTE[0], lw=0.4, rasterized=True)
 upper.set_ylabel("amplitude")
 extent = (0, spectrogram.shape[-1] * 0.01, 0, spectrogram.shape[-2])  # a column every 10 ms
-image = lower.imshow(spectrogram, origin="lower", aspect="auto", extent=extent, cmap="magma")
+image = lower.imshow(spectrogram.numpy(), origin="lower", aspect="auto", extent=extent, cmap="magma")
 lower.set(xlabel="time (s)", ylabel="mel band")
 lower.grid(visible=False)
 figure.colorbar(image, ax=lower, label="log power")

@@ -478,12 +478,14 @@ by_model, by_task = move.groupby("model").mean(), move.groupby("task").mean()
 record(n_rotated=len(move), move=f"{move.abs().mean():.1f}", far=f"{move.abs().max():.1f}")
 record(move_models="; ".join(f"{value:+.1f} ({name})" for name, value in by_model.items()))
 record(move_tasks="; ".join(f"{value:+.1f} ({name})" for name, value in by_task.items()))
+record(apart_tasks=f"{by_task.std():.1f}", apart_models=f"{by_model.std():.1f}")
 
 # %% [markdown]
 # On average over {glue:text}`n_rotated` measured cells the fixed split is {glue:text}`move` points from `rotated`, and up
 # to {glue:text}`far`. By extractor, with all speakers tested the accuracy changes by these points on average over tasks:
-# {glue:text}`move_models`. By task the changes are {glue:text}`move_tasks`: what moves is mostly the task, since all
-# extractors hear the same few speakers.
+# {glue:text}`move_models`. By task the changes are {glue:text}`move_tasks`. These averages differ by
+# {glue:text}`apart_tasks` points (standard deviation) between tasks, whose extractors all hear the same few speakers, and
+# by {glue:text}`apart_models` between extractors.
 
 # %% tags=["hide-input"]
 tasks, models = list(by_task.index), list(by_model.index)

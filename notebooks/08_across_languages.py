@@ -84,6 +84,7 @@ for axes, model in zip_longest(panels.flat, models):
     matrix = own[own["model"] == model].pivot_table("test_uar", "train", "test").reindex(index=order, columns=order)
     sns.heatmap(100 * matrix.astype(float), ax=axes, **style) if model else axes.set_visible(False)
     axes.set(title=TITLES.get(model), xlabel="tested on", ylabel="trained on")
+    axes.tick_params(axis="y", rotation=0)
 show_figure(
     figure,
     name="fig-transfer",
@@ -154,6 +155,7 @@ for axes, (way, each) in zip(panels, common.groupby("normalised"), strict=True):
     matrix = each.pivot_table("test_uar", "train", "test").reindex(index=order, columns=order)
     sns.heatmap(100 * matrix.astype(float), ax=axes, **style)
     axes.set(title=f"normalised by {way}", xlabel="tested on", ylabel="trained on")
+    axes.tick_params(axis="y", rotation=0)
 show_figure(
     figure,
     name="fig-normalisation",
