@@ -18,7 +18,8 @@ from serab_lib.benchmark.grid import Settings
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 PROGRAMS, MISTAKES = tomllib.loads(Path(__file__).with_name("programs.toml").read_text()).values()
 # Several leave a table.
-TABLES = {name: f"results/audit/{name}.csv" for name in ("heard_worse", "label_order", "resampler", "speaker_leak")}
+NAMES = ("heard_worse", "label_order", "resampler", "speaker_leak", "svc_convergence")
+TABLES = {name: f"results/audit/{name}.csv" for name in NAMES}
 TABLES["calibrate"] = "results/audit/selection.csv"
 TABLES |= dict.fromkeys(("pretrain_ravdess", "pretrain_speed", "selection"), "t.csv")
 
@@ -53,7 +54,7 @@ def test_a_small_form_runs(words: str, run, monkeypatch: pytest.MonkeyPatch, cap
     program = words.split()[0]
     if program == "resampler":
         monkeypatch.setattr("serab_lib.benchmark.grid.Settings", partial(Settings, search=False, n_jobs=1))
-    if program in ("calibrate", "heard_worse", "label_order"):
+    if program in ("calibrate", "heard_worse", "label_order", "svc_convergence"):
         cell = "--tasks RAV --models byol-s-512 --protocol released --no-search --jobs 1"
         call("run", *cell.split())
     run(words)
