@@ -13,7 +13,7 @@ import pandas as pd
 
 from serab_lib.benchmark.grid import Job, Settings, Summary, extract, find_recordings
 from serab_lib.benchmark.results import find_commit
-from serab_lib.core import SerabError, cache_folder, replaced, require_writable
+from serab_lib.core import Progress, SerabError, cache_folder, replaced, require_writable
 from serab_lib.corpora.splits import ROTATED, split_folds
 from serab_lib.corpora.task import Task, get_task
 from serab_lib.evaluation.classifiers import CLASSIFIERS
@@ -39,6 +39,7 @@ def run_transfer(
     *,
     emotions: Sequence[str] = COMMON_EMOTIONS,
     classifiers: Sequence[str] = CLASSIFIERS,
+    progress: Progress | None = None,
 ) -> pd.DataFrame:
     """Train on one corpus and test on all of others; on the same one, fold by fold.
 
@@ -54,6 +55,8 @@ def run_transfer(
         What is told apart; if empty, all that these corpora share.
     classifiers : sequence of str
         Of these the training corpus's own validation speakers choose.
+    progress : callable, optional
+        Told how many models are done; each is written when it is.
 
     Returns
     -------
@@ -81,7 +84,10 @@ def run_transfer(
         logger.warning("warning: %s", warning)
     options = {"classifiers": classifiers, "search": settings.search, "n_jobs": settings.n_jobs or 1}
     tests, tables = [[source.code], [code for code in tasks if code != source.code]], []
-    for model in models:
+    names = list(models)
+    for n_done, model in enumerate(names):
+        if progress:
+            progress(f"{source.code} teaches", n_done, len(names))
         jobs = {code: Job(corpus, get_entry(model), settings, {}) for code, corpus in corpora.items()}
         utterances, matrix = _embed(jobs)
         for codes in (codes for codes in tests if set(codes) & set(tasks)):

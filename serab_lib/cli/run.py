@@ -178,7 +178,8 @@ def transfer(
     options = {"classifiers": app.split_names(classifiers, "--classifiers")}
     options |= {"emotions": () if emotions == "shared" else app.split_names(emotions, "--emotions")}
     settings = Settings(out=out, data=data, weights=weights, cache=cache)
-    rows = run_transfer(train, *names, settings, **options)
+    with app.progress() as tell:
+        rows = run_transfer(train, *names, settings, progress=tell, **options)
     if not as_json:
         rows["chance"] = 1 / rows["emotions"].str.split().str.len()
         for column in ("test_uar", "low", "high", "chance"):
