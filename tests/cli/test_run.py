@@ -109,7 +109,7 @@ def test_claims_are_printed_with_verdicts_and_dumped_with_the_rows_behind_them(m
     kept, read = ("best-on-two", "whole-utterance"), claims.read_toml
     monkeypatch.setattr(claims, "read_toml", lambda *given: {name: read(*given)[name] for name in kept})
     monkeypatch.setenv("SERAB_RESULTS", str(tmp_path))
-    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setattr(sys.modules["serab_lib.cli.app"].output, "width", 200)
     output, content = call("claims"), json.loads(call("claims", "--json"))
     assert output.split("\n")[0].split() == ["title", "verdict", "evidence"]
     assert all(words in output for words in ("BYOL-S 2048 is best on two tasks", "cannot be told", "AES and CRE"))
