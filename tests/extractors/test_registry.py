@@ -92,23 +92,14 @@ class Crossings(Extractor):
     def encode(self, prepared):
         return torch.stack([(each[1:] * each[:-1] < 0).float().mean()[None] for each in prepared])
 """
-RECORD = """
-[crossings]
-title = "Crossings"
-family = "own_package.extractors:Crossings"
-embedding_size = 1
-n_parameters = 0
-licence = "MIT"
-"""
 
 
 def test_one_more_extractor_is_one_class_and_one_record(tmp_path: Path, monkeypatch) -> None:
     write_savee(tmp_path)
     (tmp_path / "own_package").mkdir()
     (tmp_path / "own_package" / "extractors.py").write_text(CLASS)
-    (tmp_path / "own.toml").write_text(RECORD)
     monkeypatch.syspath_prepend(tmp_path)
-    for name, entry in registry.read_entries(tmp_path / "own.toml").items():
+    for name, entry in registry.read_entries(Path(__file__).with_name("crossings.toml")).items():
         monkeypatch.setitem(EXTRACTORS, name, entry)
     base.check_extractor(load_extractor("crossings"))
     options = ["--tasks", "SAV", "--models", "crossings", "--data", tmp_path, "--out", tmp_path / "out"]
