@@ -25,7 +25,7 @@ OPTIONAL = {
 # By the release: how its loaders number the classes, and the log-mel mean and standard deviation it has written down.
 # Equal votes of an SVM go to the lower number.
 RELEASED = pd.read_csv(Path(__file__).with_name("released.csv"), dtype=str, keep_default_na=False)
-MISTAKES = tomllib.loads(Path(__file__).with_name("mistakes.toml").read_text())["mistakes"]
+MISTAKES, OTHERS, SPEAKERS = tomllib.loads(Path(__file__).with_name("task.toml").read_text()).values()
 
 
 def read_list(task: Task) -> pd.DataFrame:
@@ -74,13 +74,7 @@ def test_patterns_read_the_listed_files_and_no_others(task):
 
 
 def test_other_files_of_a_corpus_are_known_and_cremads_excluded_ones_are_those_of_tensorflow_datasets():
-    for code, stem, reason in (
-        ("RAV", "03-02-05-01-02-01-01", "sung"),
-        ("RAV", "01-01-05-01-02-01-01", "video"),
-        ("EMB", "03a01X", "version 2.0"),
-        ("IEM", "Ses05M_script01_1b", "whole dialogue"),
-        ("IEM", "Ses01M_script01_3_XX0", "neither actor"),
-    ):
+    for code, stem, reason in OTHERS:
         assert TASKS[code].parse(stem) is None
         (found,) = {why for pattern, why in TASKS[code].other_files.items() if re.fullmatch(pattern, stem)}
         assert reason in found
@@ -107,12 +101,7 @@ def test_records_agree_with_the_paper():
 
 
 def test_speakers_are_women_where_the_corpus_says_so():
-    speakers = {
-        "female": "CAF/02 CAF/12 EMB/08 EMB/16 EMV/f1 EMV/f3 IEM/Ses01F RAV/02 RAV/24 SHE/F01 SHE/F31",
-        "male": "CAF/01 CAF/11 EMB/03 EMB/15 EMV/m1 IEM/Ses01M RAV/01 RAV/23 SAV/DC SAV/KL SHE/M01",
-        "unknown": "AES/1 CRE/1001",
-    }
-    for gender, names in speakers.items():
+    for gender, names in SPEAKERS.items():
         assert {TASKS[name[:3]].gender(name[4:]) for name in names.split()} == {gender}
     for stem, speaker in read_list(TASKS["SUB"])[["stem", "speaker"]].itertuples(index=False):
         assert TASKS["SUB"].gender(speaker) == {"F": "female", "M": "male"}[stem[0]]
