@@ -31,8 +31,6 @@ EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["option
 # All but the first are run by tests/scripts and tests/book.
 SCRIPTS = ("scripts/mend_torchaudio.py", "scripts/audit_dependencies.py", "scripts/count_house.py")
 SCRIPTS += ("book/_ext/plain_notebooks.py",)
-FAST = "--no-search --jobs 1"
-
 SMALLER, ENDS = tomllib.loads(Path(__file__).with_name("commands.toml").read_text()).values()
 
 
@@ -129,8 +127,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     chapter = (ROOT / "notebooks" / "10_beyond_the_paper.py").read_text()
     (loudness,) = re.findall(r"%%writefile loudness.py\n(.*?)^# %%", chapter, re.M | re.S)
     (folder / "loudness.py").write_text(loudness)
-    cells = f"run --tasks SAV --models logmel-stats --protocol both --data {folder / 'data'} --out {folder / 'results'}"
-    assert CliRunner().invoke(app, f"{cells} {FAST}".split()).exit_code == 0
+    cells = "run --tasks SAV --models logmel-stats --protocol both --no-search --jobs 1".split()
+    assert CliRunner().invoke(app, [*cells, f"--data={folder / 'data'}", f"--out={folder / 'results'}"]).exit_code == 0
     return folder
 
 

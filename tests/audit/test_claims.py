@@ -84,11 +84,7 @@ TURNED = [
     ("all-samples", {"left_out": 0}, HOLDS),
     ("means-follow", lambda: copy(0, S, "BYOL-A, 512"), IN_PART),
     ("means-follow", {"agrees": True}, HOLDS),
-    (
-        "shares",
-        {"train": [60, 60, 70, 60, 60, 60, 60, 60, 60], "validation": [20, 20, 10, 20, 20, 20, 20, 20, 20], "test": 20},
-        HOLDS,
-    ),
+    ("shares", {"train": [60, 60, 70, *[60] * 6], "validation": [20, 20, 10, *[20] * 6], "test": 20}, HOLDS),
     ("one-vector", {"built_size": 512}, IN_PART),
     ("transformer-comparable", {"agrees": False}, IN_PART),
     ("shared-emotions", {"anger": [0, 1, 1, 1, 1, 1, 1, 1, 1]}, IN_PART),

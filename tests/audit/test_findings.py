@@ -26,7 +26,6 @@ FACTS = {name: record.get("values") for name, record in RECORDS.items()}
 KEYS = ["repository", "commit", "file", "line", "holds"]
 REPOSITORIES = ("Neclow/SERAB", "nttcslab/byol-a", "audeering/opensmile-python")
 REPOSITORIES += ("tensorflow/datasets", "tensorflow/models")
-WORDS = ("title", "says", "does", "evidence", "consequence", "where")
 VALUES = tomllib.loads(Path(__file__).with_name("findings.toml").read_text())
 
 
@@ -61,7 +60,7 @@ def test_the_findings_of_the_paper(found: dict[str, Finding]) -> None:
 
 def test_all_words_are_filled(found: dict[str, Finding], measured: dict[str, Finding]) -> None:
     for finding in [*found.values(), *measured.values()]:
-        texts = [getattr(finding, name) for name in WORDS]
+        texts = [getattr(finding, name) for name in ("title", "says", "does", "evidence", "consequence", "where")]
         assert finding.code in ("read", "computed", "read and computed")
         assert finding.table in ("certain", "nearly certain", "very likely", "unknown", "not concerned")
         assert bool(finding.read_at) == finding.code.startswith("read")
@@ -94,8 +93,7 @@ def test_facts_are_those_of_the_lists_and_of_the_printed_table(found: dict[str, 
     fields = names.str.split("-", expand=True)
     counted = {"n_utterances": len(fields), "n_sentences": fields[4].nunique(), "n_speakers": fields[6].nunique()}
     assert FACTS["spontaneous-RAV"] == counted
-    others = read_accuracies()[["UM"]].query("not model.str.startswith('BYOL')")["UM"]
-    assert others.idxmax() == "openSMILE"
+    assert read_accuracies()[["UM"]].query("not model.str.startswith('BYOL')")["UM"].idxmax() == "openSMILE"
 
 
 def test_recordings_of_another_rate_are_counted() -> None:

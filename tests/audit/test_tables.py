@@ -20,8 +20,7 @@ def test_counts_are_those_that_print_as_the_value(n: int) -> None:
     exact = [Decimal(100 * k) / Decimal(n) for k in range(n + 1)]
     both = [{x.quantize(Decimal("0.1"), how) for how in (ROUND_HALF_UP, ROUND_HALF_DOWN)} for x in exact]
     for tenths in range(0, 1001, 7 if n > 100 else 1):
-        wanted = [k for k, printed in enumerate(both) if Decimal(tenths) / 10 in printed]
-        assert find_counts(tenths / 10, n) == wanted
+        assert find_counts(tenths / 10, n) == [k for k, printed in enumerate(both) if Decimal(tenths) / 10 in printed]
 
 
 def test_a_planted_size_is_found_and_from_a_thousand_on_every_size_is_possible() -> None:
@@ -119,8 +118,7 @@ def test_seven_weighted_means_rule_out_1157_and_all_allow_31_sizes_of_iem4() -> 
     against = {model for model, row in usable.iterrows() if not allows(row, SIZES | {"IEM": 1157})}
     assert against == set(tables.check_weighted_means("IEM", [1157])["impossible"].item()) and len(against) == 7
     # The other count of CREMA-D rules it out in one row more.
-    other = SIZES | {"CRE": 1558}
-    assert {m for m, row in usable.iterrows() if not allows(row, other | {"IEM": 1157})} > against
+    assert {m for m, row in usable.iterrows() if not allows(row, SIZES | {"CRE": 1558, "IEM": 1157})} > against
     possible = [n for n in range(1000, 1300) if all(allows(row, SIZES | {"IEM": n}) for _, row in usable.iterrows())]
     assert (min(possible), max(possible), len(possible)) == (1104, 1139, 31) and 1122 in possible
     counts = pd.read_csv(PAPER.parent / "manifests" / "iem4_counts.csv")

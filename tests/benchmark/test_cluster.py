@@ -28,10 +28,9 @@ def test_a_cluster_gives_the_numbers_of_one_machine(folder: Path, monkeypatch: p
     monkeypatch.setattr(classifiers, "GRIDS", grids | {"RF": {"max_depth": (2, 5), "min_samples_split": (2, 5)}})
     run(folder, out="here", search=True)
     seen = []
-    options = settings(folder, cache="own-cache", search=True)
     with cluster.open_cluster("local:2") as compute:
         work = {"compute": compute, "progress": lambda *told: seen.append(told)}
-        summary = run_grid(["SAV"], ["logmel-stats"], options, **work)
+        summary = run_grid(["SAV"], ["logmel-stats"], settings(folder, cache="own-cache", search=True), **work)
     assert not summary.failures and len(summary.computed) == 2
     assert read_numbers(folder).equals(read_numbers(folder, "here"))
     assert ("cells", 2, 2) in seen
@@ -121,8 +120,7 @@ def test_a_worker_with_other_code_is_refused_also_where_it_joins_late(folder: Pa
 
 
 def test_every_task_can_be_sent() -> None:
-    sent = [deserialize(*serialize(task, serializers=["pickle"])).code for task in TASKS.values()]
-    assert sent == list(TASKS)
+    assert [deserialize(*serialize(each, serializers=["pickle"])).code for each in TASKS.values()] == list(TASKS)
 
 
 @pytest.mark.nightly

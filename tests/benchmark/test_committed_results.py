@@ -59,10 +59,8 @@ def test_a_cell_is_whole_and_follows_from_its_predictions(key: tuple[str, str, s
 
 def test_every_transfer_follows_from_its_predictions() -> None:
     rows = transfer.read_transfer(COMMITTED.folder)
-    assert (
-        set(rows["train"]) == set(rows["test"]) == {"AES", "EMB", "EMV", "RAV"}
-        and not rows["commit"].str.endswith("y").any()
-    )
+    assert set(rows["train"]) == set(rows["test"]) == {"AES", "EMB", "EMV", "RAV"}
+    assert not rows["commit"].str.endswith("y").any()
     kept = {}
     for file in (COMMITTED.folder / "transfer").glob("*.csv"):
         train, rest = file.stem.split("-", 1)

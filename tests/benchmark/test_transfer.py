@@ -62,9 +62,8 @@ def score_plainly(X: np.ndarray, table: pd.DataFrame, train: str, test: str, *, 
             scaled[rows] = StandardScaler().fit_transform(Z[rows])
         once = PredefinedSplit(np.repeat([-1, 0], [len(own[0]), len(own[1])]))
         both = np.concatenate(own[:2])
-        models = (LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto"), {}), (
-            LogisticRegression(max_iter=10_000, random_state=42), {"C": C}
-        )  # fmt: skip
+        logistic = LogisticRegression(max_iter=10_000, random_state=42)
+        models = (LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto"), {}), (logistic, {"C": C})
         fits = [GridSearchCV(model, grid, cv=once).fit(scaled[both], y[both]) for model, grid in models]
         best = max(fits, key=lambda fit: fit.best_score_)
         truth.extend(y[own[2]])

@@ -1,3 +1,5 @@
+import itertools
+
 import calibrate
 import heard_worse
 import interval_coverage
@@ -78,18 +80,12 @@ def test_optimism_grows_with_what_speakers_add() -> None:
 
 def test_who_is_heard_worse_has_the_interval_of_scipys_tests_and_counts_what_occurs_at_every_level(tmp_path) -> None:
     """RAVDESS has no neutral (01) of strong intensity (02); the even speakers are women."""
-    rng = np.random.default_rng(0)
-    rows = [
-        (e, i, s, f"{n:02d}") for n in range(1, 7) for e in ("01", "03", "05") for i in ("01", "02") for s in "1234"
-    ]
-    table = pd.DataFrame(rows, columns=["emotion", "intensity", "take", "speaker"]).query(
-        "emotion + intensity != '0102'"
-    )
-    table["stem"] = (
-        "03-01-" + table["emotion"] + "-" + table["intensity"] + "-01-0" + table["take"] + "-" + table["speaker"]
-    )
+    rows = itertools.product(("01", "02", "03", "04", "05", "06"), ("01", "03", "05"), ("01", "02"), "1234")
+    table = pd.DataFrame(rows, columns=["speaker", "emotion", "intensity", "take"])
+    table = table.query("emotion + intensity != '0102'")
+    table["stem"] = [f"03-01-{row.emotion}-{row.intensity}-01-0{row.take}-{row.speaker}" for row in table.itertuples()]
     share = 0.4 + 0.3 * (table["intensity"] == "02") + 0.2 * (table["speaker"].astype(int) % 2)
-    right = rng.random(len(table)) < share
+    right = np.random.default_rng(0).random(len(table)) < share
     kept = table.assign(LDA=np.where(right, table["emotion"], "other"), right=100.0 * right)
     (tmp_path / "predictions").mkdir()
     kept.to_csv(tmp_path / "predictions" / "RAV-m-rotated.csv", index=False)
@@ -108,9 +104,8 @@ def test_who_is_heard_worse_has_the_interval_of_scipys_tests_and_counts_what_occ
             row, interval = found.loc[(model, fact, level)], test.confidence_interval()
             assert (row["difference_low"], row["difference_high"]) == pytest.approx((interval.low, interval.high))
     row = found.loc[("m", "intensity", "02")]
-    assert row[["accuracy", "difference"]].tolist() == pytest.approx(
-        [told["02"].mean(), (told["02"] - told["01"]).mean()]
-    )
+    accuracy, difference = told["02"].mean(), (told["02"] - told["01"]).mean()
+    assert row[["accuracy", "difference"]].tolist() == pytest.approx([accuracy, difference])
     recalls = kept[kept["intensity"] == "02"].groupby("emotion")["right"].mean()
     assert row["recall"] == pytest.approx(recalls.mean()) and row["n_speakers"] == 6
     assert heard_worse.break_down(Results(tmp_path), get_task("AES"), "rotated").empty

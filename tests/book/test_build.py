@@ -97,9 +97,6 @@ def test_mistakes_are_one_line(project, monkeypatch):
         assert message in said and len(said.strip().splitlines()) == 1
 
 
-PROVENANCE = {"commit": "abc123", "versions": {"torch": "2.13"}, "machine": "a laptop"}
-
-
 def executed(*outputs, tags=()):
     cell = new_code_cell("show()", metadata={"tags": list(tags)}, outputs=list(outputs))
     papermill = {"parameters": {"profile": "demo"}, "start_time": "2026-01-02T03:04:05", "duration": 7.4}
@@ -113,7 +110,7 @@ def display(data, **description):
 def weave_in(folder, notebook):
     path = folder / "05_x.ipynb"
     nbformat.write(notebook, path)
-    run = weave.weave(path, path, PROVENANCE)
+    run = weave.weave(path, path, {"commit": "abc123", "versions": {"torch": "2.13"}, "machine": "a laptop"})
     return nbformat.read(path, as_version=4), run
 
 

@@ -19,8 +19,7 @@ def shown(monkeypatch):
 
 def test_table_carries_name_caption_and_markdown_with_values_written_for_reading(shown):
     columns = {"n": [1234, None], "share": [1.25, float("nan")], "text": ["a|<b", "**x**"]}
-    frame = pd.DataFrame(columns, index=["p", "q"])
-    show.show_table(frame, name="tbl-x", caption="Of things.", sortable=True)
+    show.show_table(pd.DataFrame(columns, index=["p", "q"]), name="tbl-x", caption="Of things.", sortable=True)
     ((data, metadata),) = shown
     kind = {"kind": "table", "name": "tbl-x", "caption": "Of things."}
     assert metadata["serab"] == kind | {"sortable": True, "wordy": False}
@@ -55,6 +54,5 @@ def test_audio_banner_downloads_and_numbers_are_written_out(shown, tmp_path):
     (encoded,) = re.findall(r'download="a.csv" href="data:text/plain;charset=utf-8;base64,(.*?)"', downloads)
     assert base64.b64decode(encoded).decode() == "x,ä\n"
     show.record(accuracy=np.float64(0.5), n_draws="2,000")
-    prefix = "application/papermill.record/"
-    assert [data[f"{prefix}text/plain"] for data, _ in shown[3:]] == ["0.5", "'2,000'"]
+    assert [data["application/papermill.record/text/plain"] for data, _ in shown[3:]] == ["0.5", "'2,000'"]
     assert [metadata["scrapbook"]["name"] for _, metadata in shown[3:]] == ["accuracy", "n_draws"]

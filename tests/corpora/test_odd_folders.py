@@ -46,8 +46,7 @@ def test_names_after_a_sync_are_read_where_they_can_only_mean_one_thing(tmp_path
     touch(tmp_path / "emodb" / "03a02Fc.wav", b"another")
     with one_line("different recordings of one name .*keep one version"):
         find_corpus("emodb", tmp_path)
-    known = read_manifest("aesdd.csv")["file"]
-    touch(tmp_path / "aesdd" / next(file for file in known if file.endswith("(1).wav")))
+    touch(tmp_path / "aesdd" / next(each for each in read_manifest("aesdd.csv")["file"] if each.endswith("(1).wav")))
     assert len(find_corpus("aesdd", tmp_path).utterances) == 1, "whose own names end so"
 
 

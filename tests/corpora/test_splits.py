@@ -29,8 +29,7 @@ def test_sizes_shared_speakers_and_parts_in_the_order_of_the_shuffled_speakers(c
     for protocol in PROTOCOLS:
         parts = split(table, TASKS[code], protocol)
         sizes = parts["part"].value_counts()
-        found = [parts["group"].nunique(), *(sizes[part] for part in PARTS)]
-        assert found == SIZES.loc[(code, protocol)].tolist()
+        assert [parts["group"].nunique(), *(sizes[part] for part in PARTS)] == SIZES.loc[(code, protocol)].tolist()
         assert (parts.groupby("group")["part"].nunique() == 1).all() and list(parts.index) == list(range(len(parts)))
         shared = float(protocol == "released" and code in ("SHE", "IEM"))
         assert splits.measure_speaker_overlap(parts) == shared == splits.measure_speaker_overlap(parts, "validation")

@@ -265,8 +265,7 @@ def test_the_command_shows_what_it_fetches_and_goes_on_after_a_failure(publish, 
 def test_the_list_needs_no_network_and_what_a_group_leaves_out_is_named(monkeypatch, tmp_path):
     code, out, _ = run("--data", tmp_path, "--weights", tmp_path, "--json")
     rows = json.loads(out)
-    known = set(CORPORA) | {source.name for source in list_checkpoints()}
-    assert code == 0 and {row["name"] for row in rows} == known
+    assert code == 0 and {row["name"] for row in rows} == {*CORPORA, *(source.name for source in list_checkpoints())}
     assert all(row["licence"] and row["page"].startswith("http") and row["state"] for row in rows)
     for name in set(CORPORA) - {"aesdd", "iemocap", "savee"}:
         monkeypatch.delitem(CORPORA, name)

@@ -38,8 +38,7 @@ def test_each_speaker_is_standardised_inside_its_part() -> None:
     X.flags.writeable = False
     result = normalise_speakers(X, frame["group"].str[-1], frame["part"])
     for rows in frame.groupby("group").indices.values():
-        expected = StandardScaler().fit_transform(X[rows].astype(float))
-        np.testing.assert_allclose(result[rows], expected, atol=1e-9)
+        np.testing.assert_allclose(result[rows], StandardScaler().fit_transform(X[rows].astype(float)), atol=1e-9)
 
 
 def test_released_selects_on_test_and_described_on_validation_and_among_equals_the_first() -> None:

@@ -26,8 +26,7 @@ def subsets() -> pd.DataFrame:
 
 def read_table() -> tuple[dict[str, list[float]], dict[str, tuple[float, float, float]]]:
     """The second implementation: accuracies and UM, WM and GM by row, from the file alone."""
-    path = Path(serab_lib.__file__).parent / "data" / "paper" / "table3_accuracy.csv"
-    with path.open() as file:
+    with (Path(serab_lib.__file__).parent / "data" / "paper" / "table3_accuracy.csv").open() as file:
         rows = {row["model"]: [float(row[task]) for task in SIZES.index] for row in csv.DictReader(file)}
     weighted = {name: sum(n * x for n, x in zip(SIZES, row, strict=True)) / SIZES.sum() for name, row in rows.items()}
     means = {name: (sum(row) / 9, weighted[name], prod(x ** (1 / 9) for x in row)) for name, row in rows.items()}

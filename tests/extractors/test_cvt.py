@@ -25,8 +25,7 @@ def test_tensors_are_those_of_the_released_checkpoints(size: str) -> None:
     with (resources.files("serab_lib") / "data" / "manifests" / "cvt_state_dict.csv").open() as file:
         released = {row["name"]: row[f"shape_{size}"] for row in csv.DictReader(file)}
     state = CvtEncoder(WIDTHS[size]).state_dict()
-    shapes = {name: "x".join(map(str, tensor.shape)) or "scalar" for name, tensor in state.items()}
-    assert shapes == released
+    assert released == {name: "x".join(map(str, tensor.shape)) or "scalar" for name, tensor in state.items()}
 
 
 class Plain:

@@ -7,8 +7,7 @@ from serab_lib.extractors.opensmile import OpenSmile
 
 def test_full_scale_does_not_click() -> None:
     """The wrapper's conversion would turn a sample of 1.0 into the most negative one."""
-    time = torch.arange(16_000) / 16_000
-    wave = torch.sin(2 * torch.pi * 200 * time).clamp(-0.9999, 0.9999)
+    wave = torch.sin(2 * torch.pi * 200 * torch.arange(16_000) / 16_000).clamp(-0.9999, 0.9999)
     touched = wave.clone()
     touched[wave.argmax()] = 1.0
     first, second = OpenSmile().embed([wave, touched])

@@ -15,8 +15,7 @@ from making import ROOT
 from nbclient import NotebookClient
 
 ROLE = re.compile(r"\{[\w:-]+\}[`<]|^[`:]{3,}\{|^\([\w-]+\)=", re.MULTILINE)
-SOURCES = sorted((ROOT / "notebooks").glob("*.py"))
-pytestmark = pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
+pytestmark = pytest.mark.parametrize("source", sorted((ROOT / "notebooks").glob("*.py")), ids=lambda path: path.stem)
 
 
 def code_cells(source: Path) -> list[nbformat.NotebookNode]:

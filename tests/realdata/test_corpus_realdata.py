@@ -14,8 +14,7 @@ from serab_lib.evaluation import paper, protocol
 from serab_lib.extractors.opensmile import OpenSmile
 
 pytestmark = pytest.mark.realdata
-FINDINGS = tomllib.loads((ROOT / "serab_lib" / "data" / "findings.toml").read_text())
-CLICKS = FINDINGS["full-scale-click"]["values"]
+CLICKS = tomllib.loads((ROOT / "serab_lib/data/findings.toml").read_text())["full-scale-click"]["values"]
 
 
 @pytest.mark.parametrize("code", ["AES", "EMB", "EMV", "RAV"])

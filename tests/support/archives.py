@@ -17,9 +17,8 @@ Members = dict[str | bytes, bytes]
 
 
 def make_wav(seed: str, *, rate_hz: int = 16_000, n_channels: int = 1, duration_s: float = 0.003) -> bytes:
-    n_frames = round(rate_hz * duration_s)
-    samples = hashlib.shake_256(seed.encode()).digest(2 * n_channels * n_frames)
     width = 2 * n_channels
+    samples = hashlib.shake_256(seed.encode()).digest(width * round(rate_hz * duration_s))
     head = struct.pack("<4sI4s4sIHHIIHH", b"RIFF", 36 + len(samples), b"WAVE", b"fmt ", 16, 1, n_channels,
                        rate_hz, rate_hz * width, width, 16)  # fmt: skip
     return head + struct.pack("<4sI", b"data", len(samples)) + samples
