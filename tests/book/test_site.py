@@ -179,7 +179,9 @@ def visit(browser, address):
         tab.route(lambda url: not url.startswith((address, "data:", "file:")), lambda route: route.abort())
         tab.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
         tab.on("pageerror", lambda error: complaints.append(str(error)))
-        tab.on("requestfailed", lambda request: complaints.append(request.url))
+        # What a page that leads on at once gives up is no fault.
+        given_up = "net::ERR_ABORTED"
+        tab.on("requestfailed", lambda request: request.failure == given_up or complaints.append(request.url))
         tab.goto(page if "://" in page else f"{address}/{page}.html", wait_until="load")
         return tab, complaints
 
