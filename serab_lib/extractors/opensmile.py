@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import functools
+import os
+import shutil
+import tempfile
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,9 +29,23 @@ _SIZES = {"ComParE_2016": 6373, "eGeMAPSv02": 88}
 def _smile(feature_set: str) -> opensmile.Smile:
     import opensmile
 
-    return opensmile.Smile(
-        feature_set=opensmile.FeatureSet[feature_set], feature_level=opensmile.FeatureLevel.Functionals
-    )
+    class Smile(opensmile.Smile):
+        @property
+        def default_config_root(self) -> str:
+            return _find_ascii(super().default_config_root)
+
+    return Smile(feature_set=opensmile.FeatureSet[feature_set], feature_level=opensmile.FeatureLevel.Functionals)
+
+
+@functools.cache
+def _find_ascii(folder: str) -> str:
+    """A way to a folder in ASCII, which is all that openSMILE's wrapper takes: itself, or a link in the temporary one."""
+    if folder.isascii():
+        return folder
+    link = os.path.join(tempfile.mkdtemp(prefix="serab-"), "config")
+    os.symlink(folder, link)
+    atexit.register(shutil.rmtree, os.path.dirname(link), ignore_errors=True)
+    return link
 
 
 class OpenSmile(Extractor):

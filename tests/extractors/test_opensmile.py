@@ -1,8 +1,9 @@
+import opensmile
 import pytest
 import torch
 from making import make_noise
 
-from serab_lib.extractors.opensmile import OpenSmile
+from serab_lib.extractors.opensmile import OpenSmile, _smile
 
 
 def test_full_scale_does_not_click() -> None:
@@ -16,9 +17,16 @@ def test_full_scale_does_not_click() -> None:
 
 @pytest.mark.parametrize("name", ["ComParE_2016", "eGeMAPSv02"])
 def test_names_and_order_are_those_of_the_feature_set(name: str) -> None:
-    import opensmile
-
     smile = opensmile.Smile(getattr(opensmile.FeatureSet, name), opensmile.FeatureLevel.Functionals)
     noise = 0.1 * make_noise(16_000)
     expected = torch.from_numpy(smile.process_signal(noise.numpy(), 16_000).to_numpy()[0].copy())
     torch.testing.assert_close(OpenSmile(name).embed([noise])[0], expected, rtol=0, atol=0, equal_nan=True)
+
+
+def test_an_installation_in_a_folder_that_is_not_ascii(tmp_path, monkeypatch):
+    folder = tmp_path / "My Drive é"
+    folder.symlink_to(opensmile.Smile().default_config_root)
+    monkeypatch.setattr(opensmile.Smile, "default_config_root", property(lambda self: str(folder)))
+    _smile.cache_clear()
+    assert OpenSmile("eGeMAPSv02").embed([torch.ones(16_000)]).shape == (1, 88)
+    _smile.cache_clear()
