@@ -39,7 +39,7 @@ def _smile(feature_set: str) -> opensmile.Smile:
 
 @functools.cache
 def _find_ascii(folder: str) -> str:
-    """A way to a folder in ASCII, which is all that openSMILE's wrapper takes: itself, or a link in the temporary one."""
+    """A way to a folder in ASCII, which is all that openSMILE's wrapper takes: itself, or a link to it."""
     if folder.isascii():
         return folder
     link = os.path.join(tempfile.mkdtemp(prefix="serab-"), "config")
