@@ -185,8 +185,8 @@ if len(wide):
     )
 
 # %% [markdown]
-# The fewer classes, the higher chance; rows with different sets of classes cannot be compared. {numref}`tbl-shared` has
-# no diagonal: that is the grid itself, under `rotated`.
+# The fewer classes, the higher chance; rows with different sets of classes cannot be compared. A corpus that tests
+# itself on all of its classes is the grid itself, under `rotated`.
 
 # %% [markdown] tags=["real"]
 # ## What this says, and what four corpora cannot
