@@ -42,7 +42,7 @@ Weights = Annotated[
 ]
 Cache = Annotated[Path | None, typer.Option(help="Folder of caches. Default: SERAB_CACHE, then the user's.")]
 Out = Annotated[Path, typer.Option(help="Folder of results.")]
-Device = Annotated[str, typer.Option(help="cpu or cuda.")]
+Device = Annotated[str, typer.Option(help="cpu, or cuda, mps or xpu where torch finds one.")]
 Jobs = Annotated[int | None, typer.Option(min=1, help="Workers. Default: one per core.")]
 Layer = Annotated[
     int | None, typer.Option(min=1, help="Transformer layer of the self-supervised models, from 1. Default: the last.")
