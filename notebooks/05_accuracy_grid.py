@@ -227,6 +227,29 @@ if not data.synthetic:
         label="The paper's grid",
     )
 
+# %% [markdown] tags=["real"]
+# (contributed)=
+# ## Contributed rows
+#
+# Rows that others measured, or of models that are not part of the library, stand apart. Each is held to the published
+# splits, and its accuracies to its predictions, whenever this page is made; {ref}`contribute` says how, and how yours
+# gets here.
+
+# %% tags=["hide-input", "real"]
+contributed = tables.list_contributed(data.measured.folder)
+if len(contributed) and not data.synthetic:
+    show_table(
+        contributed,
+        name="tbl-contributed",
+        caption="Contributed cells, with their source and who measured them. Percent. Measured on real recordings.",
+        sortable=True,
+        index=False,
+    )
+record(n_contributed=f"{len(contributed)} cells are" if len(contributed) else "No cell is")
+
+# %% [markdown] tags=["real"]
+# {glue:text}`n_contributed` contributed so far.
+
 # %% [markdown]
 # ## Take it with you
 #

@@ -16,7 +16,7 @@
 # # Beyond the paper: your extractor, your corpus
 #
 # A benchmark is useful if you can add your own model to it. This chapter adds a new extractor and a new corpus to the
-# grid, from the first line to the accuracy.
+# grid, from the first line to the accuracy, and shows how your row gets into this book.
 
 # %% tags=["setup"]
 # On Colab, this installs the library; where it is installed, it does nothing.
@@ -34,6 +34,8 @@ if importlib.util.find_spec("serab_lib") is None:
 profile: str = "demo"
 
 # %% tags=["hide-input"]
+import pandas as pd
+
 from serab_lib import check_extractor, load_extractor
 from serab_lib.book import tables
 from serab_lib.benchmark.embeddings import extract_corpus
@@ -134,6 +136,84 @@ record(best=listed["model"].iloc[0], n_test=int(listed["n test"].iloc[0]))
 # - which tasks are complete, since a mean over some of the nine is not comparable ({doc}`07_what_the_grid_says`);
 # - the folder that `--out` wrote: it holds predictions and provenance, so others can test differences to their model.
 #
+# (contribute)=
+# ## Your row in the grid
+#
+# What you measured on the corpora as they were released can stand in this book, under your name. `serab submit` takes
+# one model's cells out of the folder that `--out` wrote, and adds who measured what and what the model was trained on:
+#
+# ```console
+# serab run --tasks RAV,EMB --models hear:loudness --protocol all --out my-results
+# serab submit --results my-results --model hear-loudness --title Loudness --by Ada --source https://example.org/loudness --trained-on nothing --trained-on-source https://example.org/loudness
+# ```
+#
+# This writes `results/contributed/hear-loudness/`, with `cells.csv`, `predictions/`, `provenance.json` and
+# `contribution.toml`; a pull request adds it. `--heard RAV`, which may be repeated, says that a corpus is part of what
+# the model was trained on: tables mark such cells.
+#
+# A row has to hold by itself. Before it is written, in the tests, and whenever this book is built,
+#
+# - its test utterances must be those of the published split, fold by fold under `rotated`, each predicted once;
+# - their speakers and emotions must be those of the published lists;
+# - every accuracy, UAR and macro-F1 must follow from the predictions, and the reported classifier from the protocol;
+# - the corpora must be real and complete, and the hyperparameters searched.
+#
+# One altered prediction is enough to be refused, with a line that says which cell it is. The names of IEM4's utterances
+# may not be published: they are left out, and speakers and emotions are counted in their place.
+
+# %% [markdown] tags=["real"]
+# ### An example: an encoder of voices
+#
+# Resemblyzer ([0.1.4](https://pypi.org/project/Resemblyzer/0.1.4/), Apache 2.0) tells speakers apart; its weights are
+# inside the package. By its author's word it was trained on
+# [LibriSpeech, VoxCeleb1 and VoxCeleb2](https://github.com/resemble-ai/Resemblyzer/issues/3), with a loss that brings
+# the vectors of one speaker together and knows nothing of emotions {cite}`wan2018generalized`. None of the three is a
+# corpus of the benchmark. The package does not speak the HEAR API;
+# [a short module](https://github.com/serab-companion/serab-companion/blob/main/results/contributed/hear-resemblyzer_hear/resemblyzer_hear.py)
+# does so for it. The encoder gets the audio as every extractor does, without the package's own preprocessing, which
+# raises the volume and cuts pauses.
+#
+# ```console
+# pip install librosa webrtcvad-wheels
+# pip install --no-deps Resemblyzer==0.1.4
+# PYTHONPATH=results/contributed/hear-resemblyzer_hear serab run --tasks RAV --models hear:resemblyzer_hear --protocol all --out my-results
+# ```
+#
+# Unlike those above, the numbers of {numref}`tbl-guest` come from real recordings.
+
+# %% tags=["hide-input", "real"]
+guests = tables.list_contributed(data.measured.folder)
+every = pd.concat([tables.list_measured(data.read_measured()), guests])
+rows = every[every["task"] == "RAV"].pivot(index="model", columns="protocol", values="accuracy")
+level = (100 * tables.describe_splits().loc[["RAV"], "majority"]).unstack("protocol")
+beside = pd.concat([level.set_axis(["Majority level"]), rows]).rename_axis("model").sort_values("described")
+show_table(
+    tables.mark_best(beside),
+    name="tbl-guest",
+    caption="RAVDESS as released: accuracy on test in percent, a contributed row beside those of this book.",
+)
+
+# %% tags=["hide-input", "real"]
+guest = guests["model"].iloc[0] if len(guests) else "no contributed row"
+chosen = every[every["protocol"] == "described"]
+places = chosen.pivot(index="model", columns="task", values="accuracy").rank(ascending=False, method="min")
+own, told = chosen[chosen["model"] == guest].set_index("task"), beside["described"].map("{:.1f} %".format).to_dict()
+record(guest=told.get(guest, "not measured"), level=told["Majority level"], n_models=len(places))
+record(interval=own["interval"].get("RAV", "–"), n_corpora=len(own))
+record(places=", ".join(f"{place:.0f} on {task}" for task, place in places.reindex([guest]).iloc[0].items()))
+names = {"byol": "byol-s-512", "opensmile": "opensmile", "statistics": "logmel-stats"}
+record(**{each: told.get(tables.TITLES[name], "not measured") for each, name in names.items()})
+
+# %% [markdown] tags=["real"]
+# Under `described` the encoder of voices is right in {glue:text}`guest` of RAVDESS's test utterances (95 % interval
+# {glue:text}`interval`), where naming the most frequent emotion gives {glue:text}`level`. Log-mel statistics have
+# {glue:text}`statistics`, openSMILE {glue:text}`opensmile`, BYOL-S 512 {glue:text}`byol`. By accuracy, its place among
+# the {glue:text}`n_models` models measured so is {glue:text}`places`. What tells voices apart tells emotions, too, though
+# nobody trained it to; that vectors are normalised speaker by speaker takes out much of who speaks and leaves how. How
+# well it does depends on the corpus, and {doc}`07_what_the_grid_says` says which differences between such rows are
+# more than chance. All contributed rows stand in {ref}`contributed`.
+
+# %% [markdown]
 # ## More corpora, more models
 #
 # SUBESCO, 7,000 utterances in Bangla, is in the authors' release and not in the paper: `--tasks SUB`. Models of today

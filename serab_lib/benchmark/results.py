@@ -52,8 +52,8 @@ class Cell:
 class Results:
     """A folder of results: `cells.csv`, `predictions/` and `provenance.json`; `stale.csv` keeps what was replaced."""
 
-    def __init__(self, folder: str | Path) -> None:
-        self.folder = Path(folder)
+    def __init__(self, folder: str | Path, *, as_text: bool = False) -> None:
+        self.folder, self.as_text = Path(folder), as_text
 
     def read_cells(self) -> pd.DataFrame:
         """Read all finished cells, one row per cell and classifier; rows whose numbers cannot be read are left out."""
@@ -169,7 +169,7 @@ class Results:
     def _predictions_path(self, task: str, model: str, protocol: str) -> Path:
         """Where a cell's predictions are, or will be: text where they are kept as text."""
         path = self.folder / "predictions" / f"{task}-{model}-{protocol}.csv"
-        return path if path.exists() else path.with_suffix(".parquet")
+        return path if self.as_text or path.exists() else path.with_suffix(".parquet")
 
 
 def describe_machine(device: str) -> dict[str, Any]:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from serab_lib.audit.tables import check_parameters
+from serab_lib.benchmark.contributed import Contribution, read_contribution
 from serab_lib.corpora.check import describe_copies
 from serab_lib.corpora.corpus import list_utterances
 from serab_lib.corpora.splits import PARTS, PROTOCOLS, ROTATED, measure_speaker_overlap, split
@@ -92,7 +94,7 @@ def describe_modern_extractors() -> pd.DataFrame:
     return table.assign(**{"trained on": training}, licence=[each.licence for each in entries])
 
 
-def _write_training(entry: Entry) -> str:
+def _write_training(entry: Entry | Contribution) -> str:
     return f"[{entry.trained_on}]({entry.trained_on_source})" if entry.trained_on else "–"
 
 
@@ -225,13 +227,13 @@ def _write_interval(accuracy: float, n: int) -> str:
     return f"{100 * low:.1f}–{100 * high:.1f}"
 
 
-def list_measured(cells: pd.DataFrame) -> pd.DataFrame:
+def list_measured(cells: pd.DataFrame, entries: Mapping[str, Any] = EXTRACTORS) -> pd.DataFrame:
     """List the selected cells of all protocols: accuracy, interval, UAR, macro-F1, validation accuracy, classifier."""
     chosen = cells[cells["selected"].astype(bool)]
     table = pd.DataFrame(
         {
             "task": chosen["task"],
-            "model": [_name_model(*each) for each in zip(chosen["model"], chosen["task"], strict=True)],
+            "model": [_name_model(entries, *each) for each in zip(chosen["model"], chosen["task"], strict=True)],
             "protocol": chosen["protocol"],
             "accuracy": 100 * chosen["test_accuracy"],
             "interval": [
@@ -248,10 +250,21 @@ def list_measured(cells: pd.DataFrame) -> pd.DataFrame:
     return table.sort_values(["task", "protocol", "accuracy"], ascending=[True, True, False])
 
 
-def _name_model(name: str, task: str) -> str:
+def _name_model(entries: Mapping[str, Any], name: str, task: str) -> str:
     """An extractor's title, marked where the task's corpus is part of what it was trained on."""
-    entry = EXTRACTORS.get(name)
-    return f"{entry.title} (heard the corpus before)" if entry and task in entry.heard else TITLES.get(name, name)
+    entry = entries.get(name)
+    mark = " (heard the corpus before)" if entry and task in entry.heard else ""
+    return f"{entry.title if entry else name}{mark}"
+
+
+def list_contributed(results: str | Path) -> pd.DataFrame:
+    """List the cells that others contributed to a folder of results as `list_measured` does, with source and who."""
+    tables = []
+    for folder in sorted(Path(results, "contributed").glob("*/")):
+        about, cells = read_contribution(folder)
+        more = {"trained on": _write_training(about), "source": _link(about.source), "by": about.by}
+        tables.append(list_measured(cells, {folder.name: about}).assign(**more))
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
 
 
 def _count_originals(cell: pd.Series) -> str:

@@ -1,4 +1,4 @@
-"""`serab models`, `embed`, `run` and `table`: the extractors, the grid, and its results."""
+"""`serab models`, `embed`, `run`, `table` and `submit`: the extractors, the grid, and its results."""
 
 from __future__ import annotations
 
@@ -234,3 +234,24 @@ def _describe_limits(cells: Any) -> str:
     if not cells["search"].all():
         limits += ". Some without search of hyperparameters"
     return limits
+
+
+@app.command
+def submit(
+    model: Annotated[str, typer.Option(help="Whose cells, as `cells.csv` names it: for hear:MODULE, hear-MODULE.")],
+    title: Annotated[str, typer.Option(help="What it is, as tables are to call it.")],
+    by: Annotated[str, typer.Option(help="Who measured it.")],
+    source: Annotated[str, typer.Option(help="Address of the model.")],
+    trained_on: Annotated[str, typer.Option(help="What it was trained on; `nothing` if so.")],
+    trained_on_source: Annotated[str, typer.Option(help="Address where that is said.")],
+    heard: Annotated[list[str] | None, typer.Option(help="Code of a task whose corpus is part of that.")] = None,
+    results: Annotated[Path, typer.Option(help="Folder that `serab run --out` wrote.")] = Path("results"),
+    out: Annotated[Path, typer.Option(help="Folder of contributed rows.")] = Path("results", "contributed"),
+) -> None:
+    """Write a model's cells as a row that a pull request adds, once they are held to the published splits."""
+    from serab_lib.benchmark import contributed
+
+    texts = {"title": title, "by": by, "source": source, "trained_on": trained_on}
+    about = contributed.Contribution(**texts, trained_on_source=trained_on_source, heard=tuple(heard or ()))
+    folder = contributed.submit(results, model, about, out)
+    app.output.print(f"{folder} is the row of {model}: add it by a pull request")

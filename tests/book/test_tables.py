@@ -4,7 +4,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from making import make_cells
+from making import COMMITTED, make_cells
 
 from serab_lib.audit.tables import recover_test_sizes
 from serab_lib.book import tables
@@ -134,3 +134,5 @@ def test_what_an_extractor_was_trained_on_has_a_source_and_a_cell_that_it_has_he
         monkeypatch.setitem(EXTRACTORS, name, replace(entry, heard=("RAV",)))
     after = tables.list_measured(cells)
     assert list(after["model"].str.endswith("(heard the corpus before)")) == list(after["task"] == "RAV")
+    contributed = tables.list_contributed(COMMITTED.folder).iloc[0]
+    assert contributed["by"] and all(contributed[each].startswith("[") for each in ("source", "trained on"))
