@@ -199,19 +199,20 @@ chosen = every[every["protocol"] == "described"]
 places = chosen.pivot(index="model", columns="task", values="accuracy").rank(ascending=False, method="min")
 own, told = chosen[chosen["model"] == guest].set_index("task"), beside["described"].map("{:.1f} %".format).to_dict()
 record(guest=told.get(guest, "not measured"), level=told["Majority level"], n_models=len(places))
-record(interval=own["interval"].get("RAV", "–"), n_corpora=len(own))
+record(interval=own["interval"].get("RAV", "–"))
 record(places=", ".join(f"{place:.0f} on {task}" for task, place in places.reindex([guest]).iloc[0].items()))
-names = {"byol": "byol-s-512", "opensmile": "opensmile", "statistics": "logmel-stats"}
+names = {"byol": "byol-s-512", "opensmile": "opensmile", "random": "byol-random-512", "statistics": "logmel-stats"}
 record(**{each: told.get(tables.TITLES[name], "not measured") for each, name in names.items()})
 
 # %% [markdown] tags=["real"]
-# Under `described` the encoder of voices is right in {glue:text}`guest` of RAVDESS's test utterances (95 % interval
-# {glue:text}`interval`), where naming the most frequent emotion gives {glue:text}`level`. Log-mel statistics have
-# {glue:text}`statistics`, openSMILE {glue:text}`opensmile`, BYOL-S 512 {glue:text}`byol`. By accuracy, its place among
-# the {glue:text}`n_models` models measured so is {glue:text}`places`. What tells voices apart tells emotions, too, though
-# nobody trained it to; that vectors are normalised speaker by speaker takes out much of who speaks and leaves how. How
-# well it does depends on the corpus, and {doc}`07_what_the_grid_says` says which differences between such rows are
-# more than chance. All contributed rows stand in {ref}`contributed`.
+# Under `described` the encoder of voices names the right emotion of {glue:text}`guest` of RAVDESS's test utterances (95 %
+# interval {glue:text}`interval`), where the most frequent emotion makes up {glue:text}`level`. Log-mel statistics have
+# {glue:text}`statistics`, a network with random weights {glue:text}`random`, openSMILE {glue:text}`opensmile`, and
+# BYOL-S 512 {glue:text}`byol`. Its place by accuracy among the {glue:text}`n_models` models measured so is
+# {glue:text}`places`. Vectors that were made to tell voices apart tell emotions, too; normalising them speaker by speaker
+# may help, since it takes out what is constant in a voice. How well they do depends on the corpus, and
+# {doc}`07_what_the_grid_says` says which differences between rows are more than chance. All contributed rows stand in
+# {ref}`contributed`.
 
 # %% [markdown]
 # ## More corpora, more models
