@@ -51,7 +51,7 @@ notebooks: setup  ## Derive each notebook's .ipynb from its .py, with the number
 	$(BIN)/python book/_ext/plain_notebooks.py
 
 # Tests that kill workers and wait for others have the machine to themselves.
-ALONE := tests/faults/test_workers.py tests/faults/test_lost_workers.py tests/benchmark/test_cluster.py
+ALONE := tests/faults/test_workers.py tests/faults/test_lost_workers.py
 
 test: setup  ## Run the tests; those on real data where SERAB_DATA and SERAB_WEIGHTS are set
 	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile $(ALONE:%=--ignore=%)

@@ -3,13 +3,13 @@ import re
 import signal
 from pathlib import Path
 
+# Tests compute on tiny inputs: several threads, here and in what tests start, would only wait for each other.
+os.environ["OMP_NUM_THREADS"] = "1"
+
 import pytest
 import torch
 from making import make_byol_state, write_savee
 from serving import serve
-
-# Tests compute on tiny inputs: several threads would only wait for each other.
-torch.set_num_threads(1)
 
 # A shell starts what it puts in the background deaf to Ctrl-C, and so would be the programs that tests interrupt.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

@@ -17,7 +17,7 @@ from serab_lib.core import Progress, SerabError, cache_folder, replaced, require
 from serab_lib.corpora.splits import ROTATED, split_folds
 from serab_lib.corpora.task import Task, get_task
 from serab_lib.evaluation.classifiers import CLASSIFIERS
-from serab_lib.evaluation.protocol import choose, fit_classifiers, make_parts, measure, unweighted_average_recall
+from serab_lib.evaluation.protocol import choose, fit_classifiers, make_parts, measure
 from serab_lib.evaluation.significance import t_interval
 from serab_lib.extractors.registry import get_entry
 from serab_lib.extractors.weights import weights_folder
@@ -143,7 +143,8 @@ def predict(
 
 def score_speakers(predictions: pd.DataFrame) -> dict[str, Any]:
     """Score what was predicted for a corpus; the interval is of the unweighted average recall over its speakers."""
-    own = [unweighted_average_recall(each["emotion"], each["predicted"]) for _, each in predictions.groupby("speaker")]
+    right = predictions["predicted"] == predictions["emotion"]
+    own = right.groupby([predictions["speaker"], predictions["emotion"]]).mean().groupby("speaker").mean()
     low, high = np.clip(t_interval(own), 0, 1)
     scores = {"classifier": " ".join(dict.fromkeys(predictions["classifier"])), "low": low, "high": high}
     scores |= measure(predictions["emotion"], predictions["predicted"])

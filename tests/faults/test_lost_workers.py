@@ -14,6 +14,7 @@ from making import one_line
 
 pytest.importorskip("distributed", reason="needs the extra [dask]")
 
+import dask.config
 from distributed import Client
 
 from serab_lib.benchmark import cluster, grid
@@ -39,7 +40,8 @@ def test_what_a_lost_worker_had_is_made_again_elsewhere(folder, monkeypatch, fun
 def test_a_fit_that_kills_every_worker_is_given_up_in_one_line(folder, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(cluster, "try_candidates", Deadly(FIT, when=is_wide))
-        summary = run_there(folder, protocols=("described",))
+        with dask.config.set({"distributed.scheduler.allowed-failures": 1}):
+            summary = run_there(folder, protocols=("described",))
     assert any(each.startswith("SAV, logmel-stats: a worker failed (KilledWorker: ") for each in summary.failures)
     assert all("\n" not in each for each in summary.failures)
     assert "logmel-stats" not in set(read_numbers(folder)["model"])
