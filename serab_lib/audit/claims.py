@@ -19,6 +19,7 @@ from scipy import stats
 
 from serab_lib.audit import findings, measurements, selection, speakers, tables
 from serab_lib.core import SerabError, read_toml
+from serab_lib.corpora.task import TASKS
 from serab_lib.evaluation import paper, rankings
 from serab_lib.evaluation.significance import ALPHA, compare_best, t_interval
 from serab_lib.extractors.registry import EXTRACTORS
@@ -123,7 +124,8 @@ class Evidence:
         table = self.grid.T.join(lists)
         table[["train", "validation", "test"]] = 100 * parts.div(parts.sum(axis=1), axis=0)
         left_out = readings.sum(axis=1).groupby("task").max() - parts.sum(axis=1)
-        return table.assign(best=self.grid.max(), left_out=left_out)
+        elicited = [TASKS[code].elicitation for code in table.index]
+        return table.assign(best=self.grid.max(), left_out=left_out, elicitation=elicited)
 
     def wins(self) -> pd.DataFrame:
         """Every model: in which tasks it is best, alone or not, and in which of these no pairing makes it a tie."""
@@ -152,6 +154,7 @@ class Evidence:
         """Every extractor, or the second of each pair of them and, as `other_...`, the first: sizes and window."""
         table = tables.check_parameters().set_index("extractor")
         table["built_size"] = [EXTRACTORS[name].embedding_size for name in table.index]
+        table["released_frames"] = [EXTRACTORS[name].released_frames for name in table.index]
         table["window"] = [EXTRACTORS[name].options.get("window_samples") for name in table.index]
         if not pairs:
             return table

@@ -105,6 +105,7 @@ class Task:
     language: str = "not stated"
     language_code: str = "und"
     language_family: str = "not stated"
+    elicitation: Literal["acted", "acted and improvised", "spontaneous", "not stated"] = "not stated"
     access: Literal["open", "restricted"] = "restricted"
     licence: str = "not stated"
     source: str = "not stated"

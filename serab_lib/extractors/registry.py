@@ -47,6 +47,7 @@ class Entry:
     version: int = 1
     options: Mapping[str, Any] = field(default_factory=dict)
     released_options: Mapping[str, Any] = field(default_factory=dict)
+    released_frames: bool = False
     checkpoints: tuple[Checkpoint, ...] = ()
     own_checkpoint: Path | None = None
     n_layers: int = 0
