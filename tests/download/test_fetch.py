@@ -11,11 +11,9 @@ import filelock
 import pytest
 import torch
 from archives import make_wav, write_tar, write_zip
-from making import make_byol_state
+from making import call, make_byol_state, one_line
 from serving import Site
-from typer.testing import CliRunner
 
-from serab_lib.cli.app import app
 from serab_lib.core import SerabError, UnknownNameError
 from serab_lib.corpora import check, corpus
 from serab_lib.corpora.corpus import find_corpus, read_manifest
@@ -77,16 +75,10 @@ def options(tmp_path: Path) -> Options:
 
 
 def refuse(name: str, options: Options) -> str:
-    with pytest.raises(SerabError) as caught:
+    with one_line(".") as caught:
         fetch(name, options)
-    assert "\n" not in str(caught.value)
     assert not (options.data / name).exists(), "nothing of a failed fetch is mistaken for a corpus"
     return str(caught.value)
-
-
-def run(*arguments: object) -> tuple[int, str, str]:
-    result = CliRunner().invoke(app, [str(each) for each in ("fetch", *arguments)])
-    return result.exit_code, result.stdout, result.stderr
 
 
 @pytest.mark.parametrize(("checksum", "ways"), [(True, ()), (False, ("cut:9000", "500", "good"))])
@@ -252,34 +244,19 @@ def test_names_and_groups():
 
 def test_the_command_shows_what_it_fetches_and_goes_on_after_a_failure(publish, model, tmp_path):
     source = publish("404")
-    code, out, shown = run("emodb", "savee", "byol-s-512", "--to", tmp_path / "to")
-    assert code == 1
+    shown = call("fetch", "emodb", "savee", "byol-s-512", "--to", tmp_path / "to", code=1)
     assert all(text in shown for text in (source.page, source.citation, source.licence, "MB"))
     first, second = (line for line in shown.splitlines() if line.startswith("error:"))
     assert "EmoDB" in first and "Register.html" in second
-    assert f"byol-s-512: fetched, {tmp_path / 'to' / 'released.pth'}" in out
-    code, out, _ = run("byol-s-512", "--weights", tmp_path / "to")
-    assert code == 0 and "is there already" in out
+    assert f"byol-s-512: fetched, {tmp_path / 'to' / 'released.pth'}" in shown
+    assert "is there already" in call("fetch", "byol-s-512", "--weights", tmp_path / "to")
 
 
 def test_the_list_needs_no_network_and_what_a_group_leaves_out_is_named(monkeypatch, tmp_path):
-    code, out, _ = run("--data", tmp_path, "--weights", tmp_path, "--json")
-    rows = json.loads(out)
-    assert code == 0 and {row["name"] for row in rows} == {*CORPORA, *(source.name for source in list_checkpoints())}
+    rows = json.loads(call("fetch", "--data", tmp_path, "--weights", tmp_path, "--json"))
+    assert {row["name"] for row in rows} == {*CORPORA, *(source.name for source in list_checkpoints())}
     assert all(row["licence"] and row["page"].startswith("http") and row["state"] for row in rows)
     for name in set(CORPORA) - {"aesdd", "iemocap", "savee"}:
         monkeypatch.delitem(CORPORA, name)
-    code, out, _ = run("all", "--to", tmp_path, "--json")
-    rows = {row["name"]: row["state"] for row in json.loads(out)}
-    assert (code, rows) == (0, dict.fromkeys(("aesdd", "iemocap", "savee"), "left out"))
-
-
-def test_mistakes_are_one_line(tmp_path):
-    for arguments, message in {
-        "--archive x.zip": "needs the name of its corpus",
-        "emodb savee --archive x.zip": "fetch one at a time",
-        "emodb --archive x.zip": "there is no archive x.zip",
-        "byol-s-512 --archive x.zip": "is no archive",
-    }.items():
-        code, _, shown = run(*arguments.split(), "--to", tmp_path / "to")
-        assert (code, len(shown.strip().splitlines())) == (1, 1) and message in shown
+    rows = {row["name"]: row["state"] for row in json.loads(call("fetch", "all", "--to", tmp_path, "--json"))}
+    assert rows == dict.fromkeys(("aesdd", "iemocap", "savee"), "left out")

@@ -178,10 +178,10 @@ def write_noises(folder: Path, *, n_files: int = 8, seconds: float = 1.2, rate: 
 
 
 @contextlib.contextmanager
-def one_line(match: str, kind: type[Exception] = SerabError) -> Iterator[None]:
+def one_line(match: str, kind: type[Exception] = SerabError) -> Iterator[pytest.ExceptionInfo]:
     """Expect an error that says so, in one line."""
     with pytest.raises(kind, match=match) as caught:
-        yield
+        yield caught
     assert "\n" not in str(caught.value)
 
 
