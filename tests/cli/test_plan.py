@@ -5,7 +5,7 @@ from typing import Any
 from unittest.mock import Mock
 
 import pytest
-from making import call, write_savee
+from making import call, touch, write_savee
 from serving import Site
 
 from serab_lib.benchmark import grid, results
@@ -26,9 +26,7 @@ def settings(tmp_path: Path) -> grid.Settings:
     data = tmp_path / "data"
     names = {"ravdess": read_manifest("ravdess.csv")["file"], "cafe": read_manifest("cafe.csv")["file"][:400]}
     for name, files in (names | {"emovo": ["f1/dis-f1-b1.wav"]}).items():
-        for file in files:
-            (data / name / file).parent.mkdir(parents=True, exist_ok=True)
-            (data / name / file).touch()
+        touch(data / name, files)
     (data / "emovo" / "SYNTHETIC.json").write_text('{"files": {"f1/dis-f1-b1.wav": "0"}}')
     return grid.Settings(data=data, weights=tmp_path / "weights", out=tmp_path / "results", protocols=PROTOCOLS)
 

@@ -1,6 +1,7 @@
 import dataclasses
 import math
 import shutil
+import tomllib
 from functools import partial
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from serab_lib.corpora.task import TASKS
 RATE_HZ = 16_000
 # A corpus without a list of names, so that a handful of files is all of it.
 OWN = dataclasses.replace(TASKS["SAV"], code="OWN", name="own", in_paper=False)
+(TWICE,) = tomllib.loads(Path(__file__).with_name("check.toml").read_text()).values()
 
 
 def make_noise(seed: int, *, seconds: float = 0.3) -> np.ndarray:
@@ -86,16 +88,7 @@ def test_sound_quiet_and_stereo_files_and_those_of_a_piped_encoder_are_fine(root
     assert report.problems == () and seen == [(n, 7) for n in range(1, 8)]
 
 
-@pytest.mark.parametrize(
-    ("name", "meaning", "oddities"),
-    [
-        ("AA_a02", "one recording counts as several", {}),
-        ("AA_a02", "so in the released corpus", {"AA_a02": "byte-identical to AA_a01"}),
-        ("AA_a03", "one recording counts as several", {"AA_a02": "byte-identical to AA_a01"}),
-        ("AA_n02", "labelled anger and neutral: all but one of the labels are wrong", {}),
-        ("CC_a01", "under speakers AA and CC: it may be in train and test at once", {}),
-    ],
-)
+@pytest.mark.parametrize(("name", "meaning", "oddities"), TWICE)
 def test_duplicated_content_leaves_results_alone_only_where_the_record_knows_it(root, name, meaning, oddities):
     shutil.copy(root / "AA_a01.wav", root / f"{name}.wav")
     (problem,) = check_corpus(dataclasses.replace(OWN, oddities=oddities), root.parent).problems

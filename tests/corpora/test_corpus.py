@@ -1,12 +1,12 @@
 import dataclasses
 import json
 import os
-from collections.abc import Iterable
+import tomllib
 from pathlib import Path, PurePosixPath
 
 import pandas as pd
 import pytest
-from making import one_line
+from making import one_line, touch
 
 from serab_lib.core import SerabError, printable
 from serab_lib.corpora import check, task
@@ -14,12 +14,7 @@ from serab_lib.corpora import corpus as lists
 from serab_lib.corpora.corpus import MARKER, find_corpus, find_data, load_task
 
 OWN = dataclasses.replace(task.TASKS["SAV"], code="OWN", name="own", in_paper=False)
-
-
-def touch(root: Path, files: Iterable[str], content: bytes = b"") -> None:
-    for file in files:
-        (root / file).parent.mkdir(parents=True, exist_ok=True)
-        (root / file).write_bytes(content)
+UNCLEAR, NOTHING = tomllib.loads(Path(__file__).with_name("corpus.toml").read_text()).values()
 
 
 def left_out(corpus: lists.Corpus) -> dict[str, str]:
@@ -49,13 +44,7 @@ def test_missing_unexpected_and_known_files_are_reported(tmp_path):
     assert (len(corpus.utterances), corpus.n_expected, corpus.complete) == (478, 480, False)
 
 
-@pytest.mark.parametrize(
-    ("others", "message", "kind"),
-    [
-        ([f"take{n}.wav" for n in range(5)], r"5 audio files\), such as take0.wav, take1.wav, take2.wav: m", "strange"),
-        (["copy/DC_a01.wav"], r"such as DC_a01\.wav, copy/DC_a01\.wav: keep one", "conflict"),
-    ],
-)
+@pytest.mark.parametrize(("others", "message", "kind"), UNCLEAR)
 def test_what_could_be_anything_stops_in_one_line(tmp_path, others, message, kind):
     touch(tmp_path / "own", ["DC_a01.wav", "DC_a02.wav"])
     touch(tmp_path / "own", others, b"other")
@@ -99,15 +88,7 @@ def test_folder_names_that_are_not_utf8(tmp_path):
     str(caught.value).encode()
 
 
-@pytest.mark.parametrize(
-    ("place", "files", "message"),
-    [
-        ("none", (), "pass --data DIR or set SERAB_DATA"),
-        ("", (), r"no folder .*savee: put SAVEE there"),
-        ("", ["AudioData.zip"], r"no \.wav \.flac \.ogg \.mp3 file in the folder .*savee.*: put SAVEE there, unpacked"),
-        ("", ["DC_a99.wav"], r"no utterance of SAVEE .*DC_a99\.wav \(not among the task's files\)"),
-    ],
-)
+@pytest.mark.parametrize(("place", "files", "message"), NOTHING)
 def test_nothing_to_read_in_one_line(tmp_path, place, files, message):
     touch(tmp_path / "savee", files)
     with one_line(message):

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from making import call, one_line, write_ravdess
+from making import call, one_line, touch, write_ravdess
 
 from serab_lib.audio import load_audio
 from serab_lib.corpora.check import check_corpus
@@ -16,19 +16,15 @@ from serab_lib.corpora.corpus import find_corpus, find_root, read_manifest
 ODD = tomllib.loads(Path(__file__).with_name("odd.toml").read_text())
 
 
-def touch(path: Path, content: bytes = b"") -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content)
-    return path
-
-
 def test_folders_are_found_by_name_in_any_case_by_what_they_hold_or_where_one_points(tmp_path):
-    files = {name: touch(tmp_path / file) for name, file in ODD["folders"].items()}
-    assert all(list(find_corpus(name, tmp_path).utterances["path"]) == [str(path)] for name, path in files.items())
+    touch(tmp_path, ODD["folders"].values())
+    for name, file in ODD["folders"].items():
+        assert list(find_corpus(name, tmp_path).utterances["path"]) == [str(tmp_path / file)]
     assert find_root("emovo", tmp_path) == tmp_path / "emovo"
     with one_line(r"no folder .*emovo: put .*--data emovo=PATH"):
         find_corpus("emovo", tmp_path)
-    other = touch(tmp_path / "elsewhere" / "deep" / "1002_DFA_ANG_XX.wav").parent
+    other = tmp_path / "elsewhere" / "deep"
+    touch(other, ["1002_DFA_ANG_XX.wav"])
     for data in (f"cremad={other}", f"{tmp_path},CRE={other}"):
         assert list(find_corpus("cremad", data).utterances["stem"]) == ["1002_DFA_ANG_XX"]
     assert find_root("savee", f"{tmp_path},cremad={other}").name == "savee-database"
@@ -38,15 +34,14 @@ def test_folders_are_found_by_name_in_any_case_by_what_they_hold_or_where_one_po
 
 
 def test_names_after_a_sync_are_read_where_they_can_only_mean_one_thing(tmp_path):
-    for name in ODD["names"]:
-        touch(tmp_path / "emodb" / name)
+    touch(tmp_path / "emodb", ODD["names"])
     assert sorted(ODD["names"].values()) == list(find_corpus("emodb", tmp_path).utterances["stem"])
-    touch(tmp_path / "emodb" / "03a02Fc.wav")
+    touch(tmp_path / "emodb", ["03a02Fc.wav"])
     assert [each.kind for each in find_corpus("emodb", tmp_path).left_out] == ["copy"]
-    touch(tmp_path / "emodb" / "03a02Fc.wav", b"another")
+    touch(tmp_path / "emodb", ["03a02Fc.wav"], b"another")
     with one_line("different recordings of one name .*keep one version"):
         find_corpus("emodb", tmp_path)
-    touch(tmp_path / "aesdd" / next(each for each in read_manifest("aesdd.csv")["file"] if each.endswith("(1).wav")))
+    touch(tmp_path / "aesdd", [next(each for each in read_manifest("aesdd.csv")["file"] if each.endswith("(1).wav"))])
     assert len(find_corpus("aesdd", tmp_path).utterances) == 1, "whose own names end so"
 
 
@@ -86,8 +81,7 @@ def test_a_drive_that_drops_out_is_no_bad_recording(tmp_path, monkeypatch):
 
 
 def test_the_list_of_tasks_says_why_a_corpus_cannot_be_used(tmp_path):
-    for number in range(535):
-        touch(tmp_path / "emodb" / f"take {number}.wav")
+    touch(tmp_path / "emodb", (f"take {number}.wav" for number in range(535)))
     printed = call("tasks", "--data", tmp_path)
     assert re.search(r"EMB: names that EmoDB does not know .*\(535 audio files\)", printed)
     assert printed.count("take ") == 3, "not a line for each file"

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from making import one_line, write_noises, write_savee
+from making import one_line, touch, write_noises, write_savee
 
 from serab_lib.pretraining import clips as clips_module
 from serab_lib.pretraining.clips import CROP_SAMPLES, CropBatches, find_audio, prepare_clips, select_segments
@@ -16,9 +16,7 @@ def prepare(folder: Path) -> clips_module.Clips:
 
 
 def test_audio_is_found_at_any_depth_in_an_order_of_its_own(tmp_path: Path) -> None:
-    for name in ("b/x.wav", "a/deep/y.FLAC", "a/z.mp3", "w.ogg", "notes.txt", "a/.hidden.wav"):
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).touch()
+    touch(tmp_path, ("b/x.wav", "a/deep/y.FLAC", "a/z.mp3", "w.ogg", "notes.txt", "a/.hidden.wav"))
     found = [str(path.relative_to(tmp_path)) for path in find_audio(tmp_path)]
     assert found == ["a/deep/y.FLAC", "a/z.mp3", "b/x.wav", "w.ogg"]
 

@@ -2,7 +2,7 @@
 
 import contextlib
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -49,6 +49,13 @@ def _write_tones(folder: Path, stems: Sequence[Sequence[Sequence[str]]], rate: i
                 tone = 0.1 * level * np.sin(2 * np.pi * 100 * pitch * generator.uniform(0.97, 1.03) * time)
                 noise = 0.01 * generator.standard_normal(n_samples)
                 soundfile.write(folder / f"{stem}.wav", tone + noise, rate)
+
+
+def touch(root: Path, files: Iterable[str], content: bytes = b"") -> None:
+    """Write files of a content below a folder."""
+    for file in files:
+        (root / file).parent.mkdir(parents=True, exist_ok=True)
+        (root / file).write_bytes(content)
 
 
 REPORTED = dict(
