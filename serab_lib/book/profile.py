@@ -83,8 +83,9 @@ class Profile:
         if corpus.synthetic if corpus else self.synthetic:
             show_banner(
                 "Synthetic corpora",
-                "The numbers on this page come from corpora spoken by eSpeak NG. They test the pipeline and say "
-                "nothing about people, about the extractors, or about the paper.",
+                "The numbers on this page come from corpora spoken by eSpeak NG, but for those that are said to be "
+                "measured on real recordings. They test the pipeline and say nothing about people, about the "
+                "extractors, or about the paper.",
             )
 
 

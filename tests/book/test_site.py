@@ -136,12 +136,14 @@ def test_numbers_of_sentences_are_those_of_this_run(site):
 
 
 def test_synthetic_numbers_are_marked_and_stand_alone(site):
-    """The pages that compute on synthetic speech say so, no other does, and none holds numbers of people."""
+    """The pages that compute on synthetic speech say so, no other does, and numbers of people there are marked."""
     pages = {page: (site / f"{page}.html").read_text() for page in NOTEBOOKS}
     marked = {page for page, text in pages.items() if "They test the pipeline and say nothing" in text}
     assert marked == {"notebooks/02_pipeline", "notebooks/10_beyond_the_paper"}
     for page in marked:
         assert not re.search(r'id="tbl-(paper|beside|measured|cells|doubt|pairs)', pages[page])
+    (guests,) = re.findall(r'id="tbl-guest".*?</caption>', pages["notebooks/10_beyond_the_paper"], re.S)
+    assert "Measured on real recordings." in guests
     assert 'id="tbl-paper"' in pages["notebooks/05_accuracy_grid"]
 
 
