@@ -97,5 +97,5 @@ def _compare(cell: Cell, *, is_whole: bool) -> Iterator[tuple[str, object, objec
     yield "a prediction that is not of the published split", sorted(found - published)[:1], []
     yield "a test utterance without its prediction", sorted(published - found)[:1], []
     for name in rows.index:
-        for metric, value in measure(*predictions[["emotion", name]].to_numpy(dtype=str).T).items():
+        for metric, value in measure(predictions["emotion"], predictions[name]).items():
             yield f"{metric} of {name} by its predictions", round(value, 6), round(float(rows.loc[name, metric]), 6)

@@ -222,11 +222,9 @@ def choose(results: Sequence[ClassifierResult]) -> ClassifierResult:
 
 def measure(y_true: ArrayLike, y_predicted: ArrayLike) -> dict[str, float]:
     """Score predictions by the three metrics of a cell."""
-    scores = (
-        accuracy(y_true, y_predicted),
-        unweighted_average_recall(y_true, y_predicted),
-        macro_f1(y_true, y_predicted),
-    )
+    # Into a column of pandas scikit-learn would look value by value, and several times.
+    both = [np.asarray(each, dtype=str) for each in (y_true, y_predicted)]
+    scores = accuracy(*both), unweighted_average_recall(*both), macro_f1(*both)
     return dict(zip(("test_accuracy", "test_uar", "test_macro_f1"), scores, strict=True))
 
 

@@ -10,7 +10,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 from serab_lib.book import build
 from serab_lib.core import SerabError, UnknownNameError
 
-# Markdown, parameters, what only the real book shows, and what each test adds.
+# Markdown, parameters, and, behind what each test adds, what only the real book shows.
 CELLS = [
     new_markdown_cell("# A chapter\n\nSeen: {glue:text}`seen`"),
     new_code_cell('profile: str = "demo"\nn_draws: int = 3', metadata={"tags": ["parameters"]}),
@@ -25,7 +25,7 @@ TOC = "format: jb-book\nroot: book/welcome\nchapters:\n- file: notebooks/01_a\n-
 
 @pytest.fixture
 def project(tmp_path):
-    def make(last="1 + 1"):
+    def make(own="1 + 1"):
         for name in ("notebooks", "_build/published/html"):
             (tmp_path / name).mkdir(parents=True)
         for name in ("_static", "_ext", "_templates"):
@@ -35,7 +35,7 @@ def project(tmp_path):
         (tmp_path / "_toc.yml").write_text(TOC)
         (tmp_path / "book" / "welcome.md").write_text("# Welcome\n")
         (tmp_path / "_build/published/html/index.html").write_text("the site before")
-        notebook = new_notebook(cells=[*CELLS, new_code_cell(last)], metadata=KERNEL)
+        notebook = new_notebook(cells=[*CELLS[:2], new_code_cell(own), CELLS[2]], metadata=KERNEL)
         for suffix in ("py:percent", "ipynb"):
             jupytext.write(notebook, tmp_path / "notebooks" / f"01_a.{suffix.partition(':')[0]}", fmt=suffix)
         return tmp_path
@@ -45,7 +45,7 @@ def project(tmp_path):
 
 @pytest.mark.slow
 def test_a_site_is_built_with_parameters_and_progress(project, caplog):
-    told, root = [], project(last="import sys; print('careful', file=sys.stderr)")
+    told, root = [], project(own="import sys; print('careful', file=sys.stderr)")
     options = {"parameters": {"n_draws": 5}, "progress": lambda *each: told.append(each)}
     first = build.build_book("published", root=root, **options)
     assert first == root / "_build/published/html/index.html"
@@ -57,8 +57,8 @@ def test_a_site_is_built_with_parameters_and_progress(project, caplog):
 
 @pytest.mark.slow
 def test_a_failing_cell_is_one_line_and_keeps_the_old_site(project):
-    root = project(last="1 / 0")
-    with pytest.raises(SerabError, match=r"01_a.ipynb, cell 5 \(`1 / 0`\): ZeroDivisionError: division by zero"):
+    root = project(own="1 / 0")
+    with pytest.raises(SerabError, match=r"01_a.ipynb, cell 4 \(`1 / 0`\): ZeroDivisionError: division by zero"):
         build.build_book("published", root=root)
     assert (root / "_build/published/html/index.html").read_text() == "the site before"
     assert "n_draws" in (root / "_build/published/source/notebooks/01_a.ipynb").read_text()
