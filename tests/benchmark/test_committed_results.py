@@ -15,7 +15,7 @@ MODELS = ("opensmile", "egemaps", "yamnet", "byol-s-512", "logmel-stats", "byol-
 def test_the_cells_are_those_that_were_to_be_measured_all_of_originals_and_say_what_made_them() -> None:
     tasks, protocols = {"AES", "EMB", "EMV", "RAV"}, {"released", "described"}
     fixed = {(task, model, protocol) for task in tasks for model in MODELS for protocol in protocols}
-    rotated = {(task, model, "rotated") for task in tasks for model in MODELS} & set(KEYS)
+    rotated = {(task, model, "rotated") for task in tasks for model in MODELS}
     assert set(KEYS) == fixed | rotated and {task for task, _, _ in rotated} == tasks
     assert set(COMMITTED.read_provenance()) == {"/".join(key) for key in KEYS}
     n_all = CELLS[["n_train", "n_validation", "n_test"]].sum(axis=1)

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from functools import partial
+from importlib import metadata
 from pathlib import Path
 from unittest.mock import ANY
 
@@ -48,7 +49,7 @@ def test_a_cell_is_written_once_with_everything_and_says_what_it_is_made_of(fold
     assert 0.5 < table["test_accuracy"].max() <= 1
     assert (table[["n_train", "n_validation", "n_test"]] == [28, 14, 14]).all(axis=None)
     assert not table[["complete", "synthetic"]].any(axis=None)
-    assert provenance[KEY]["versions"]["torch"] == torch.__version__
+    assert provenance[KEY]["versions"]["torch"] == metadata.version("torch")
     assert (provenance[KEY]["n_utterances"], provenance[KEY]["sample_rates_hz"]) == (56, {"16000": 56})
     assert len(Results(folder / "out").read_predictions(*CELL)) == 14
     monkeypatch.setattr(grid, "load_extractor", None)
