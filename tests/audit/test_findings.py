@@ -24,8 +24,7 @@ DATA = ROOT / "serab_lib" / "data"
 RECORDS = tomllib.loads((DATA / "findings.toml").read_text())
 FACTS = {name: record.get("values") for name, record in RECORDS.items()}
 KEYS = ["repository", "commit", "file", "line", "holds"]
-REPOSITORIES = ("Neclow/SERAB", "nttcslab/byol-a", "audeering/opensmile-python")
-REPOSITORIES += ("tensorflow/datasets", "tensorflow/models")
+REPOSITORIES = "Neclow/SERAB nttcslab/byol-a audeering/opensmile-python tensorflow/datasets tensorflow/models".split()
 VALUES = tomllib.loads(Path(__file__).with_name("findings.toml").read_text())
 
 

@@ -1,4 +1,5 @@
 import collections
+import contextlib
 import functools
 import http.server
 import io
@@ -14,13 +15,13 @@ import nbformat
 import plain_notebooks
 import pytest
 import yaml
+from making import ROOT
 
 from serab_lib.book.build import build_book
 from serab_lib.corpora.task import PAPER_TASKS
 from serab_lib.evaluation.paper import read_accuracies
 from serab_lib.evaluation.rankings import rank_subsets
 
-ROOT = Path(__file__).resolve().parents[2]
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 FLAGS = "--no-sandbox --disable-gpu --disable-background-networking --autoplay-policy=no-user-gesture-required".split()
 TOC = yaml.safe_load((ROOT / "_toc.yml").read_text())
@@ -171,12 +172,10 @@ def browser():
 @pytest.fixture
 def visit(browser, address):
     """Open a page, by its name or address; what its console and its requests complain of comes back, too."""
-    contexts = []
 
     def open_page(page, *, width=1280, scheme="light"):
         context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
-        contexts.append(context)
-        tab, complaints = context.new_page(), []
+        tab, complaints = contexts.enter_context(context).new_page(), []
         # Only what this site serves is fetched: a page must not need the network.
         tab.route(lambda url: not url.startswith((address, "data:", "file:")), lambda route: route.abort())
         tab.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
@@ -187,9 +186,8 @@ def visit(browser, address):
         tab.goto(page if "://" in page else f"{address}/{page}.html", wait_until="load")
         return tab, complaints
 
-    yield open_page
-    for context in contexts:
-        context.close()
+    with contextlib.ExitStack() as contexts:
+        yield open_page
 
 
 @pytest.mark.parametrize("page", PAGES)

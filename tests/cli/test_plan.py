@@ -1,4 +1,5 @@
 import json
+import tomllib
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ from serab_lib.corpora.corpus import read_manifest
 from serab_lib.corpora.splits import PROTOCOLS
 from serab_lib.download.sources import CORPORA, RemoteFile
 from serab_lib.extractors.registry import EXTRACTORS
+
+STATES = tomllib.loads(Path(__file__).with_name("plan.toml").read_text())
 
 
 @pytest.fixture
@@ -44,17 +47,7 @@ def test_the_plan_tells_the_whole_job(settings, monkeypatch):
     planned = make_plan(settings)
     assert (len(planned["corpora"]), len(planned["extractors"]), planned["cells"]) == (9, 13, 234)
     found = {row["name"]: row["state"] for row in (*planned["corpora"], *planned["extractors"])}
-    states = {
-        "there": "ravdess",
-        "not usable": "cafe emovo",
-        "to be asked for": "savee iemocap",
-        "by hand": "aesdd",
-        "can be fetched": "cremad emodb shemo byol-s-2048",
-        "nothing needed": "opensmile",
-        "licence to accept": "byol-a-512",
-        "needs tensorflow": "trill",
-    }
-    assert {name: state for state, names in states.items() for name in names.split()}.items() <= found.items()
+    assert {name: state for state, names in STATES.items() for name in names.split()}.items() <= found.items()
     assert list_computed(planned, "corpora") == {"cremad", "emodb", "ravdess", "shemo"}
     asked = {"opensmile", "byol-s-2048", "byol-a-512", "trill"}
     assert asked & list_computed(planned, "extractors") == {"opensmile", "byol-s-2048"}

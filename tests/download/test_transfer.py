@@ -67,17 +67,10 @@ def test_the_mirror_helps_out(site, tmp_path, way):
     assert site.n_asked("a.zip") == (1 if way in ("404", "html") else 1 + N_RETRIES)
 
 
-@pytest.mark.parametrize(
-    ("checksum", "size", "said"),
-    [
-        *(
-            (each, None, rf"not the published file \({each.partition(':')[0]} differs\)")
-            for each in (SHA256, MD5, BLOB)
-        ),
-        (None, 300_000, "it has 300,001 bytes, expected 300,000"),
-    ],
-)
-def test_a_wrong_file_is_not_taken_and_sends_to_the_mirror(site, tmp_path, checksum, size, said):
+@pytest.mark.parametrize(("checksum", "size"), [(SHA256, None), (MD5, None), (BLOB, None), (None, 300_000)])
+def test_a_wrong_file_is_not_taken_and_sends_to_the_mirror(site, tmp_path, checksum, size):
+    kind, _, _ = (checksum or "").partition(":")
+    said = rf"not the published file \({kind} differs\)" if kind else "it has 300,001 bytes, expected 300,000"
     urls = site.add("a.zip", os.urandom(300_001)), site.add("m.zip", CONTENT)
     with pytest.raises(TransferError, match=said):
         retrieve(remote(urls[0], checksum=checksum, size=size), tmp_path)

@@ -1,3 +1,4 @@
+import itertools
 import warnings
 from functools import partial
 from typing import Any
@@ -63,11 +64,8 @@ def test_grids_are_those_of_the_release_in_plain_values() -> None:
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.parametrize("shares", [FOUR, (0.7, 0.3)], ids=["four", "two"])
-@pytest.mark.parametrize(
-    ("name", "n_features"),
-    # scikit-learn refuses wide embeddings for QDA: see test_solvers.py.
-    [("LDA", 240), ("LDA", 6), ("LR", 240), ("LR", 6), ("QDA", 6), ("SVC", 240), ("SVC", 6)],
-)
+# scikit-learn refuses wide embeddings for QDA: see test_solvers.py.
+@pytest.mark.parametrize(("name", "n_features"), [*itertools.product(("LDA", "LR", "SVC"), (240, 6)), ("QDA", 6)])
 def test_searches_as_scikit_learn_does(name: str, n_features: int, shares: tuple[float, ...]) -> None:
     parts = make_parts(120, n_features, shares)
     assert_same_search(fit_classifier(name, *parts), *search_plainly(name, parts))

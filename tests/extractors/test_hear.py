@@ -14,7 +14,7 @@ from serab_lib.benchmark.embeddings import extract
 from serab_lib.extractors import base, hear, trill
 from serab_lib.extractors.registry import EXTRACTORS, get_entry, load_extractor
 
-GUEST, TENSORFLOW_GUEST, BREAKAGES = tomllib.loads(Path(__file__).with_name("guests.toml").read_text()).values()
+GUEST, TENSORFLOW_GUEST, _, BREAKAGES = tomllib.loads(Path(__file__).with_name("guests.toml").read_text()).values()
 
 
 def make_audio(n_sounds: int = 3, n_samples: int = 12_345) -> torch.Tensor:

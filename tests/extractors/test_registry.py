@@ -1,3 +1,4 @@
+import tomllib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from serab_lib.extractors.registry import EXTRACTORS, Entry, find_device, get_en
 ENTRIES = list(EXTRACTORS.values())
 # Others are too large, or of a form that cannot be made here: test_ssl.py and test_trill.py have small networks.
 BUILDABLE = [entry for entry in ENTRIES if entry.family not in ("ssl:SslExtractor", "trill:Trill")]
+CROSSINGS = tomllib.loads(Path(__file__).with_name("guests.toml").read_text())["crossings"]
 FIRST_OF_FAMILY = {entry.family: entry.name for entry in reversed(BUILDABLE)}
 
 
@@ -84,20 +86,10 @@ def test_path_loads_a_checkpoint_of_ones_own(tmp_path: Path, make: Callable, suf
     assert extractor.embed([torch.zeros(4_000)]).shape == (1, size)
 
 
-CLASS = """
-import torch
-from serab_lib.extractors.base import Extractor
-class Crossings(Extractor):
-    embedding_size = 1
-    def encode(self, prepared):
-        return torch.stack([(each[1:] * each[:-1] < 0).float().mean()[None] for each in prepared])
-"""
-
-
 def test_one_more_extractor_is_one_class_and_one_record(tmp_path: Path, monkeypatch) -> None:
     write_savee(tmp_path)
     (tmp_path / "own_package").mkdir()
-    (tmp_path / "own_package" / "extractors.py").write_text(CLASS)
+    (tmp_path / "own_package" / "extractors.py").write_text(CROSSINGS)
     monkeypatch.syspath_prepend(tmp_path)
     for name, entry in registry.read_entries(Path(__file__).with_name("crossings.toml")).items():
         monkeypatch.setitem(EXTRACTORS, name, entry)
