@@ -117,7 +117,10 @@ def _solve_diagonal_plus_low_rank(diagonal: np.ndarray, factor: np.ndarray, righ
 def score_quadratic(
     X_fit: np.ndarray, y_fit: np.ndarray, X_eval: np.ndarray, reg_params: Sequence[float]
 ) -> np.ndarray:
-    """Log posteriors [shape=(n_reg_params, n_eval, n_classes)] for several shares of the identity in a covariance."""
+    """Log posteriors [shape=(n_reg_params, n_eval, n_classes)] for several shares of the identity in a covariance.
+
+    Variances are sums of squares over n, as in scikit-learn from 1.8 on; before, it divided by n - 1.
+    """
     scores = []
     for label in np.unique(y_fit):
         group = X_fit[y_fit == label]

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from making import make_classes
+from making import make_classes, qda_of_today
 from scipy import linalg
 from sklearn.covariance import ledoit_wolf_shrinkage
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis, QuadraticDiscriminantAnalysis
@@ -153,6 +153,7 @@ def score_as_2021(X: np.ndarray, y: np.ndarray, X_new: np.ndarray, reg_param: fl
 
 
 @pytest.mark.parametrize(("counts", "n_features"), [((40, 25, 60), 10), ((20, 21, 24), 20)])
+@qda_of_today
 def test_qda_is_that_of_scikit_learn_where_it_accepts(counts: tuple[int, ...], n_features: int) -> None:
     """Including one class with as many samples as features, of which only a regularised covariance has full rank."""
     (X, y), (X_new, _) = make_correlated(counts, n_features), make_correlated((50, 50, 50), n_features, seed=1)
@@ -161,6 +162,7 @@ def test_qda_is_that_of_scikit_learn_where_it_accepts(counts: tuple[int, ...], n
     np.testing.assert_allclose(list(solvers.score_quadratic(X, y, X_new, reg_params)), expected, rtol=1e-9, atol=1e-9)
 
 
+@qda_of_today
 def test_qda_goes_on_with_fewer_samples_than_features_and_without_rounding_noise() -> None:
     (X, y), (X_new, _) = make_correlated((20, 30, 25), 80), make_correlated((20, 20, 20), 80, seed=1)
     with pytest.raises(linalg.LinAlgError):
@@ -179,6 +181,7 @@ def test_qda_goes_on_with_fewer_samples_than_features_and_without_rounding_noise
     assert np.abs(scores).max() < 1e6
 
 
+@qda_of_today
 def test_qda_drops_dead_units_only_without_regularisation() -> None:
     """With enough samples and a regularised covariance the directions span the space and all count."""
     (X, y), (X_new, _) = make_correlated((40, 50, 45), 10), make_correlated((20, 20, 20), 10, seed=1)
