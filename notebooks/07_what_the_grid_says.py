@@ -400,6 +400,7 @@ if len(measured):
         doubt[columns].rename(columns={"uar": "UAR", "n_speakers": "speakers"}),
         name="tbl-doubt",
         caption="Every measured cell: accuracy with two 95 % intervals, over utterances and over speakers, and unweighted average recall; percent.",
+        sortable=True,
         index=False,
     )
 
@@ -516,6 +517,7 @@ if len(accuracy):
         table.join(tested.astype(int).add_prefix("speakers, ")).reset_index(),
         name="tbl-rotated",
         caption="Accuracy on the fixed split and with every speaker tested, and half the width of Student's 95 % interval over speakers; percent and points. From two speakers that interval tells nothing, and it is left out.",
+        sortable=True,
         index=False,
     )
 
