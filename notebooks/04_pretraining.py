@@ -130,7 +130,7 @@ for (name, log), colour, line in zip(logs.items(), PALETTE, ("-", "--", "-.", ":
     right.plot(log["step"], log["agreement"], color=colour, linestyle=line)
 kinds = [explain("embeddings", "0.3", line="-"), explain("projections", "0.3", line=":")]
 middle.legend(handles=kinds, fontsize="small", loc="lower right", frameon=False)
-left.legend(fontsize="small", frameon=False)
+_ = left.legend(fontsize="small", frameon=False)
 
 # %% tags=["hide-input"]
 left.set(xlabel="step", ylabel="loss (0 to 8)", ylim=(0, None))

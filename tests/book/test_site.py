@@ -121,6 +121,7 @@ def test_downloaded_notebook_has_figures_tables_and_plain_words(site, page):
     words += [each.get("data", {}).get("text/markdown", "") for each in outputs]
     assert not [text for text in words if plain_notebooks.ROLE.search(text) or "…" in text]
     shown = (site / f"{page}.html").read_text()
+    assert " at 0x" not in shown, "a cell ends with an object that nobody is to see"
     assert html.count("<caption>") == len(re.findall(r'<table[^>]* id="tbl-', shown))
     assert html.count("<figure><img") == len(set(re.findall(r"_images/\d\w+-fig-[\w-]+", shown)))
 
