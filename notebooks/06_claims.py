@@ -100,10 +100,11 @@ for number, claim in enumerate(claims, start=1):
     text += [f"## {claim.topic}"] * (claim.topic != topic)
     kind, topic = claim.verdict.replace(" ", "-"), claim.topic
     badge = f'<span class="verdict {kind}">{marks[claim.verdict]} {claim.verdict}</span>'
-    see = [f"{{{'numref' if label[:3] in ('fig', 'tbl') else 'ref'}}}`{label}`" for label in claim.see]
+    words = [label.replace("fig-", "figure ").replace("tbl-", "table ").replace("-", " ") for label in claim.see]
+    see = [f'<span title="{label}">{word}</span>' for label, word in zip(claim.see, words, strict=True)]
     text += [f'<a id="claim-{claim.name}"></a>', f"### {number}. {claim.title}"]
     text += [f"{badge} (the paper: {claim.place})", f"**The claim.** {claim.says}"]
     text += [f"**Evidence.** {claim.evidence}", f"**What would settle it.** {claim.settled_by}"]
     text[-1:-1] = [f"**Beyond the table.** {claim.beyond}"] if claim.beyond else []
-    text += [f"**See.** {', '.join(see).replace('{ref}`finding', 'finding {ref}`finding')}."]
+    text += [f"**See.** {', '.join(see)}."]
 show_markdown("\n\n".join(text))

@@ -388,13 +388,14 @@ show_table(
 # from three speakers on.
 
 # %% tags=["hide-input"]
-measured = data.read_measured()
-if len(measured):
-    doubt = significance.score_cells(data.measured).replace({"model": TITLES})
-    for title, suffix in (("Wilson", ""), ("Student", "_speakers")):
-        low, high = doubt["low" + suffix], doubt["high" + suffix]
-        doubt[title] = [f"{low:.1f}–{high:.1f}" for low, high in zip(low, high, strict=True)]
-    doubt["Student"] = doubt["Student"].where(doubt["n_speakers"] > 2, "–")
+measured, doubt = data.read_measured(), significance.score_cells(data.measured).replace({"model": TITLES})
+for title, suffix in (("Wilson", ""), ("Student", "_speakers")):
+    low, high = doubt["low" + suffix], doubt["high" + suffix]
+    doubt[title] = [f"{low:.1f}–{high:.1f}" for low, high in zip(low, high, strict=True)]
+doubt["Student"] = doubt["Student"].where(doubt["n_speakers"] > 2, "–")
+
+# %% tags=["hide-input"]
+if len(doubt):
     columns = ["task", "model", "protocol", "accuracy", "Wilson", "n_speakers", "Student", "uar"]
     show_table(
         doubt[columns].rename(columns={"uar": "UAR", "n_speakers": "speakers"}),

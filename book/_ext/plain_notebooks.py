@@ -31,6 +31,7 @@ from serab_lib.benchmark.results import find_commit
 ROLE = re.compile(r"\{([a-z][\w:+.-]*)\}`([^`]+)`")
 DIRECTIVE = re.compile(r"^(`{3,}|:{3,})\{([\w-]+)\}[ ]*(.*?)\n(.*?)^\1[ ]*$", re.MULTILINE | re.DOTALL)
 LABEL = re.compile(r"^\(([\w-]+)\)=\n+(?:#+ (.+))?", re.MULTILINE)
+NAMED = re.compile(r'<span title="((?:(fig-|tbl-)|(finding-))?[\w-]+)">[^<]*</span>')
 FAR_NUMBER = re.compile(r"\{glue:text\}`([^`]+::[^`]+)`")
 RECORD = "application/papermill.record/text/plain"
 Numbers = Mapping[str, Any]
@@ -120,6 +121,11 @@ def _write_head(notebook: nbformat.NotebookNode, page: str, book: Book) -> str:
     )
 
 
+def point(text: str) -> str:
+    """Make roles of the places that a cell names in words, since without the book it can only name them."""
+    return NAMED.sub(lambda m: f"{'finding ' * bool(m[3])}{{{'numref' if m[2] else 'ref'}}}`{m[1]}`", text)
+
+
 def _is_shown(output: nbformat.NotebookNode) -> bool:
     return RECORD not in output.get("data", {}) and output.get("name") != "stderr"
 
@@ -130,7 +136,7 @@ def _write_output(output: nbformat.NotebookNode, *context: Any) -> nbformat.Note
     if "text/html" in data:
         data = {kind: data[kind] for kind in ("text/html", "text/plain") if kind in data}
     if "text/markdown" in data:
-        data["text/markdown"] = _write_text(data["text/markdown"], *context)
+        data["text/markdown"] = _write_text(point(data["text/markdown"]), *context)
     return nbformat.from_dict({**output, "data": data, "metadata": {}} if data else output)
 
 

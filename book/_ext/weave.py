@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
+import plain_notebooks
 from nbformat.v4 import new_markdown_cell
 
 from serab_lib.benchmark.results import describe_machine
@@ -99,7 +100,8 @@ def _describe(output: Any) -> Mapping[str, Any]:
 def _write(output: Any, path: Path) -> str:
     description, data = _describe(output), output["data"]
     if description["kind"] == "markdown":
-        return re.sub(r'<a id="([\w-]+)"></a>\n+', r"(\1)=\n", data["text/markdown"])  # an anchor is a label of MyST
+        text = plain_notebooks.point(data["text/markdown"])
+        return re.sub(r'<a id="([\w-]+)"></a>\n+', r"(\1)=\n", text)  # an anchor is a label of MyST
     name, caption = description["name"], " ".join(description["caption"].split())
     if description["kind"] == "table":
         classes = " ".join(["serab-table", *(style for kind, style in _CLASSES.items() if description.get(kind))])

@@ -141,17 +141,18 @@ def score_cells(results: Results) -> pd.DataFrame:
     They are Wilson's (`low`, `high`), and Student's over the accuracies of its `n_speakers` (`low_speakers`,
     `high_speakers`).
     """
-    rows = []
+    rows, labels = [], ("task", "model", "protocol", "classifier")
+    ends = ("low", "high", "low_speakers", "high_speakers")
     for cell, predictions in read_reported(results):
         right = predictions["emotion"] == predictions[cell.classifier]
         by_speaker = right.groupby(predictions["speaker"]).mean()
         spans = *wilson_interval(right.sum(), len(right)), *np.clip(t_interval(by_speaker), 0, 1)
-        shares = dict(zip(("low", "high", "low_speakers", "high_speakers"), spans, strict=True))
+        shares = dict(zip(ends, spans, strict=True))
         uar = unweighted_average_recall(predictions["emotion"], predictions[cell.classifier])
         shares = {"accuracy": right.mean()} | shares | {"uar": uar}
-        row = {name: getattr(cell, name) for name in ("task", "model", "protocol", "classifier")}
+        row = {name: getattr(cell, name) for name in labels}
         rows.append(row | {name: 100 * share for name, share in shares.items()} | {"n_speakers": len(by_speaker)})
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=[*labels, "accuracy", *ends, "uar", "n_speakers"])
 
 
 def confuse(predictions: pd.DataFrame, classifier: str, classes: Iterable[str]) -> pd.DataFrame:

@@ -94,4 +94,4 @@ def test_runs_in_a_clean_folder(source, tmp_path, shared_cache, monkeypatch):
     assert not ROLE.search(re.sub(r"<(pre|script|style).*?</\1>", "", page, flags=re.DOTALL))
     for mark in ("<figure><img", "<caption>"):
         assert page.count(mark) == sum(each.count(mark) for each in shown)
-    assert "<caption>" in page
+    assert "<caption>" in page or "<figure><img" in page
