@@ -51,12 +51,10 @@ notebooks: setup  ## Derive each notebook's .ipynb from its .py, with the number
 	$(BIN)/python book/_ext/plain_notebooks.py
 
 # Tests that kill workers and wait for others have the machine to themselves.
-# One more than there are cores fills the time in which the others wait for what they have started.
-WORKERS ?= $(shell $(PYTHON) -c 'import os; print(min(4, os.cpu_count() + 1))')
 ALONE := tests/faults/test_workers.py tests/faults/test_lost_workers.py
 
 test: setup  ## Run the tests; those on real data where SERAB_DATA and SERAB_WEIGHTS are set
-	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile $(ALONE:%=--ignore=%)
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile $(ALONE:%=--ignore=%)
 	$(BIN)/python -m pytest $(ALONE)
 
 test-nightly: setup  ## Run what is worth running, but not at each push
