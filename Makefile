@@ -50,8 +50,8 @@ serve: setup  ## Show a built book on this machine: PROFILE=demo PORT=8000
 notebooks: setup  ## Derive each notebook's .ipynb from its .py, with the numbers of the last published book
 	$(BIN)/python book/_ext/plain_notebooks.py
 
-# Tests that kill workers and wait for others have the machine to themselves.
-ALONE := tests/faults/test_workers.py tests/faults/test_lost_workers.py
+# Tests that lose the workers of a cluster and wait for others have the machine to themselves.
+ALONE := tests/faults/test_lost_workers.py
 
 test: setup  ## Run the tests; those on real data where SERAB_DATA and SERAB_WEIGHTS are set
 	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile $(ALONE:%=--ignore=%)

@@ -27,12 +27,13 @@ def run_there(folder: Path, address: str = "local:2", **options):
         return grid.run_grid(["SAV"], BOTH, settings(folder, cache="cluster-cache", **options), compute=compute)
 
 
-@pytest.mark.parametrize("function", [FIT, EXTRACT], ids=["fit", "extraction"])
-def test_what_a_lost_worker_had_is_made_again_elsewhere(folder, monkeypatch, function):
+def test_what_lost_workers_had_is_made_again_elsewhere(folder, monkeypatch):
+    flags = {function: folder / function.split(":")[1] for function in (EXTRACT, FIT)}
     with monkeypatch.context() as patch:
-        patch.setattr(cluster, function.split(":")[1], Deadly(function, folder / "flag"))
+        for function, flag in flags.items():
+            patch.setattr(cluster, flag.name, Deadly(function, flag))
         summary = run_there(folder)
-    assert (folder / "flag").exists()
+    assert all(flag.exists() for flag in flags.values())
     assert (summary.failures, len(summary.computed)) == ([], 4)
     assert_undisturbed(folder, BOTH)
 
