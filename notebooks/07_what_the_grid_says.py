@@ -250,7 +250,7 @@ record(
     critical=f"{ranks.critical_difference:.1f}",
     p_friedman="< 0.001" if ranks.p_friedman < 0.001 else f"= {ranks.p_friedman:.3f}",
 )
-record(n_separated=int(separated.sum(axis=None)), n_cross=separated.size)
+record(n_separated=int(separated.to_numpy().sum()), n_cross=separated.size)
 record(**{f"from_{name.split(',')[0].lower()}": int(n) for name, n in separated.sum().items()})
 record(from_none=" and ".join(separated.index[~separated.any(axis=1)]))
 
