@@ -38,7 +38,7 @@ def submit(results: str | Path, model: str, about: Contribution, out: str | Path
     `results` is a folder that `serab run --out` wrote, `model` is called as in its `cells.csv`. SerabError, and nothing
     is written, if `read_model` refuses a cell or contributed ones of the model are there.
     """
-    made, target = read_model(Results(results), model), Results(Path(out) / model, as_text=True)
+    made, target = read_model(Results(results), model), Results(Path(out) / model)
     if not target.read_cells().empty:
         raise SerabError(f"{target.folder} has cells already: remove it, or choose another folder with --out")
     with replaced(target.folder / RECORD) as temporary:

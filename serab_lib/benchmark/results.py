@@ -52,8 +52,8 @@ class Cell:
 class Results:
     """A folder of results: `cells.csv`, `predictions/` and `provenance.json`; `stale.csv` keeps what was replaced."""
 
-    def __init__(self, folder: str | Path, *, as_text: bool = False) -> None:
-        self.folder, self.as_text = Path(folder), as_text
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
 
     def read_cells(self) -> pd.DataFrame:
         """Read all finished cells, one row per cell and classifier; rows whose numbers cannot be read are left out."""
@@ -94,7 +94,9 @@ class Results:
         """Read a cell's predictions, one row per test utterance."""
         path = self._predictions_path(task, model, protocol)
         try:
-            return pd.read_csv(path, dtype=str) if path.suffix == ".csv" else pd.read_parquet(path)
+            if path.suffix == ".parquet":
+                return pd.read_parquet(path)
+            return pd.read_csv(path, dtype=str, keep_default_na=False)  # a speaker may be called "None"
         except FileNotFoundError as error:
             raise SerabError(f"{path} is not there: compute the cell with `serab run`") from error
         except (OSError, ValueError) as error:
@@ -127,9 +129,8 @@ class Results:
                 self._append_stale(cells[same])
                 cells = cells[~same]
                 self._write_cells(cells)
-            with replaced(self._predictions_path(*cell.key)) as temporary:
-                is_text = self._predictions_path(*cell.key).suffix == ".csv"
-                cell.predictions.to_csv(temporary, index=False) if is_text else cell.predictions.to_parquet(temporary)
+            with replaced(self._predictions_path(*cell.key).with_suffix(".csv")) as temporary:
+                cell.predictions.to_csv(temporary, index=False)
             with replaced(self.folder / "provenance.json") as temporary:
                 provenance = self.read_provenance() | {"/".join(cell.key): cell.provenance}
                 temporary.write_text(json.dumps(provenance, indent=1, sort_keys=True) + "\n")
@@ -167,9 +168,10 @@ class Results:
             pd.concat([*older, rows]).drop_duplicates().to_csv(temporary, index=False)
 
     def _predictions_path(self, task: str, model: str, protocol: str) -> Path:
-        """Where a cell's predictions are, or will be: text where they are kept as text."""
+        """Where a cell's predictions are, or will be; an older folder has them as Parquet."""
         path = self.folder / "predictions" / f"{task}-{model}-{protocol}.csv"
-        return path if self.as_text or path.exists() else path.with_suffix(".parquet")
+        older = path.with_suffix(".parquet")
+        return older if older.exists() and not path.exists() else path
 
 
 def describe_machine(device: str) -> dict[str, Any]:

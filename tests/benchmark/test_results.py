@@ -19,7 +19,7 @@ def cell(accuracy: float = 0.75, *, task: str = "RAV", inputs: str = "x") -> Cel
     flags = {"selected": [name == "LDA" for name in NAMES], "search": True, "complete": True, "synthetic": False}
     params = [{}] * 4 + [{"C": 1e5, "class_weight": None}]
     scores = pd.DataFrame({"classifier": NAMES, "best_params": params, **accuracies, **counts, **flags})
-    predictions = pd.DataFrame({"stem": ["a", "b"], "emotion": ["fear", "anger"], "LDA": ["fear", "fear"]})
+    predictions = pd.DataFrame({"stem": ["None", "b"], "emotion": ["fear", "anger"], "LDA": ["fear", "fear"]})
     return Cell((task, "opensmile", "released"), scores, predictions, {"inputs": inputs})
 
 
@@ -45,19 +45,20 @@ def test_cells_come_back_as_written_once_and_those_of_other_inputs_go_to_the_sta
     assert results.finished_inputs()[KEY] == "z"
 
 
-def test_predictions_that_are_kept_as_text_stay_text_and_without_them_a_cell_is_not_finished(results: Results) -> None:
-    path = results.folder / "predictions" / "RAV-opensmile-released.parquet"
-    cell().predictions.to_csv(path.with_suffix(".csv"), index=False)
-    whole = path.read_bytes()
+def test_predictions_of_older_folders_are_read_and_without_them_a_cell_is_not_finished(results: Results) -> None:
+    path = results.folder / "predictions" / "RAV-opensmile-released.csv"
+    older = path.with_suffix(".parquet")
+    results.read_predictions(*KEY).to_parquet(older)
     path.unlink()
-    results.write(cell(0.25, inputs="z"))
-    assert not path.exists()
     pd.testing.assert_frame_equal(results.read_predictions(*KEY), cell().predictions)
-    path.with_suffix(".csv").unlink()
-    path.write_bytes(whole[:-20])
+    assert KEY in results.finished_inputs()
+    results.write(cell(0.25, inputs="z"))
+    assert path.exists()
+    path.unlink()
+    older.write_bytes(older.read_bytes()[:-20])
     with one_line("damaged: delete it"):
         results.read_predictions(*KEY)
-    path.unlink()
+    older.unlink()
     with one_line("serab run"):
         results.read_predictions(*KEY)
     assert KEY not in results.finished_inputs()

@@ -25,7 +25,7 @@ def write_results(folder: Path, models: dict[str, float], *, n: int = 200) -> Re
     for model, share in models.items():
         wrong = np.where(base["emotion"] == "joy", "fear", "joy")
         table = base.assign(LDA=np.where(rng.random(n) < share, base["emotion"], wrong))
-        table.sample(frac=1, random_state=1).to_parquet(folder / "predictions" / f"RAV-{model}-described.parquet")
+        table.sample(frac=1, random_state=1).to_csv(folder / "predictions" / f"RAV-{model}-described.csv", index=False)
         rows.append({"model": model, "protocol": "described", "classifier": "LDA", "n_test": n})
     make_cells(*rows).to_csv(folder / "cells.csv", index=False)
     return Results(folder)
@@ -78,8 +78,8 @@ def test_models_are_compared_on_the_same_utterances(tmp_path: Path) -> None:
     assert row["difference"] == pytest.approx((row["n_only_first"] - row["n_only_second"]) / 2)
     assert table["p_holm"].to_numpy() == pytest.approx(significance.holm(table["p"]))
     assert list(significance.read_right(results, "RAV", "described", models=["poor", "good"])) == ["poor", "good"]
-    path = tmp_path / "predictions" / "RAV-bad-described.parquet"
-    pd.read_parquet(path).iloc[1:].to_parquet(path)
+    path = tmp_path / "predictions" / "RAV-bad-described.csv"
+    pd.read_csv(path, dtype=str).iloc[1:].to_csv(path, index=False)
     with pytest.raises(SerabError, match="different utterances"):
         significance.compare_models(results, "RAV", "described")
     with pytest.raises(SerabError, match="two are needed"):
