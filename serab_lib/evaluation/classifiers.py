@@ -8,6 +8,7 @@ The work that the candidates share is done once, in the module of each classifie
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -99,13 +100,14 @@ def fit_classifier(
 def divide_search(
     name: str, *, search: bool = True, grid: Mapping[str, Sequence[Any]] | None = None
 ) -> list[list[Candidate]]:
-    """List a classifier's candidates in groups that share work: all, but a forest's by what is not depth."""
+    """List a classifier's candidates in groups that share work and are not too long for one core."""
     if name not in _PREDICTORS:
         raise unknown_name("classifier", name, CLASSIFIERS, listing="serab run --help")
     settings = ParameterGrid(grid or GRIDS[name]) if search else [DEFAULTS[name]]
+    shared = {"LR": "C", "RF": "max_depth"}.get(name)
     groups: dict[str, list[Candidate]] = {}
     for number, params in enumerate(settings):
-        others = {key: value for key, value in params.items() if key != "max_depth"} if name == "RF" else {}
+        others = {key: value for key, value in params.items() if key != shared} if shared else {}
         groups.setdefault(str(others), []).append(Candidate(number, params))
     return list(groups.values())
 
@@ -149,15 +151,29 @@ def _predict(name: str, X_fit: np.ndarray, y_fit: np.ndarray, X_eval: np.ndarray
 
 
 def _predict_rf(X_fit: np.ndarray, y_fit: np.ndarray, X_eval: np.ndarray, settings: Settings) -> Predictions:
-    """Settings that differ in depth alone: a forest below its depth limit is that of every higher limit, too."""
-    depth, predictions = np.inf, {}
+    """Settings that differ in depth alone share trees: one below its depth limit is that of every higher limit, too."""
+    forest, predictions = None, {}
     for number in sorted(range(len(settings)), key=lambda number: -(settings[number]["max_depth"] or np.inf)):
-        params = settings[number]
-        if not predictions or params["max_depth"] <= depth:
-            forest = RandomForestClassifier(**params, random_state=solvers.SEED).fit(X_fit, y_fit)
-            depth, latest = max(tree.get_depth() for tree in forest.estimators_), forest.predict(X_eval)
-        predictions[number] = latest
+        forest = _grow_forest(settings[number], X_fit.astype(np.float32), y_fit, forest)
+        predictions[number] = forest.predict(X_eval)
     return [predictions[number] for number in range(len(settings))]
+
+
+def _grow_forest(
+    params: Mapping[str, Any], X: np.ndarray, y: np.ndarray, deeper: RandomForestClassifier | None
+) -> RandomForestClassifier:
+    """Grow the trees that one of a higher depth limit does not have; each has a seed of its own, by its place."""
+    forest = RandomForestClassifier(**params, random_state=solvers.SEED, warm_start=True)
+    if deeper is None:
+        return forest.fit(X, y)
+    forest.estimators_ = []
+    for is_same, run in itertools.groupby(deeper.estimators_, lambda tree: tree.get_depth() < params["max_depth"]):
+        trees = list(run)
+        if is_same:
+            forest.estimators_ += trees
+        else:
+            forest.set_params(n_estimators=len(forest.estimators_) + len(trees)).fit(X, y)
+    return deeper if forest.estimators_ == deeper.estimators_ else forest
 
 
 _PREDICTORS: Mapping[str, Callable[..., Predictions]] = {

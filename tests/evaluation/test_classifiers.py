@@ -72,17 +72,30 @@ def test_searches_as_scikit_learn_does(name: str, n_features: int, shares: tuple
 
 
 def test_random_forest_searches_as_scikit_learn_does(monkeypatch: pytest.MonkeyPatch) -> None:
-    """On purpose so small that the deep limits make no difference: those forests are not grown. 20 trees each."""
+    """With 20 trees each."""
     parts = make_parts(60, 5, (0.6, 0.25, 0.15))
     monkeypatch.setitem(PLAIN, "RF", (RandomForestClassifier(20, random_state=42), PLAIN["RF"][1]))
     expected, predictions = search_plainly("RF", parts)
-    grow, grown = partial(RandomForestClassifier, 20), []
-    monkeypatch.setattr(classifiers, "RandomForestClassifier", lambda **given: grown.append(given) or grow(**given))
+    monkeypatch.setattr(classifiers, "RandomForestClassifier", partial(RandomForestClassifier, 20))
     assert_same_search(fit_classifier("RF", *parts), expected, predictions)
-    assert len(grown) < 30
-    assert {5, 25} <= {arguments["max_depth"] for arguments in grown}
     alone = [try_candidates("RF", [candidate], parts)[0] for group in divide_search("RF") for candidate in group]
     assert_same_search(fit_best("RF", alone[::-1], parts), expected, predictions)
+
+
+@pytest.mark.filterwarnings("ignore:class_weight presets")
+def test_a_forest_grows_only_the_trees_that_reach_its_depth() -> None:
+    X, y, *_ = make_parts(150, 6, distance=0.5)
+    X, deeper, kept = X.astype(np.float32), None, []
+    for depth in (25, 20, 14, 11, 3):
+        params = {"max_depth": depth, "min_samples_split": 2, "class_weight": "balanced"}
+        forest, plain = (
+            classifiers._grow_forest(params, X, y, deeper),
+            RandomForestClassifier(**params, random_state=42),
+        )
+        np.testing.assert_array_equal(forest.predict_proba(X), plain.fit(X, y).predict_proba(X))
+        kept.append(len(set(forest.estimators_) & set(deeper.estimators_ if deeper else [])))
+        deeper = forest
+    assert kept[1] == 100 > kept[2] > kept[3] > kept[4] == 0
 
 
 def test_ties_go_to_the_first_candidate() -> None:
