@@ -17,8 +17,6 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 from IPython.display import display
 
-from serab_lib.audio import decode
-
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -143,6 +141,8 @@ def _publish(data: dict[str, str], **description: Any) -> None:
 
 def _as_mp3(path: Path) -> str:
     import soundfile
+
+    from serab_lib.audio import decode  # brings torch, which most chapters do without
 
     waveform, sample_rate = decode(path)
     stream = io.BytesIO()
