@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import logging
+import os
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import joblib
 import numpy as np
 import pandas as pd
 
-from serab_lib.benchmark.grid import Job, Settings, Summary, extract, find_recordings
+from serab_lib.benchmark.grid import ENGINE_VERSION, Job, Settings, Summary, extract, find_recordings
 from serab_lib.benchmark.results import find_commit
-from serab_lib.core import Progress, SerabError, cache_folder, replaced, require_writable
+from serab_lib.core import Progress, SerabError, cache_folder, digest, replaced, require_writable
 from serab_lib.corpora.splits import ROTATED, split_folds
 from serab_lib.corpora.task import Task, get_task
 from serab_lib.evaluation.classifiers import CLASSIFIERS
@@ -56,13 +59,14 @@ def run_transfer(
     classifiers : sequence of str
         Of these the training corpus's own validation speakers choose.
     progress : callable, optional
-        Told how many models are done; each is written when it is.
+        Told how many models are done; each is written when it is, and not computed again.
 
     Returns
     -------
     pandas.DataFrame
         One row for each tested corpus, model and normalisation, as in `transfer.csv`. Scores are fractions of 1; `low`
-        and `high` are the ends of Student's 95 % interval of the unweighted average recall over speakers.
+        and `high` are the ends of Student's 95 % interval of the unweighted average recall over speakers; `seconds` is
+        what fitting and answering took, for all corpora that were tested at once.
 
     Notes
     -----
@@ -82,27 +86,54 @@ def run_transfer(
     corpora = {code: find_recordings(task, settings, summary) for code, task in ({source.code: source} | tasks).items()}
     for warning in summary.warnings:
         logger.warning("warning: %s", warning)
-    options = {"classifiers": classifiers, "search": settings.search, "n_jobs": settings.n_jobs or 1}
+    options = {"search": settings.search, "n_jobs": settings.n_jobs or os.cpu_count() or 1, "classifiers": classifiers}
     tests, tables = [[source.code], [code for code in tasks if code != source.code]], []
-    names = list(models)
+    names, tell = list(models), progress or (lambda what, n_done, n_total: None)
     for n_done, model in enumerate(names):
-        if progress:
-            progress(f"{source.code} teaches", n_done, len(names))
+        tell(f"{source.code} teaches", n_done, len(names))
         jobs = {code: Job(corpus, get_entry(model), settings, {}) for code, corpus in corpora.items()}
         utterances, matrix = _embed(jobs)
         for codes in (codes for codes in tests if set(codes) & set(tasks)):
             folds = split_transfer(utterances, source, codes, classes)
-            answers = {way: predict(matrix, folds, classes, way == "speaker", **options) for way in NORMALISATIONS}
-            labels = {"train": source.code, "model": model, "emotions": " ".join(classes), "commit": find_commit()}
-            name = f"{source.code}-{'-'.join(codes)}-{model}-{len(classes)}.csv"
-            tables.append(_write(labels, answers, Path(settings.out), name))
+            labels = {"train": source.code, "model": model, "emotions": " ".join(classes)}
+            tables.append(_teach(labels, codes, folds, matrix, Path(settings.out), **options))
     return pd.concat(tables, ignore_index=True)
+
+
+def _teach(
+    labels: dict[str, str], tests: list[str], folds: list[pd.DataFrame], matrix: np.ndarray, out: Path, **options: Any
+) -> pd.DataFrame:
+    """Find the rows that were made of the same before, or make them and write what was predicted, then them."""
+    used, classes = pd.concat(folds), labels["emotions"].split()
+    columns = used[["task", "stem", "emotion", "group", "part"]].to_numpy().ravel()
+    chosen = [str(ENGINE_VERSION), str(options["search"]), *options["classifiers"], *labels.values()]
+    inputs = digest([*chosen, joblib.hash(matrix[used["row"].unique()]), *columns])
+    path = out / "transfer" / f"{labels['train']}-{'-'.join(tests)}-{labels['model']}-{len(classes)}.csv"
+    there = read_transfer(out)
+    finished = there[there["inputs"] == inputs]
+    if len(finished) == len(tests) * len(NORMALISATIONS) and path.exists():
+        return finished
+    rows, predicted = [], {}
+    for way in NORMALISATIONS:
+        started = time.monotonic()
+        answers = predict(matrix, folds, classes, way == "speaker", **options)
+        origin = {"seconds": round(time.monotonic() - started, 1), "inputs": inputs, "commit": find_commit()}
+        predicted[f"predicted_{way}"] = answers["predicted"]
+        for test, own in answers.groupby("task"):
+            rows.append({**labels, "test": test, "normalised": way, **score_speakers(own), **origin})
+    with replaced(path) as temporary:
+        answers[["task", "stem", "speaker", "emotion"]].assign(**predicted).to_csv(temporary, index=False)
+    table = pd.concat([there.astype(object), pd.DataFrame(rows)]).drop_duplicates(KEY, keep="last").sort_values(KEY)
+    with replaced(out / "transfer.csv") as temporary:
+        table.to_csv(temporary, index=False, float_format="%.6f")
+    return pd.DataFrame(rows)[table.columns]
 
 
 def read_transfer(out: str | Path) -> pd.DataFrame:
     """Read what `run_transfer` wrote; no rows where there is nothing."""
     path = Path(out) / "transfer.csv"
-    return pd.read_csv(path) if path.exists() else pd.DataFrame(columns=KEY)
+    table = pd.read_csv(path) if path.exists() else pd.DataFrame(columns=KEY)
+    return table.reindex(columns=list(dict.fromkeys([*table, "inputs"])))  # which an older one lacks
 
 
 def split_transfer(
@@ -157,20 +188,3 @@ def _embed(jobs: Mapping[str, Job]) -> tuple[pd.DataFrame, np.ndarray]:
     tables = [job.corpus.utterances.assign(task=code) for code, job in jobs.items()]
     utterances = pd.concat(tables, ignore_index=True).assign(row=range(len(matrix)))
     return utterances[np.isfinite(matrix).all(axis=1)], matrix
-
-
-def _write(labels: Mapping[str, Any], answers: Mapping[str, pd.DataFrame], out: Path, name: str) -> pd.DataFrame:
-    """Write what was predicted, then its rows in place of older ones; return these."""
-    predicted = {f"predicted_{way}": table["predicted"] for way, table in answers.items()}
-    (out / "transfer").mkdir(exist_ok=True)
-    with replaced(out / "transfer" / name) as temporary:
-        answers["speaker"][["task", "stem", "speaker", "emotion"]].assign(**predicted).to_csv(temporary, index=False)
-    tested = [(way, *group) for way, table in answers.items() for group in table.groupby("task")]
-    rows = pd.DataFrame(
-        [{**labels, "test": test, "normalised": way, **score_speakers(own)} for way, test, own in tested]
-    )
-    rows = rows[[*KEY, *rows.columns.difference(KEY, sort=False)]]
-    table = pd.concat([read_transfer(out).astype(object), rows]).drop_duplicates(KEY, keep="last").sort_values(KEY)
-    with replaced(out / "transfer.csv") as temporary:
-        table.to_csv(temporary, index=False, float_format="%.6f")
-    return rows

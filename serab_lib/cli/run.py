@@ -168,6 +168,8 @@ def transfer(
     weights: app.Weights = None,
     out: app.Out = Path("results"),
     cache: app.Cache = None,
+    device: app.Device = "cpu",
+    jobs: app.Jobs = None,
     as_json: app.AsJson = False,
 ) -> None:
     """Train on one corpus, test on another: with normalisation by speaker, and without."""
@@ -177,7 +179,7 @@ def transfer(
     names = app.split_names(test, "--test"), app.split_names(models, "--models")
     options = {"classifiers": app.split_names(classifiers, "--classifiers")}
     options |= {"emotions": () if emotions == "shared" else app.split_names(emotions, "--emotions")}
-    settings = Settings(out=out, data=data, weights=weights, cache=cache)
+    settings = Settings(out=out, data=data, weights=weights, cache=cache, device=device, n_jobs=jobs)
     with app.progress() as tell:
         rows = run_transfer(train, *names, settings, progress=tell, **options)
     if not as_json:

@@ -76,18 +76,23 @@ def test_transfer_is_that_of_plain_scikit_learn(pair: str, monkeypatch: pytest.M
     assert found[0] > found[1] > 0
 
 
-def test_the_command_keeps_rows_and_predictions(tmp_path: Path) -> None:
+def test_the_command_keeps_rows_and_predictions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_savee(tmp_path / "data", n_takes=2)
     write_ravdess(tmp_path / "data")
     arguments = ["transfer", "--train", "SAV", "--test", "RAV,SAV", "--models", "logmel-stats", "--classifiers", "LDA"]
+    settings = Settings(out=tmp_path / "out", data=tmp_path / "data", cache=tmp_path / "cache")
     arguments += ["--data", tmp_path / "data", "--out", tmp_path / "out", "--cache", tmp_path / "cache"]
     output = call(*arguments)
     assert "33.3" in output and "speaker" in output
+    monkeypatch.setattr(transfer, "predict", None)  # what is finished is not computed again, only what differs
     output = call(*arguments, "--json")
+    with pytest.raises(TypeError):
+        transfer.run_transfer("SAV", ["RAV"], ["logmel-stats"], settings, classifiers=["LDA", "LR"])
     rows = json.loads(output[output.index("[") :])
     keys = {(row["test"], row["normalised"]) for row in rows}
     assert keys == set(itertools.product(("RAV", "SAV"), ("speaker", "training"))) and len(rows) == 4
     for row in rows:
+        assert row["seconds"] > 0
         kept = pd.read_csv(tmp_path / "out" / "transfer" / f"SAV-{row['test']}-logmel-stats-3.csv", dtype=str)
         expected = balanced_accuracy_score(kept["emotion"], kept[f"predicted_{row['normalised']}"])
         assert row["test_uar"] == pytest.approx(expected, abs=1e-6)
