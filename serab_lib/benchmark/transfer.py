@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -91,8 +91,10 @@ def run_transfer(
     names, tell = list(models), progress or (lambda what, n_done, n_total: None)
     for n_done, model in enumerate(names):
         tell(f"{source.code} teaches", n_done, len(names))
-        jobs = {code: Job(corpus, get_entry(model), settings, {}) for code, corpus in corpora.items()}
-        utterances, matrix = _embed(jobs)
+        jobs = [Job(corpus, get_entry(model), settings, {}) for corpus in corpora.values()]
+        matrix = np.concatenate([extract(job, n_jobs=settings.n_jobs).matrix for job in jobs])
+        listed = pd.concat([job.corpus.utterances.assign(task=job.corpus.task.code) for job in jobs], ignore_index=True)
+        utterances = listed.assign(row=listed.index)[np.isfinite(matrix).all(axis=1)]
         for codes in (codes for codes in tests if set(codes) & set(tasks)):
             folds = split_transfer(utterances, source, codes, classes)
             labels = {"train": source.code, "model": model, "emotions": " ".join(classes)}
@@ -123,10 +125,11 @@ def _teach(
             rows.append({**labels, "test": test, "normalised": way, **score_speakers(own), **origin})
     with replaced(path) as temporary:
         answers[["task", "stem", "speaker", "emotion"]].assign(**predicted).to_csv(temporary, index=False)
-    table = pd.concat([there.astype(object), pd.DataFrame(rows)]).drop_duplicates(KEY, keep="last").sort_values(KEY)
+    made = pd.DataFrame(rows).round(6)
+    table = pd.concat([there.astype(object), made]).drop_duplicates(KEY, keep="last").sort_values(KEY)
     with replaced(out / "transfer.csv") as temporary:
-        table.to_csv(temporary, index=False, float_format="%.6f")
-    return pd.DataFrame(rows)[table.columns]
+        table.to_csv(temporary, index=False)
+    return made[table.columns]
 
 
 def read_transfer(out: str | Path) -> pd.DataFrame:
@@ -180,11 +183,3 @@ def score_speakers(predictions: pd.DataFrame) -> dict[str, Any]:
     scores = {"classifier": " ".join(dict.fromkeys(predictions["classifier"])), "low": low, "high": high}
     scores |= measure(predictions["emotion"], predictions["predicted"])
     return scores | {"n_test": len(predictions), "n_speakers": len(own)}
-
-
-def _embed(jobs: Mapping[str, Job]) -> tuple[pd.DataFrame, np.ndarray]:
-    """Join the usable utterances of corpora, each with the row of its embedding."""
-    matrix = np.concatenate([extract(job, n_jobs=job.settings.n_jobs).matrix for job in jobs.values()])
-    tables = [job.corpus.utterances.assign(task=code) for code, job in jobs.items()]
-    utterances = pd.concat(tables, ignore_index=True).assign(row=range(len(matrix)))
-    return utterances[np.isfinite(matrix).all(axis=1)], matrix

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from importlib import resources
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import pandas as pd
 import soundfile
@@ -398,12 +398,13 @@ def read_manifest(name: str) -> pd.DataFrame | None:
         return pd.read_csv(stream, dtype=str, keep_default_na=False)
 
 
+@functools.lru_cache(maxsize=64)
 def list_utterances(task: str | Task, *, excluded: bool = False) -> pd.DataFrame:
     """List a task's utterances as they were released; with `excluded` also the files that the task never uses.
 
     As from `load_task`, sorted by stem, with `duration_s` and `sample_rate` (Hz) in place of `path`; NaN where the list
     does not say. IEMOCAP's names may not be published: its rows come from counts per dialogue prefix, speaker and
-    class, and their stems are numbered. SerabError if there is no list of this task.
+    class, and their stems are numbered. Do not change the table. SerabError if there is no list of this task.
 
     >>> list_utterances("SAV")["speaker"].value_counts().to_dict()
     {'DC': 120, 'JE': 120, 'JK': 120, 'KL': 120}
@@ -417,13 +418,13 @@ def list_utterances(task: str | Task, *, excluded: bool = False) -> pd.DataFrame
         stems = [f"{task.name}-{number:04d}" for number in range(len(table))]
         table = table.assign(stem=stems, duration_s="", sample_rate="", released_group=table["dialogue_prefix"])
     else:
-        table = table.assign(stem=[PurePosixPath(file).stem for file in table["file"]])
+        table = table.assign(stem=[file.rpartition("/")[2].rpartition(".")[0] for file in table["file"]])
         table = table if excluded else table[~table["stem"].isin(task.excluded)]
         parts = table["stem"].str.extract(f"^{task.pattern}$").assign(speaker=table["speaker"])
         table = table.assign(released_group=parts[task.released_group])
     numbers = {column: pd.to_numeric(table[column], errors="coerce") for column in ("duration_s", "sample_rate")}
-    columns = ["stem", "speaker", "emotion", "released_group", *numbers]
-    return table.assign(**numbers)[columns].sort_values("stem", ignore_index=True)
+    table = table[["stem", "speaker", "emotion", "released_group"]].assign(**numbers)
+    return table.sort_values("stem", ignore_index=True)
 
 
 @functools.lru_cache(maxsize=32)
@@ -433,7 +434,7 @@ def read_content(name: str) -> dict[str, Content] | None:
     if table is None:
         return None
     samples = table["pcm_md5"] if "pcm_md5" in table else [""] * len(table)
-    stems = [PurePosixPath(file).stem for file in table["file"]]
+    stems = [file.rpartition("/")[2].rpartition(".")[0] for file in table["file"]]
     return dict(zip(stems, zip(table["sha256"], samples, strict=True), strict=True))
 
 

@@ -168,11 +168,10 @@ def _grow_forest(
         return forest.fit(X, y)
     forest.estimators_ = []
     for is_same, run in itertools.groupby(deeper.estimators_, lambda tree: tree.get_depth() < params["max_depth"]):
-        trees = list(run)
         if is_same:
-            forest.estimators_ += trees
+            forest.estimators_ += run
         else:
-            forest.set_params(n_estimators=len(forest.estimators_) + len(trees)).fit(X, y)
+            forest.set_params(n_estimators=len(forest.estimators_) + len(list(run))).fit(X, y)
     return deeper if forest.estimators_ == deeper.estimators_ else forest
 
 
