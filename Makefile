@@ -27,11 +27,10 @@ help:  ## Show this list
 
 setup: $(STAMP)  ## Make the virtual environment .venv with the tested versions
 
-$(STAMP): pyproject.toml constraints.txt scripts/mend_torchaudio.py
+$(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; ok = (3, 11) <= sys.version_info[:2] <= (3, 14); sys.exit(0 if ok else "Python 3.11 to 3.14 is needed, this is " + sys.version.split()[0] + ": make PYTHON=python3.12 ...")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[demo,book,stats,pretrain,dask,test,lint]'
-	$(BIN)/python scripts/mend_torchaudio.py
 	touch $@
 
 demo: setup  ## Run the nine-task grid on synthetic corpora, print it, and build the book of it

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import soundfile
 import torch
-import torchaudio
 from scipy.signal.windows import kaiser
 
+from serab_lib.audio import import_torchaudio
 from serab_lib.extractors.byol import AudioNTTEncoder
 from serab_lib.extractors.weights import load_into, read_state_dict
 
@@ -21,6 +21,7 @@ try:
 except ImportError:
     resampy = None
 
+torchaudio = import_torchaudio()
 # "kaiser best" as it was in 2021; resampy has changed it since.
 N_ZEROS, ROLLOFF, BETA = 64, 0.9475937167399596, 14.769656459379492
 

@@ -21,16 +21,16 @@ import numpy as np
 import pandas as pd
 import soundfile
 import torch
-import torchaudio
 from measuring import keep, make_parser, run
 
-from serab_lib.audio import SAMPLE_RATE_HZ, decode, resample
+from serab_lib.audio import SAMPLE_RATE_HZ, decode, import_torchaudio, resample
 from serab_lib.benchmark.grid import Settings, run_grid
 from serab_lib.benchmark.results import Results
 from serab_lib.core import SerabError, replaced
 from serab_lib.corpora.corpus import Corpus, find_corpus
 from serab_lib.corpora.splits import PROTOCOLS
 
+torchaudio = import_torchaudio()
 COLUMNS = ["task", "model", "resampler", "protocol", "classifier", "validation_accuracy", "test_accuracy"]
 
 

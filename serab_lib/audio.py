@@ -5,10 +5,12 @@ All of it works on one utterance and is safe to call from several threads at onc
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib
 import math
 import os
+import sys
 from importlib import metadata
 from pathlib import Path
 from types import ModuleType
@@ -18,7 +20,6 @@ import soundfile
 import torch
 from scipy import signal
 from torch.nn import functional
-from torch.torch_version import TorchVersion
 
 from serab_lib.core import SerabError, explain_no_audio, printable
 
@@ -127,17 +128,21 @@ def load_audio(path: str | Path, *, sample_rate: int = SAMPLE_RATE_HZ) -> torch.
 
 
 def import_torchaudio() -> ModuleType:
-    """Load torchaudio; one line where it does not fit torch, since its packages do not say which torch they need."""
+    """Load torchaudio; without its compiled extension, which nothing here needs, where that does not load.
+
+    From 2.11 on its packages do not say which torch and which CUDA they were built for.
+    """
+    reasons = (AttributeError, ImportError, OSError, RuntimeError)
+    with contextlib.suppress(*reasons):
+        return importlib.import_module("torchaudio")
+    extension = ModuleType("torchaudio._extension")
+    vars(extension).update(_IS_TORCHAUDIO_EXT_AVAILABLE=False, fail_if_no_align=lambda function: function)
+    sys.modules[extension.__name__] = extension
     try:
         return importlib.import_module("torchaudio")
-    except (ImportError, OSError) as error:
-        version = torch.__version__.partition("+")[0]
-        fitting = "2.11.*" if torch.__version__ >= TorchVersion("2.11") else f"{version.rpartition('.')[0]}.*"
-        raise SerabError(
-            f"torchaudio {metadata.version('torchaudio')} does not load beside torch {torch.__version__} "
-            f"({str(error).splitlines()[-1]}): pip install 'torchaudio=={fitting}', or, where "
-            "torch is for the CPU alone, run scripts/mend_torchaudio.py"
-        ) from error
+    except reasons as error:
+        versions = f"torchaudio {metadata.version('torchaudio')} does not load beside torch {torch.__version__}"
+        raise SerabError(f"{versions} ({str(error).splitlines()[-1]}): pip install --upgrade torchaudio") from error
 
 
 @functools.lru_cache(maxsize=8)

@@ -1,16 +1,18 @@
 import re
+import subprocess
+import sys
 from unittest.mock import Mock
 
 import numpy as np
 import pytest
 import soundfile
 import torch
-import torchaudio
 from making import make_noise, one_line
 from torch.torch_version import TorchVersion
 
 from serab_lib.audio import AudioError, decode, import_torchaudio, log_mel, resample
 
+torchaudio = import_torchaudio()
 KAISER_BEST = {"lowpass_filter_width": 64, "rolloff": 0.9475937167399596, "beta": 14.769656459379492}
 
 
@@ -72,9 +74,30 @@ def test_log_mel_takes_any_length(n_samples):
     assert spectrogram.isfinite().all()
 
 
-def test_a_torchaudio_that_does_not_fit_torch_is_one_line(monkeypatch):
-    broken = "Could not load this library: libtorchaudio.so\nundefined symbol: torch_library_impl"
-    monkeypatch.setattr(torch, "__version__", TorchVersion("2.9.1+cu128"))
-    monkeypatch.setattr("importlib.import_module", Mock(side_effect=OSError(broken)))
-    with one_line(r"torchaudio 2\S+ .* torch 2\.9\.1.*torch_library_impl.*pip install 'torchaudio==2\.9\.\*'"):
+BROKEN = """
+import sys
+class Finder:
+    def find_spec(self, name, path, target=None):
+        if name == "torchaudio._extension":
+            raise {}("Detected that PyTorch and TorchAudio were compiled with different CUDA versions.")
+sys.meta_path.insert(0, Finder())
+import torch
+from serab_lib.audio import log_mel
+from serab_lib.extractors.ssl import build_network
+print(log_mel(torch.ones(1600)).mean(), build_network("HUBERT_BASE"))
+"""
+
+
+@pytest.mark.skipif(torchaudio.__version__ < TorchVersion("2.11"), reason="before 2.11 it asks for the torch that fits")
+@pytest.mark.parametrize("error", ["RuntimeError", "OSError"])
+def test_torchaudio_works_without_the_extension_that_does_not_fit_torch(error):
+    done = subprocess.run([sys.executable, "-c", BROKEN.format(error)], capture_output=True, text=True)
+    assert f"tensor({log_mel(torch.ones(1600)).mean():.4f}) Wav2Vec2Model" in done.stdout, done.stderr
+
+
+def test_a_torchaudio_that_does_not_load_is_one_line(monkeypatch):
+    broken = OSError("Could not load this library: libtorchaudio.so\nundefined symbol: torch_library_impl")
+    monkeypatch.setitem(sys.modules, "torchaudio._extension", Mock())
+    monkeypatch.setattr("importlib.import_module", Mock(side_effect=broken))
+    with one_line(r"torchaudio 2\S+ .* torch 2\S+ .*torch_library_impl\): pip install --upgrade torchaudio"):
         import_torchaudio()

@@ -107,7 +107,9 @@ def rank_subsets(accuracies: pd.DataFrame) -> pd.DataFrame:
         all tasks, of which the subset is a part, so that it has to rise to 1), `tau_rest` (to the ranking on the tasks
         that are left out) and `same_best` (whether the best model on all tasks is the best, or shares that place).
     """
-    masks = _list_masks(accuracies.shape[1])
+    tasks = range(accuracies.shape[1])
+    subsets = [subset for size in range(1, len(tasks) + 1) for subset in combinations(tasks, size)]
+    masks = np.array([np.isin(tasks, subset) for subset in subsets])  # from single tasks to all of them
     values, codes = accuracies.to_numpy(dtype=float).T, np.array(accuracies.columns)
     means, rest = (chosen @ values / np.maximum(chosen.sum(axis=1, keepdims=True), 1) for chosen in (masks, ~masks))
     best = means[:, means[-1].argmax()]
@@ -183,12 +185,6 @@ def correlate_ranks(scores: np.ndarray, reference: np.ndarray) -> np.ndarray:
 
 def _sign(differences: np.ndarray) -> np.ndarray:
     return np.where(np.abs(differences) < 1e-9, 0.0, np.sign(differences))
-
-
-def _list_masks(n_tasks: int) -> np.ndarray:
-    """All subsets as rows of a table of bool, from single tasks to all of them."""
-    chosen = [subset for size in range(1, n_tasks + 1) for subset in combinations(range(n_tasks), size)]
-    return np.array([np.isin(range(n_tasks), subset) for subset in chosen])
 
 
 def join_sizes(accuracies: pd.DataFrame, models: pd.DataFrame, sizes: pd.Series) -> pd.DataFrame:

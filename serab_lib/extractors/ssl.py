@@ -103,7 +103,9 @@ class SslExtractor(WaveformExtractor):
         with torch.device("meta"):
             network = build_network(bundle)
         self.n_parameters = count_parameters(network)
-        state = _with_current_names(read_state_dict(checkpoint), set(network.state_dict()))
+        names = {_POSITIONS + old: _POSITIONS + new for old, new in _WEIGHT_NORM.items()}
+        names = {old: new for old, new in names.items() if new in network.state_dict()}
+        state = {names.get(name, name): tensor.float() for name, tensor in read_state_dict(checkpoint).items()}
         load_into(network, state, source=checkpoint, assign=True)
         self.layer = layer or len(network.encoder.transformer.layers)
         self.embedding_size = network.encoder.feature_projection.projection.out_features
@@ -118,9 +120,3 @@ class SslExtractor(WaveformExtractor):
     def encode(self, prepared: Sequence[torch.Tensor]) -> torch.Tensor:
         """Embed a batch of waveforms, shape (len(prepared), embedding_size)."""
         return self.network([waveform.to(self.device) for waveform in prepared]).cpu()
-
-
-def _with_current_names(state: dict[str, torch.Tensor], wanted: set[str]) -> dict[str, torch.Tensor]:
-    """Name the tensors of weight normalisation as the installed torch does; all in single precision."""
-    names = {_POSITIONS + old: _POSITIONS + new for old, new in _WEIGHT_NORM.items() if _POSITIONS + new in wanted}
-    return {names.get(name, name): tensor.float() for name, tensor in state.items()}

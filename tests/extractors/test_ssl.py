@@ -6,11 +6,12 @@ import pytest
 import torch
 from making import make_noise, one_line
 from torch.nn import functional
-from torchaudio import pipelines
 
+from serab_lib.audio import import_torchaudio
 from serab_lib.extractors import base, ssl, weights
 from serab_lib.extractors.registry import EXTRACTORS, choose_layer, load_extractor
 
+pipelines = import_torchaudio().pipelines
 ENTRIES = [entry for entry in EXTRACTORS.values() if entry.family == "ssl:SslExtractor"]
 BUNDLES = {entry.options["bundle"]: getattr(pipelines, entry.options["bundle"]) for entry in ENTRIES}
 # Bundles of one architecture differ in their weights alone: each architecture is tested once.
