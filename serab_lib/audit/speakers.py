@@ -30,6 +30,7 @@ def _list_parts() -> Iterator[tuple[Task, str, pd.DataFrame, dict[str, str]]]:
             yield task, protocol, table, names
 
 
+@functools.cache
 def compare_speakers() -> pd.DataFrame:
     """Count speakers, and those whom the parts share.
 
@@ -55,6 +56,7 @@ def compare_speakers() -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+@functools.cache
 def describe_normalisation() -> pd.DataFrame:
     """Describe the groups by which embeddings are standardised; where these are no speakers, the voice stays.
 

@@ -186,6 +186,7 @@ def check_durations() -> pd.DataFrame:
     return table
 
 
+@functools.cache
 def check_counts() -> pd.DataFrame:
     """Hold the numbers of utterances, speakers and classes against the lists, whole and as the release has them."""
     rows = []

@@ -398,13 +398,12 @@ def read_manifest(name: str) -> pd.DataFrame | None:
         return pd.read_csv(stream, dtype=str, keep_default_na=False)
 
 
-@functools.lru_cache(maxsize=64)
 def list_utterances(task: str | Task, *, excluded: bool = False) -> pd.DataFrame:
     """List a task's utterances as they were released; with `excluded` also the files that the task never uses.
 
     As from `load_task`, sorted by stem, with `duration_s` and `sample_rate` (Hz) in place of `path`; NaN where the list
     does not say. IEMOCAP's names may not be published: its rows come from counts per dialogue prefix, speaker and
-    class, and their stems are numbered. Do not change the table. SerabError if there is no list of this task.
+    class, and their stems are numbered. SerabError if there is no list of this task.
 
     >>> list_utterances("SAV")["speaker"].value_counts().to_dict()
     {'DC': 120, 'JE': 120, 'JK': 120, 'KL': 120}

@@ -154,9 +154,6 @@ class Task:
             if read != expected:
                 raise SerabError(f"examples: the pattern reads {stem!r} as {read}, expected {expected}")
 
-    def __hash__(self) -> int:
-        return hash(self.code)  # mappings, which it has, have no hash of their own
-
     @property
     def classes(self) -> tuple[str, ...]:
         """The classes, each once, in the order of the record."""
