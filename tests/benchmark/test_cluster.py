@@ -34,8 +34,8 @@ def test_a_cluster_gives_the_numbers_of_one_machine(folder: Path, monkeypatch: p
     assert not summary.failures and len(summary.computed) == 2
     assert read_numbers(folder).equals(read_numbers(folder, "here"))
     assert ("cells", 2, 2) in seen
-    # Four candidates of the forest, the searches of the four others, the five that are fitted, and the cells.
-    assert {total for what, _, total in seen if what == "SAV: classifiers"} == {1 + 4 + 4 + 5 + 1}
+    # Four candidates of the forest, five searches of the others (two of LR), the five that are fitted, and the cells.
+    assert {total for what, _, total in seen if what == "SAV: classifiers"} == {1 + 4 + 5 + 5 + 1}
 
 
 @pytest.mark.nightly
