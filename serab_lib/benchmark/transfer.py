@@ -125,7 +125,7 @@ def _teach(
             rows.append({**labels, "test": test, "normalised": way, **score_speakers(own), **origin})
     with replaced(path) as temporary:
         answers[["task", "stem", "speaker", "emotion"]].assign(**predicted).to_csv(temporary, index=False)
-    made = pd.DataFrame(rows).round(6)
+    made = pd.DataFrame(rows).round(6).astype(object)  # whole numbers stay whole beside a table without them
     table = pd.concat([there.astype(object), made]).drop_duplicates(KEY, keep="last").sort_values(KEY)
     with replaced(out / "transfer.csv") as temporary:
         table.to_csv(temporary, index=False)
