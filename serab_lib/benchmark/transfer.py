@@ -136,7 +136,7 @@ def read_transfer(out: str | Path) -> pd.DataFrame:
     """Read what `run_transfer` wrote; no rows where there is nothing."""
     path = Path(out) / "transfer.csv"
     table = pd.read_csv(path) if path.exists() else pd.DataFrame(columns=KEY)
-    return table.reindex(columns=list(dict.fromkeys([*table, "inputs"])))  # which an older one lacks
+    return table.reindex(columns=list(dict.fromkeys([*table, "seconds", "inputs"])))  # which an older one lacks
 
 
 def split_transfer(

@@ -88,11 +88,9 @@ def test_a_forest_grows_only_the_trees_that_reach_its_depth() -> None:
     X, deeper, kept = X.astype(np.float32), None, []
     for depth in (25, 20, 14, 11, 3):
         params = {"max_depth": depth, "min_samples_split": 2, "class_weight": "balanced"}
-        forest, plain = (
-            classifiers._grow_forest(params, X, y, deeper),
-            RandomForestClassifier(**params, random_state=42),
-        )
-        np.testing.assert_array_equal(forest.predict_proba(X), plain.fit(X, y).predict_proba(X))
+        forest = classifiers._grow_forest(params, X, y, deeper)
+        plain = RandomForestClassifier(**params, random_state=42).fit(X, y)
+        np.testing.assert_array_equal(forest.predict_proba(X), plain.predict_proba(X))
         kept.append(len(set(forest.estimators_) & set(deeper.estimators_ if deeper else [])))
         deeper = forest
     assert kept[1] == 100 > kept[2] > kept[3] > kept[4] == 0
