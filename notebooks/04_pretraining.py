@@ -112,7 +112,7 @@ if data.synthetic:
         logs = {"this run": pretrain(files, folder, config, probe="EMV", data=corpus.root.parent)}
         probe = read_probe(folder)
 else:
-    kept = data.results.folder / "pretraining"
+    kept = data.measured.folder / "pretraining"
     logs = {
         path.stem.removeprefix("log-").replace("-", " "): pd.read_csv(path) for path in sorted(kept.glob("log-*.csv"))
     }
@@ -181,7 +181,7 @@ if data.synthetic:
 
 # %% tags=["hide-input", "real"]
 if not data.synthetic:
-    cells = data.read_cells().query("selected")
+    cells = data.read_measured().query("selected")
     floor = 100 * cells.query("task == 'RAV' and model == 'logmel-stats'").set_index("protocol")["test_accuracy"]
     runs = accuracies.query("condition != 'gain'").replace({"model": TITLES})
     took = accuracies["seconds"].dropna() / 60

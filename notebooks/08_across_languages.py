@@ -66,7 +66,7 @@ if data.synthetic:
     settings = Settings(out=data.results.folder, data=data.data, n_jobs=1)
     for code in [data.find_corpus(code).task.code for code in PAPER_TASKS]:
         run_transfer(code, PAPER_TASKS, ["logmel-stats"], settings, classifiers=("LDA", "SVC"))
-rows = read_transfer(data.results.folder)
+rows = read_transfer((data.results if data.synthetic else data.measured).folder)
 common = rows[rows["emotions"] == " ".join(COMMON_EMOTIONS)]
 own = common[common["normalised"] == "speaker"]
 chance = 100 / len(COMMON_EMOTIONS)

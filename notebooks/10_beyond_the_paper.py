@@ -112,11 +112,11 @@ sor = "surprise"
 pau = "fear"
 
 # %% [markdown]
-# `name` is the folder below `--data`; `code` is what tables call it. Now both run together, beside the two extractors
-# that need no weights.
+# `name` is the folder below `--data`; `code` is what tables call it. Now both run together, beside an extractor that
+# needs no weights.
 
 # %%
-cells = data.run("path:mine.toml", ["hear:loudness", "logmel-stats", "opensmile"])
+cells = data.run("path:mine.toml", ["hear:loudness", "logmel-stats"])
 
 # %% tags=["hide-input"]
 show_table(

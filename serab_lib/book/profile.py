@@ -20,6 +20,7 @@ PROFILES = {
     "published": "the paper's tables beside the measurements that the repository holds",
     "paper": "everything recomputed from the real corpora",
 }
+_APART = ("transfer.csv", "pretraining/ravdess.csv")  # what chapters read beside the cells
 # What the demo profile runs: extractors that need no weights.
 DEMO_MODELS = tuple(name for name, entry in EXTRACTORS.items() if entry.in_demo)
 
@@ -31,7 +32,7 @@ class Profile:
     name: str  # a key of `PROFILES`
     data: Path  # the folder of the corpora to work on
     results: Results  # finished cells of the grid
-    measured: Results  # cells on real recordings, in any profile; there may be none
+    measured: Results  # what chapters conclude from, on real recordings, in any profile; there may be none
 
     @property
     def synthetic(self) -> bool:
@@ -95,12 +96,12 @@ def open_profile(name: str) -> Profile:
     ``demo`` speaks small corpora into the cache folder and computes on them. ``published`` reads the committed results
     and, where a chapter needs sound, works on a synthetic corpus. ``paper`` works on the corpora in SERAB_DATA. Results
     are in SERAB_RESULTS, else in ``results`` here or in a folder above; those of the demo are in the cache folder.
+    Where SERAB_RESULTS has cells alone, it is shown in the grid, and chapters conclude from the published results.
     """
     if name not in PROFILES:
         raise unknown_name("profile", name, PROFILES, listing="serab book --help")
-    measured = Results(_find_results())
-    results = Results(cache_folder() / "demo" / "results") if name == "demo" else measured
-    return Profile(name, find_data() if name == "paper" else _spoken(), results, measured)
+    results = Results(cache_folder() / "demo" / "results" if name == "demo" else _find_results())
+    return Profile(name, find_data() if name == "paper" else _spoken(), results, Results(_find_results(_APART)))
 
 
 def _spoken() -> Path:
@@ -124,8 +125,9 @@ def _run(tasks: Sequence[str], models: Sequence[str], **settings: object) -> lis
     return summary.computed + summary.present
 
 
-def _find_results() -> Path:
-    if chosen := os.environ.get("SERAB_RESULTS"):
+def _find_results(files: Sequence[str] = ()) -> Path:
+    """Find SERAB_RESULTS, if it has these files, else the folder of results here or above."""
+    if (chosen := os.environ.get("SERAB_RESULTS")) and all(Path(chosen, file).is_file() for file in files):
         return Path(chosen)
     here = Path.cwd()
     above = (folder / "results" for folder in (here, *here.parents))

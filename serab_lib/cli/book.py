@@ -68,7 +68,7 @@ def claims(
 
     if results is not None:
         app.read_results(results)
-    found = judge_claims(results=results or open_profile("published").measured.folder)
+    found = judge_claims(results=results or open_profile("published").results.folder)
     rows = [vars(each) | {"values": json.loads(each.values.to_json(orient="records"))} for each in found]
     app.print_rows(rows, ("title", "verdict", "evidence"), as_json)
 

@@ -1,8 +1,10 @@
 import functools
+import shutil
 
+import pandas as pd
 import pytest
 from extractors.test_hear import GUEST
-from making import one_line, write_savee
+from making import COMMITTED, one_line, touch, write_savee
 
 from serab_lib.benchmark import grid
 from serab_lib.book import build, profile
@@ -46,6 +48,15 @@ def test_published_results_are_found_from_a_folder_below_and_what_is_not_there_i
     assert profile.open_profile("published").results.folder == folders / "results"
 
 
+def test_a_folder_of_cells_alone_is_shown_and_chapters_conclude_from_the_published_results(folders, monkeypatch):
+    monkeypatch.setenv("SERAB_RESULTS", str(folders / "mine"))
+    touch(folders, ["results/cells.csv", "mine/cells.csv", "mine/transfer.csv"])
+    data = profile.open_profile("published")
+    assert (data.results.folder, data.measured.folder) == (folders / "mine", folders / "results")
+    touch(folders, ["mine/pretraining/ravdess.csv"])
+    assert profile.open_profile("published").measured.folder == folders / "mine"
+
+
 def test_demo_speaks_computes_and_marks_its_cells(small):
     data = profile.open_profile("demo")
     cells = data.read_cells()
@@ -67,14 +78,20 @@ def test_paper_takes_the_real_corpus_where_it_is_and_speaks_it_where_it_is_not(s
 
 @pytest.mark.nightly
 @pytest.mark.realdata
-def test_every_chapter_runs_on_one_real_corpus(real_data, copy_project, shared_cache, monkeypatch):
+def test_every_chapter_runs_on_one_real_corpus_and_one_cell(
+    real_data, copy_project, shared_cache, folders, monkeypatch
+):
     """Most others are missing: what cannot be had is never fatal."""
-    monkeypatch.setenv("SERAB_DATA", str(real_data))
-    monkeypatch.setenv("SERAB_CACHE", str(shared_cache))
+    shutil.copytree(COMMITTED.folder / "predictions", folders / "mine" / "predictions")
+    shutil.copy(COMMITTED.folder / "provenance.json", folders / "mine")
+    cells = pd.read_csv(COMMITTED.folder / "cells.csv").query("task == 'RAV' and model == 'logmel-stats'")
+    cells.to_csv(folders / "mine" / "cells.csv", index=False)
+    for name, folder in {"DATA": real_data, "CACHE": shared_cache, "RESULTS": folders / "mine"}.items():
+        monkeypatch.setenv(f"SERAB_{name}", str(folder))
     root = copy_project()
     folder = build.build_book("paper", root=root).parent
     pages = {page.stem: page.read_text() for page in folder.glob("notebooks/*.html")}
     assert pages.keys() == {source.stem for source in (root / "notebooks").glob("*.py")}
-    assert "RAVDESS" in pages["01_tasks"]
+    assert "RAVDESS" in pages["01_tasks"] and "cells of the published book" in pages["05_accuracy_grid"]
     # The worked example needs EMOVO, which is spoken where it is not at hand, and says so.
     assert "Synthetic corpora" in pages["10_beyond_the_paper"] or (real_data / "emovo").is_dir()
