@@ -53,7 +53,7 @@ notebooks: setup  ## Derive each notebook's .ipynb from its .py, with the number
 ALONE := tests/faults/test_lost_workers.py
 
 test: setup  ## Run the tests; those on real data where SERAB_DATA and SERAB_WEIGHTS are set
-	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile $(ALONE:%=--ignore=%)
+	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile $(ALONE:%=--ignore=%)
 	$(BIN)/python -m pytest $(ALONE)
 
 test-nightly: setup  ## Run what is worth running, but not at each push

@@ -21,7 +21,7 @@ from serab_lib.core import SerabError
 
 
 def main() -> None:
-    """Run the same command three times; the first computes, the others find everything there."""
+    """Run the same command twice; the first time computes, the second finds everything there."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data")
     given = parser.parse_args().data
@@ -30,7 +30,7 @@ def main() -> None:
         if not given and not (Path(data) / "ravdess").is_dir():
             data = f"{folder}/data"
             call("synthesise", "--data", data, "--tasks", "RAV")
-        for name in ("first", "second", "third"):
+        for name in ("first", "second"):
             start = time.perf_counter()
             call(
                 *("run", "--tasks", "RAV", "--models", "logmel-stats", "--no-search"),

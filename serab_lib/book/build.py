@@ -28,6 +28,8 @@ REAL_TAG = "real"
 
 _PARTS = ("_config.yml", "_toc.yml", "book", "notebooks", "environment.yml")
 _PARTS += ("CONTRIBUTING.md", "CHANGELOG.md", "CITATION.cff")
+# What papermill does with a notebook; to write it after each cell takes as long as many cells do.
+_EXECUTION = {"kernel_name": "python3", "progress_bar": False, "request_save_on_cell_execute": False}
 
 
 def build_book(
@@ -170,9 +172,7 @@ def _run_notebook(path: Path, parameters: Mapping[str, Any]) -> None:
     from papermill.exceptions import PapermillExecutionError
 
     try:
-        papermill.execute_notebook(
-            path, path, parameters=dict(parameters), kernel_name="python3", progress_bar=False, cwd=path.parent
-        )
+        papermill.execute_notebook(path, path, dict(parameters), cwd=path.parent, **_EXECUTION)
     except PapermillExecutionError as error:
         first_line = error.source.strip().partition("\n")[0]
         raise SerabError(

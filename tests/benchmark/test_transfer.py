@@ -92,7 +92,7 @@ def test_the_command_keeps_rows_and_predictions(tmp_path: Path, monkeypatch: pyt
     keys = {(row["test"], row["normalised"]) for row in rows}
     assert keys == set(itertools.product(("RAV", "SAV"), ("speaker", "training"))) and len(rows) == 4
     for row in rows:
-        assert row["seconds"] > 0 and isinstance(row["n_test"], int)
+        assert row["seconds"] >= 0 and isinstance(row["n_test"], int)
         kept = pd.read_csv(tmp_path / "out" / "transfer" / f"SAV-{row['test']}-logmel-stats-3.csv", dtype=str)
         expected = balanced_accuracy_score(kept["emotion"], kept[f"predicted_{row['normalised']}"])
         assert row["test_uar"] == pytest.approx(expected, abs=1e-6)

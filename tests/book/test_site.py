@@ -1,8 +1,8 @@
 import collections
-import contextlib
 import functools
 import http.server
 import io
+import itertools
 import json
 import re
 import shutil
@@ -23,7 +23,9 @@ from serab_lib.evaluation.paper import read_accuracies
 from serab_lib.evaluation.rankings import rank_subsets
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-FLAGS = "--no-sandbox --disable-gpu --disable-background-networking --autoplay-policy=no-user-gesture-required".split()
+# Only what this site serves is fetched: a page must not need the network.
+FLAGS = ["--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1", "--autoplay-policy=no-user-gesture-required"]
+FLAGS += ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 TOC = yaml.safe_load((ROOT / "_toc.yml").read_text())
 PAGES = [TOC["root"], *(chapter["file"] for part in TOC["parts"] for chapter in part["chapters"])]
 NOTEBOOKS = [page for page in PAGES if page.startswith("notebooks/")]
@@ -149,10 +151,16 @@ def test_synthetic_numbers_are_marked_and_stand_alone(site):
     assert 'id="tbl-paper"' in pages["notebooks/05_accuracy_grid"]
 
 
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"  # a connection serves all of a page
+
+    def log_message(self, *_):
+        pass
+
+
 @pytest.fixture(scope="module")
 def address(site):
-    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(site))
-    handler.log_message = lambda *_: None
+    handler = functools.partial(Quiet, directory=str(site))
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}"
@@ -160,35 +168,39 @@ def address(site):
 
 
 @pytest.fixture(scope="module")
-def browser():
+def tab():
+    """One tab for all pages, as a reader has: a new one for each would load scripts and fonts anew."""
     if CHROMIUM is None:
         pytest.skip("no Chromium on this machine: install Debian's package chromium")
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: extra [test]")
     with playwright.sync_playwright() as started:
         chromium = started.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield chromium
+        yield chromium.new_page()
         chromium.close()
 
 
 @pytest.fixture
-def visit(browser, address):
+def visit(tab, address):
     """Open a page, by its name or address; what its console and its requests complain of comes back, too."""
+    complaints = []
+    # What a page that leads on at once gives up is no fault.
+    listeners = {
+        "console": lambda message: message.type == "error" and complaints.append(message.text),
+        "pageerror": lambda error: complaints.append(str(error)),
+        "requestfailed": lambda request: request.failure == "net::ERR_ABORTED" or complaints.append(request.url),
+    }
+    for event, listener in listeners.items():
+        tab.on(event, listener)
 
     def open_page(page, *, width=1280, scheme="light"):
-        context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
-        tab, complaints = contexts.enter_context(context).new_page(), []
-        # Only what this site serves is fetched: a page must not need the network.
-        tab.route(lambda url: not url.startswith((address, "data:", "file:")), lambda route: route.abort())
-        tab.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
-        tab.on("pageerror", lambda error: complaints.append(str(error)))
-        # What a page that leads on at once gives up is no fault.
-        given_up = "net::ERR_ABORTED"
-        tab.on("requestfailed", lambda request: request.failure == given_up or complaints.append(request.url))
+        tab.set_viewport_size({"width": width, "height": 900})
+        tab.emulate_media(media="screen", color_scheme=scheme)
         tab.goto(page if "://" in page else f"{address}/{page}.html", wait_until="load")
         return tab, complaints
 
-    with contextlib.ExitStack() as contexts:
-        yield open_page
+    yield open_page
+    for event, listener in listeners.items():
+        tab.remove_listener(event, listener)
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -204,10 +216,13 @@ def test_page_loads_without_a_complaint_and_fits_a_phone(visit, page):
 
 
 # At each push two pages; the others at night.
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+AT_EACH_PUSH = ((PAGES[0], "dark"), (GRID, "light"))
+SCHEMES = itertools.product([*PAGES, "search"], ("light", "dark"))
+
+
 @pytest.mark.parametrize(
-    "page",
-    [pytest.param(page, marks=() if page in (PAGES[0], GRID) else pytest.mark.nightly) for page in [*PAGES, "search"]],
+    ("page", "scheme"),
+    [pytest.param(*each, marks=() if each in AT_EACH_PUSH else pytest.mark.nightly) for each in SCHEMES],
 )
 def test_no_serious_fault_of_access(visit, page, scheme):
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not installed: extra [test]")
@@ -240,23 +255,19 @@ def read_column(tab, name):
     return tab.locator(f"#tbl-beside tbody td:nth-child({names.index(name) + 1})").all_text_contents()
 
 
-@pytest.mark.parametrize("by_keyboard", [False, True])
-def test_differences_sort_as_signed_numbers_with_empty_cells_last(visit, by_keyboard):
+def test_differences_sort_as_signed_numbers_with_empty_cells_last(visit):
     tab, complaints = visit(GRID)
     button = tab.locator("#tbl-beside thead th", has_text="difference").get_by_role("button")
     before = read_column(tab, "difference")
     filled = sorted(float(text.replace("−", "-")) for text in before if text != "–")
     assert filled[0] < 0 < filled[-1] and len(filled) < len(before)
-    for direction in ("ascending", "descending"):
-        if by_keyboard:
-            button.focus()
-            tab.keyboard.press("Enter")
-        else:
-            button.click()
-        assert tab.locator(f"#tbl-beside th[aria-sort={direction}]").count() == 1
+    press = {"by mouse": button.click, "by keyboard": lambda: (button.focus(), tab.keyboard.press("Enter"))}
+    for how, direction in itertools.product(press, ("ascending", "descending")):
+        press[how]()
+        assert tab.locator(f"#tbl-beside th[aria-sort={direction}]").count() == 1, how
         texts = read_column(tab, "difference")
         numbers = [float(text.replace("−", "-")) for text in texts[: len(filled)]]
-        assert numbers == (filled if direction == "ascending" else filled[::-1])
+        assert numbers == (filled if direction == "ascending" else filled[::-1]), how
         assert set(texts[len(filled) :]) == {"–"}
     assert complaints == []
 
@@ -279,8 +290,15 @@ def test_long_table_is_filtered_and_saved(visit):
 
 
 @pytest.mark.parametrize("width", [390, 820, 1280])
-def test_menus_open_at_every_width(visit, width):
+def test_controls_of_the_header_have_names_and_show_the_focus_and_menus_open(visit, width):
     tab, _ = visit(GRID, width=width)
+    tab.locator(".bd-header-article button:visible").first.wait_for()
+    tab.keyboard.press("Tab")  # from here on, focus is the keyboard's
+    for button in tab.locator(".bd-header-article button:visible").all():
+        button.focus()
+        style = button.evaluate("e => [getComputedStyle(e).outlineStyle, getComputedStyle(e).outlineWidth]")
+        assert style == ["solid", "3px"]
+        assert button.get_attribute("aria-label") or button.get_attribute("title")
     chapters = tab.locator("nav.bd-docs-nav").first
     was_visible = chapters.is_visible()
     assert was_visible == (width == 1280)
@@ -290,18 +308,6 @@ def test_menus_open_at_every_width(visit, width):
         tab.keyboard.press("Escape")
         tab.get_by_role("button", name="Contents of this page").click()
         tab.locator("#pst-secondary-sidebar-modal").get_by_role("link", name="Cell by cell").wait_for()
-
-
-@pytest.mark.parametrize("width", [390, 1280])
-def test_every_control_of_the_header_shows_the_focus_and_has_a_name(visit, width):
-    tab, _ = visit(GRID, width=width)
-    tab.locator(".bd-header-article button:visible").first.wait_for()
-    tab.keyboard.press("Tab")  # from here on, focus is the keyboard's
-    for button in tab.locator(".bd-header-article button:visible").all():
-        button.focus()
-        style = button.evaluate("e => [getComputedStyle(e).outlineStyle, getComputedStyle(e).outlineWidth]")
-        assert style == ["solid", "3px"]
-        assert button.get_attribute("aria-label") or button.get_attribute("title")
 
 
 def test_signs_and_players_have_names_and_audio_plays(visit):

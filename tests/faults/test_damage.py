@@ -82,7 +82,7 @@ def test_audio_that_changes_between_hash_and_reading_makes_no_cell(folder, monke
     assert_undisturbed(folder)
 
 
-@pytest.mark.parametrize("value", [np.nan, -np.inf])
+@pytest.mark.parametrize("value", [np.nan, pytest.param(-np.inf, marks=pytest.mark.nightly)])
 def test_embeddings_that_are_no_numbers_make_no_cell_and_others_stay(folder, monkeypatch, value):
     encode, n_left = logmel_stats.LogMelStats.encode, [20]
 

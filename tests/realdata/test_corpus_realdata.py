@@ -1,3 +1,4 @@
+import functools
 import tomllib
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from serab_lib.evaluation import paper, protocol
 from serab_lib.extractors.opensmile import OpenSmile
 
 pytestmark = pytest.mark.realdata
+check_corpus = functools.cache(check.check_corpus)
 CLICKS = tomllib.loads((ROOT / "serab_lib/data/findings.toml").read_text())["full-scale-click"]["values"]
 
 
@@ -21,7 +23,7 @@ CLICKS = tomllib.loads((ROOT / "serab_lib/data/findings.toml").read_text())["ful
 def test_corpora_at_hand_are_as_released(code, real_data):
     if not (real_data / task.TASKS[code].name).is_dir():
         pytest.skip(f"SERAB_DATA has no {task.TASKS[code].name}")
-    report = check.check_corpus(code, real_data)
+    report = check_corpus(code, real_data)
     assert report.n_originals == report.n_utterances == corpus.find_corpus(code, real_data).n_expected
     assert not any(problem.affects_result for problem in report.problems)
 
@@ -32,7 +34,7 @@ def test_ravdess_has_one_recording_under_two_names(real_data):
     (twice,) = find_duplicates(task.TASKS["RAV"], {})["files"]
     assert twice == ("03-01-03-01-02-01-07", "03-01-03-01-02-02-07")
     assert sounds["sha256"].duplicated().sum() == 1 == sounds.loc[[*twice], "sha256"].nunique()
-    (problem,) = check.check_corpus("RAV", real_data).problems
+    (problem,) = check_corpus("RAV", real_data).problems
     assert all(name in problem.file for name in twice)
 
 
@@ -41,7 +43,7 @@ def test_a_copy_of_another_rate_is_no_original(real_data):
     copies = real_data.parent / "data"
     if not (copies / "ravdess").is_dir():
         pytest.skip("there is no folder data/ravdess beside SERAB_DATA")
-    report = check.check_corpus("RAV", copies)
+    report = check_corpus("RAV", copies)
     n_resampled = sum(each.kind == "resampled" for each in report.problems)
     assert (report.n_originals, report.n_utterances, n_resampled) == (0, 1440, 1440)
 

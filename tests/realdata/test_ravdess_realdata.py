@@ -44,10 +44,10 @@ def test_every_committed_cell_is_current(real_data, real_weights, shared_cache):
     assert len(summary.present) == 2 * len(MODELS)
 
 
-NIGHTLY = [pytest.param(model, marks=pytest.mark.nightly) for model in ("yamnet", "byol-random-512")]
+NIGHTLY = [pytest.param(model, marks=pytest.mark.nightly) for model in ("yamnet", "byol-random-512", "logmel-stats")]
 
 
-@pytest.mark.parametrize("model", ["byol-s-512", "logmel-stats", *NIGHTLY])
+@pytest.mark.parametrize("model", ["byol-s-512", *NIGHTLY])
 def test_lda_predicts_what_is_committed(model, parts, cells, real_weights, shared_cache):
     result = classifiers.fit_classifier("LDA", *pose(model, parts, real_weights, shared_cache))
     committed = COMMITTED.read_predictions("RAV", model, "released").set_index("stem")["LDA"]
