@@ -14,6 +14,8 @@ export SERAB_DATA := $(DATA)
 export SERAB_WEIGHTS := $(WEIGHTS)
 export SERAB_CACHE ?= $(CURDIR)/.cache
 export JUPYTER_PLATFORM_DIRS := 1
+# Dozens of processes import the same files: what the first compiles is kept for the others.
+unexport PYTHONDONTWRITEBYTECODE
 
 # The demo's corpora and results, where the notebooks look for them, too.
 DEMO := $(SERAB_CACHE)/demo

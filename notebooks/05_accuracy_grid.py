@@ -49,6 +49,8 @@ from serab_lib.corpora.task import PAPER_TASKS, get_task
 
 data = open_profile(profile)
 data.show_origin()
+
+# %% tags=["hide-input"]
 if not data.synthetic and data.results.folder != data.measured.folder:
     show_markdown(
         f"Measured cells on this page are those of `{data.results.folder.name}`. It holds cells alone; so the other "

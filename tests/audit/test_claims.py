@@ -1,7 +1,7 @@
 import dataclasses
 import re
 import tomllib
-from functools import partial
+from functools import cache, partial
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from serab_lib.evaluation.rankings import redraw
 
 FILE = findings.DATA / "claims.toml"
 WORDS = read_toml(FILE, dict[str, Claim])
-PAPER, ROWS = Evidence(), read_accuracies()
+ROWS, paper = read_accuracies(), cache(Evidence)
 TASKS, BYOL = list(ROWS.columns[1:10]), [model for model in ROWS.index if model.startswith("BYOL")]
 SIZES = [[f"BYOL-{kind}, {n}" for n in (512, 1024, 2048)] for kind in "SA"]
 REFERENCE, TURNS, SLIPS = tomllib.loads(Path(__file__).with_name("claims.toml").read_text()).values()
@@ -31,7 +31,7 @@ def put(tasks: Any, values: Any, models: Any = BYOL) -> Evidence:
     """Another table 3, with these values for some models in some tasks."""
     table = ROWS.copy()
     table.loc[models, tasks] = values
-    return dataclasses.replace(PAPER, accuracies=table)
+    return dataclasses.replace(paper(), accuracies=table)
 
 
 def copy(points: float, models: Any, to: Any = None) -> Evidence:
@@ -40,12 +40,12 @@ def copy(points: float, models: Any, to: Any = None) -> Evidence:
 
 
 def ablate(name: str, *lead: float) -> Evidence:
-    return dataclasses.replace(PAPER, measured=Measured(ablations={name: pd.DataFrame({"lead": lead})}))
+    return dataclasses.replace(paper(), measured=Measured(ablations={name: pd.DataFrame({"lead": lead})}))
 
 
 def set_columns(claim: Claim, columns: dict[str, Any]) -> Evidence:
     """The table that a claim rests on, with these columns."""
-    evidence, table = dataclasses.replace(PAPER), getattr(PAPER, claim.table)
+    evidence, table = dataclasses.replace(paper()), getattr(paper(), claim.table)
     vars(evidence)[claim.table] = (table(**claim.of) if callable(table) else table).assign(**columns)
     return evidence
 
@@ -56,7 +56,7 @@ def measure(off: float) -> Evidence:
     printed = [(task, "opensmile", "released", ROWS.loc["openSMILE", task] / 100) for task in TASKS]
     cells = [(*cell, "LDA", 0.9, share) for *cell, share in printed]
     cells += [(*cell, "SVC", 0.5, share + off / 100) for *cell, share in printed]
-    return dataclasses.replace(PAPER, measured=Measured(pd.DataFrame(cells, columns=columns)))
+    return dataclasses.replace(paper(), measured=Measured(pd.DataFrame(cells, columns=columns)))
 
 
 APART = pd.Series({model: 50.0 + 5 * place for place, model in enumerate(BYOL)}).reindex(ROWS.index, fill_value=9)
@@ -122,4 +122,4 @@ def test_a_slip_in_the_words_is_told_in_one_line(old, new, said, tmp_path, monke
     (tmp_path / "claims.toml").write_text(FILE.read_text().replace(old, new, 1))
     monkeypatch.setattr(findings, "DATA", tmp_path)
     with one_line(re.escape(said)):
-        judge_claims(PAPER)
+        judge_claims(paper())
