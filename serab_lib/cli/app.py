@@ -97,7 +97,7 @@ def complain(failures: Iterable[str], *, warnings: Iterable[str] = ()) -> None:
 
 def print_json(content: Any) -> None:
     """Print what `--json` promises."""
-    output.print_json(json.dumps(content, ensure_ascii=False))
+    output.print_json(json.dumps(content, ensure_ascii=False), highlight=output.is_terminal)  # to colour takes long
 
 
 def print_rows(rows: list[dict[str, Any]], shown: tuple[str, ...], as_json: bool = False) -> None:

@@ -67,6 +67,7 @@ def test_the_svm_is_the_committed_one_and_reaches_the_paper(parts, cells, real_w
     assert 100 * cell["test_accuracy"] == pytest.approx(paper.read_accuracies().loc["BYOL-S, 512", "RAV"], abs=0.4)
 
 
+@pytest.mark.nightly
 def test_statistics_are_close_to_the_published_ones(parts, real_weights):
     """Within a hundredth: they are those of these recordings, through a window of 400 samples."""
     train = list(parts.loc[parts["part"] == "train", "path"])
