@@ -51,12 +51,8 @@ serve: setup  ## Show a built book on this machine: PROFILE=demo PORT=8000
 notebooks: setup  ## Derive each notebook's .ipynb from its .py, with the numbers of the last published book
 	$(BIN)/python book/_ext/plain_notebooks.py
 
-# Tests that lose the workers of a cluster and wait for others have the machine to themselves.
-ALONE := tests/faults/test_lost_workers.py
-
 test: setup  ## Run the tests; those on real data where SERAB_DATA and SERAB_WEIGHTS are set
-	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile $(ALONE:%=--ignore=%)
-	$(BIN)/python -m pytest $(ALONE)
+	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile
 
 test-nightly: setup  ## Run what is worth running, but not at each push
 	$(BIN)/python -m pytest -m nightly

@@ -1,14 +1,17 @@
+import multiprocessing
 import os
 import re
 import signal
+import sys
+from multiprocessing import forkserver
 from pathlib import Path
 
 # Tests compute on tiny inputs: several threads, here and in what tests start, would only wait for each other.
 os.environ["OMP_NUM_THREADS"] = "1"
+os.environ["DASK_DISTRIBUTED__WORKER__MULTIPROCESSING_METHOD"] = "forkserver"
 
+# What takes seconds to import is imported where it is used: pytest's first process runs no test.
 import pytest
-import torch
-from making import make_byol_state, write_savee
 from serving import serve
 
 # A shell starts what it puts in the background deaf to Ctrl-C, and so would be the programs that tests interrupt.
@@ -37,6 +40,20 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
+def _quick_workers() -> None:
+    """Let worker processes begin as copies of one that has imported what they need, which takes seconds."""
+    import making  # noqa: F401
+    from joblib.externals.loky.backend.context import set_start_method
+
+    needed = ["distributed", "faulting", "making", "opensmile", "serab_lib.benchmark.embeddings"]
+    multiprocessing.get_context("forkserver").set_forkserver_preload(needed)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
+        forkserver.ensure_running()
+    set_start_method("forkserver")
+
+
+@pytest.fixture(scope="session", autouse=True)
 def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A cache for long tests and fixtures, of every worker process alike: what it holds is found by content."""
     base = tmp_path_factory.getbasetemp()
@@ -48,12 +65,17 @@ def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
+    from making import write_savee
+
     write_savee(tmp_path / "data", n_takes=2)
     return tmp_path
 
 
 @pytest.fixture
 def byol_checkpoint(tmp_path: Path) -> Path:
+    import torch
+    from making import make_byol_state
+
     path = tmp_path / "random512.pth"
     torch.save(make_byol_state(), path)
     return path

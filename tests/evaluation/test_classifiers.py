@@ -83,7 +83,9 @@ def test_random_forest_searches_as_scikit_learn_does(monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.filterwarnings("ignore:class_weight presets")
-def test_a_forest_grows_only_the_trees_that_reach_its_depth() -> None:
+def test_a_forest_grows_only_the_trees_that_reach_its_depth(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "n_estimators : int, default=100" in RandomForestClassifier.__doc__
+    monkeypatch.setattr(RandomForestClassifier.__init__, "__defaults__", (100,))
     X, y, *_ = make_parts(150, 6, distance=0.5)
     X, deeper, kept = X.astype(np.float32), None, []
     for depth in (25, 20, 14, 11, 3):

@@ -74,9 +74,7 @@ def call_in_child(function: Callable[..., None], *arguments: Any) -> int:
 
 
 def start_child(function: Callable[..., Any], *arguments: Any) -> Any:
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["serab_lib.benchmark.embeddings", "serab_lib.evaluation.protocol"])
-    process = context.Process(target=function, args=arguments)
+    process = multiprocessing.get_context("forkserver").Process(target=function, args=arguments)
     process.start()
     return process
 

@@ -13,6 +13,7 @@ import sklearn
 import soundfile
 import torch
 from packaging.version import Version
+from sklearn.ensemble import RandomForestClassifier
 from typer.testing import CliRunner
 
 from serab_lib.benchmark.results import COLUMNS, Results
@@ -24,6 +25,8 @@ from serab_lib.extractors.base import pad_batch
 ROOT = Path(__file__).resolve().parents[2]
 COMMITTED = Results(ROOT / "results")
 OLD_QDA = Version(sklearn.__version__) < Version("1.8")
+# Few tests look at a forest: ten trees in place of 100, in each process that imports this.
+RandomForestClassifier.__init__.__defaults__ = (10,)
 qda_of_today = pytest.mark.skipif(OLD_QDA, reason="QDA of scikit-learn before 1.8 divides by n - 1, not by n")
 
 
