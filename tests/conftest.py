@@ -73,12 +73,10 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def byol_checkpoint(tmp_path: Path) -> Path:
-    import torch
-    from making import make_byol_state
+    from making import write_checkpoint
 
-    path = tmp_path / "random512.pth"
-    torch.save(make_byol_state(), path)
-    return path
+    write_checkpoint(tmp_path / "random512.pth", "byol", 512)
+    return tmp_path / "random512.pth"
 
 
 @pytest.fixture(autouse=True)

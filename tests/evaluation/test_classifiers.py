@@ -1,6 +1,5 @@
 import itertools
 import warnings
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -71,12 +70,9 @@ def test_searches_as_scikit_learn_does(name: str, n_features: int, shares: tuple
     assert_same_search(fit_classifier(name, *parts), *search_plainly(name, parts))
 
 
-def test_random_forest_searches_as_scikit_learn_does(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With 20 trees each."""
+def test_random_forest_searches_as_scikit_learn_does() -> None:
     parts = make_parts(60, 5, (0.6, 0.25, 0.15))
-    monkeypatch.setitem(PLAIN, "RF", (RandomForestClassifier(20, random_state=42), PLAIN["RF"][1]))
     expected, predictions = search_plainly("RF", parts)
-    monkeypatch.setattr(classifiers, "RandomForestClassifier", partial(RandomForestClassifier, 20))
     assert_same_search(fit_classifier("RF", *parts), expected, predictions)
     alone = [try_candidates("RF", [candidate], parts)[0] for group in divide_search("RF") for candidate in group]
     assert_same_search(fit_best("RF", alone[::-1], parts), expected, predictions)

@@ -68,7 +68,7 @@ def test_evaluate_gives_every_classifier_the_same_in_parallel(protocol: str) -> 
 PLAIN = {
     "LDA": (LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto"), {}),
     "LR": (LogisticRegression(max_iter=10_000, random_state=42), {"C": [10.0, 0.001], "class_weight": ["balanced"]}),
-    "RF": (RandomForestClassifier(20, random_state=42), {"max_depth": [2, 5]}),
+    "RF": (RandomForestClassifier(random_state=42), {"max_depth": [2, 5]}),
 }
 
 
@@ -98,7 +98,6 @@ def test_rotated_pools_the_folds_as_plain_scikit_learn_does(monkeypatch: pytest.
     folds = splits.split_folds(frame.drop(columns=["group", "part"]), task.get_task("SAV"), "rotated")
     monkeypatch.setattr(protocol, "fit_classifiers", partial(protocol.fit_classifiers, classifiers=tuple(PLAIN)))
     monkeypatch.setattr(classifiers, "GRIDS", {name: grid for name, (_, grid) in PLAIN.items()})
-    monkeypatch.setattr(classifiers, "RandomForestClassifier", partial(RandomForestClassifier, 20))
     result = evaluate(X, folds, protocol="rotated")
     plain = score_plainly(X, frame, [sorted(set(fold.query("part == 'test'")["speaker"])) for fold in folds])
     scores = result.scores.set_index("classifier")
