@@ -9,6 +9,6 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
         _outcomes[report.nodeid] = _outcomes.get(report.nodeid, True) and report.passed
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+def pytest_terminal_summary(terminalreporter: "pytest.TerminalReporter") -> None:
     if _outcomes:
         terminalreporter.write_line(f"{len(_outcomes)} faults tried, {sum(_outcomes.values())} survived")
